@@ -1,6 +1,6 @@
 public import FileAccess
-public import JobPlan
 import JobFiles
+public import JobPlan
 import Safetensors
 public import SystemPackage
 import UnitOperations

@@ -137,18 +137,32 @@ public struct PartialsDraft: Sendable {
         var problems: [JobFileError] = []
         for sum in sums where !sum.isDiagonal {
             for name in sum.names {
-                let (samples, rows) = (final.sampleCounts[name.owner] ?? 0, final.rowCounts?[name.owner] ?? 0)
-                let base = name.side == .full || reduces ? samples : rows
-                let (expected, overflow) = base.multipliedReportingOverflow(
-                    by: name.side == .input ? 1 : final.probeCount)
-                let found = came[name] ?? 0
-                guard overflow || UInt64(exactly: expected) != found else { continue }
-                problems.append(
-                    .draft(file: file, tensor: name.name, .rows(found: found, expected: overflow ? .max : expected)))
+                guard let flaw = countFlaw(of: name, came, final) else { continue }
+                problems.append(.draft(file: file, tensor: name.name, flaw))
             }
         }
         if let error = JobFileError.bundle(problems) { throw error }
         return final
+    }
+
+    /// Compares the rows of a sum that came with the counts.
+    ///
+    /// Under `reduce` a sample without rows in the layer has no row, so fewer than the samples may come; but then the
+    /// gradient has none of it either.
+    private func countFlaw(
+        of name: CurvatureTensorName, _ came: [CurvatureTensorName: UInt64], _ final: PartialsMetadata
+    ) -> DraftFlaw? {
+        let found = came[name] ?? 0
+        let samples = final.sampleCounts[name.owner] ?? 0
+        var base = name.side == .full ? samples : final.rowCounts?[name.owner] ?? 0
+        if name.side != .full, metadata.normalization == "reduce" {
+            let input = CurvatureTensorName(owner: name.owner, side: .input)
+            let reduced = metadata.diagonals.contains(input) ? found / UInt64(final.probeCount) : came[input] ?? 0
+            base = Int(clamping: min(reduced, UInt64(samples)))
+        }
+        let (expected, overflow) = base.multipliedReportingOverflow(by: name.side == .input ? 1 : final.probeCount)
+        guard overflow || UInt64(exactly: expected) != found else { return nil }
+        return .rows(found: found, expected: overflow ? .max : expected)
     }
 
     // MARK: -

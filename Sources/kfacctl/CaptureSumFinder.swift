@@ -107,11 +107,11 @@ struct CaptureSumFinder {
         let input = CaptureTensorName.input(LayerName(rawValue: name)).name
         let isEmbedding = empty.inputColumnCount == nil && captures.files.contains { $0.header[input] != nil }
         if !isEmbedding, empty.inputColumnCount == nil, let columns = empty.gradientColumnCount {
-            sampleCounts[name] = 0
+            sampleCounts[name] = sampleCount(ofEmpty: name)
             add(CurvatureTensorName(owner: name, side: .full), columns, .none)
             return
         }
-        noteLayer(name, rows: 0, samples: 0)
+        noteLayer(name, rows: 0, samples: sampleCount(ofEmpty: name))
         if isEmbedding { noteEmbedding(name) }
         var widths = (inputs: empty.inputColumnCount, outputs: empty.gradientColumnCount)
         if widths.inputs == nil || widths.outputs == nil {
@@ -125,19 +125,32 @@ struct CaptureSumFinder {
         }
     }
 
+    /// N of a layer without rows: the samples of the files that hold it, which count although no row reached it.
+    private func sampleCount(ofEmpty name: String) -> Int {
+        captures.files.reduce(0) { sum, file in
+            let holds = ["input", "grad"].contains { file.header["\(name).\($0)"] != nil }
+            guard holds, let metadata = try? CaptureMetadata(parsing: file.header.metadata, file: file.path) else {
+                return sum
+            }
+            return sum + metadata.sampleCount(of: name)
+        }
+    }
+
     // MARK: - What the base says
 
     private mutating func widths(ofEmbedding name: String) -> (inputs: Int, outputs: Int)? {
         widths(
             of: name, .inOut,
-            unless: "\(place): the layer \"\(name)\" is an embedding, and its captures do not say how many rows its table "
+            unless:
+                "\(place): the layer \"\(name)\" is an embedding, and its captures do not say how many rows its table "
                 + "has. Name the base with --base.")
     }
 
     private mutating func widths(ofUnreached name: String) -> (inputs: Int, outputs: Int)? {
         widths(
             of: name, layouts[name] ?? .outIn,
-            unless: "\(place): \"\(name)\" has no rows, and the captures do not say how wide they would be. Name the base "
+            unless:
+                "\(place): \"\(name)\" has no rows, and the captures do not say how wide they would be. Name the base "
                 + "with --base, or capture the layer with tensors of shape [0, columns].")
     }
 

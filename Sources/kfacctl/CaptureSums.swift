@@ -36,7 +36,8 @@ struct CaptureSums: Sendable {
             case .none: 0
             case .captured(let tensor, _): UInt64(tensor.rowCount).saturatingProduct(UInt64(tensor.rowByteCount))
             case .reduced(_, let lengths, _):
-                UInt64(lengths.reduce(0) { $0 + $1.count }).saturatingProduct(UInt64(columns * ElementType.f32.byteCount))
+                UInt64(lengths.reduce(0) { $0 + $1.count }).saturatingProduct(
+                    UInt64(columns * ElementType.f32.byteCount))
             case .embedding: UInt64(columns * ElementType.f32.byteCount)
             }
         }

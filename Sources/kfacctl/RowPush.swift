@@ -103,7 +103,8 @@ struct RowPush: Sendable {
         }
         let bias = try BiasStatement(base: options.base, patterns: options.bias, isNone: options.noBias)
         self.captures = captures
-        sums = try CaptureSums(of: captures, task: task, normalization: options.normalization?.value ?? .tak, bias: bias)
+        sums = try CaptureSums(
+            of: captures, task: task, normalization: options.normalization?.value ?? .tak, bias: bias)
         offer = PushOffer(
             run: RunName(rawValue: options.run ?? ""), place: options.place,
             host: ProcessInfo.processInfo.hostName, content: .rows(sums.offer))
@@ -129,6 +130,7 @@ struct RowPush: Sendable {
             return Terminal.note("\(name): was there already as \(place)")
         }
         Terminal.note(
-            "\(name): pushed as \(place), \(Quantity.bytes(sentBytes)) of rows, \(Quantity.rate(sentBytes, within: seconds))")
+            "\(name): pushed as \(place), \(Quantity.bytes(sentBytes)) of rows, \(Quantity.rate(sentBytes, within: seconds))"
+        )
     }
 }

@@ -29,7 +29,8 @@ extension CaptureSet {
         for first in stride(from: 0, to: numbers.rowCount, by: blockCount) {
             let count = min(blockCount, numbers.rowCount - first)
             let bytes = try bytes(
-                ofFile: numbers.fileIndex, at: numbers.fileOffset + first * type.byteCount, count: count * type.byteCount)
+                ofFile: numbers.fileIndex, at: numbers.fileOffset + first * type.byteCount,
+                count: count * type.byteCount)
             for position in 0..<count {
                 let number = type.index(at: position, of: bytes)
                 let place = "\(numbers.file): tensor \"\(CaptureTensorName.rowSamples(layer).name)\""

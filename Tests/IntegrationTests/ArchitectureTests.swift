@@ -104,6 +104,19 @@ extension SerialIntegrationTests {
             #expect(try OutputTree(other).differences(from: OutputTree(output)) == [])
         }
 
+        @Test(arguments: Example.all, ["tak", "expand", "reduce"])
+        func `streams of the captured rows give the same factors, counts and merge`(
+            example: Example, normalization: String
+        ) async throws {
+            let fixture = try ArchitectureFixture(example.name)
+            try await Cluster.with { cluster in
+                for worker in 0..<2 { try cluster.startWorker("w\(worker)", options: ["--row-memory", "256"]) }
+                let output = try await fixture.runStreams(normalization, into: "out", on: cluster)
+                try expectFactors(output, fixture, normalization)
+                try expectMerge(output, fixture, normalization)
+            }
+        }
+
         @Test(arguments: Example.all)
         func `partial sums of 4, 2 and 1 ranks give the same factors, and the bytes of their order`(
             example: Example

@@ -4,7 +4,8 @@ import Testing
 
 extension SerialIntegrationTests {
     /// The example of a client in another language, over a real socket.
-    @Suite(.enabled(if: Python.canPush, Python.pushReason), .timeLimit(.minutes(5))) struct PythonPushTests: PushSuite {
+    @Suite(.enabled(if: Python.canPush, Python.pushReason), .timeLimit(.minutes(5)))
+    struct PythonPushTests: RowStreamSuite {
         let model: SmallModel
 
         init() throws {
@@ -50,6 +51,82 @@ extension SerialIntegrationTests {
                 #expect(result.output.contains(output), "\(result.output)")
             }
         }
+
+        @Test func `streams rows in pieces and in turn, and its sums have the bytes of those by kfacctl`() async throws
+        {
+            let path = model.directory.appending("captures/alpha.safetensors")
+            let modules = model.directory.appending("modules")
+            try FileManager.default.createDirectory(atPath: modules, withIntermediateDirectories: false)
+            let generated = try Python.generateMessages(in: modules)
+            try #require(generated.status == 0, "\(generated.output)")
+            try await Cluster.with { cluster in
+                try await startRowWorkers(2, cluster)
+                try await requireStream(cluster, [path], run: "kfacctl")
+                let result = try Python.run(
+                    Self.streamScript, modules, Python.pushDirectory, cluster.endpoint, path)
+                #expect(result.status == 0 && result.output == "done\n", "\(result.output)")
+                let files = try ["kfacctl", "python"].map { run in
+                    let name = try #require(try storedNames(cluster, run).first)
+                    return try TensorFile(reading: cluster.directory.appending("state/runs/\(run)/\(name)"))
+                }
+                #expect(files[0].tensors.map(\.name) == files[1].tensors.map(\.name))
+                #expect(files[0].tensors.map(\.bytes) == files[1].tensors.map(\.bytes))
+                #expect(files[0].metadata["samples"] != nil && files[0].metadata["bias"] == files[1].metadata["bias"])
+            }
+        }
+
+        private static let streamScript = """
+            import json, struct, sys
+            sys.path += sys.argv[1:3]
+            import push
+            from stream import Ended, RowStream
+            data = open(sys.argv[4], "rb").read()
+            (length,) = struct.unpack("<Q", data[:8])
+            header = json.loads(data[8 : 8 + length])
+            def rows(name, first, last):
+                begin, end = header[name]["data_offsets"]
+                width = 4 * header[name]["shape"][1]
+                return data[8 + length + begin + first * width : 8 + length + min(begin + last * width, end)]
+            bias = {"fc": False, "k": True, "q": True, "v": True}
+            metadata = {
+                "task": "alpha", "probes": "2", "normalization": "tak",
+                "bias": json.dumps(bias, separators=(",", ":")),
+            }
+            # q, k and v read the same rows.
+            sources = {("q.A", "k.A", "v.A"): "q.input", ("fc.A",): "fc.input", ("norm.weight.F",): "norm.weight.grad"}
+            sources |= {(f"{layer}.B",): f"{layer}.output_grad" for layer in bias}
+            sums = {names: header[source]["shape"][1] for names, source in sources.items()}
+            coordinator = push.Coordinator(sys.argv[3])
+            def send(stream):
+                for first in range(0, 72, 7):
+                    for names, source in sources.items():
+                        piece = rows(source, first, first + 7)
+                        if piece: stream.rows(names[-1], piece, "F32")
+            # A training loop that fails leaves nothing.
+            try:
+                with RowStream(coordinator, "python", 0, 0, metadata, sums) as stream:
+                    send(stream)
+                    raise KeyError("the loop's own")
+            except KeyError:
+                pass
+            try:
+                with RowStream(coordinator, "python", 0, 0, metadata, sums) as stream:
+                    send(stream)
+                    stream.commit(samples=11)
+                raise AssertionError("wrong counts were taken")
+            except push.Refused as refusal:
+                assert refusal.kind == "bad_input" and "rows came; expected" in str(refusal), refusal
+            with RowStream(coordinator, "python", 0, 0, metadata, sums) as stream:
+                assert not stream.is_whole
+                send(stream)
+                stream.commit(samples=12)
+            with RowStream(coordinator, "python", 0, 0, metadata, sums) as stream:
+                assert stream.is_whole
+                send(stream)
+                stream.commit(samples=12)
+            coordinator.close()
+            print("done")
+            """
 
         private static let script = """
             import sys

@@ -47,6 +47,44 @@ struct ArchitectureFixture {
             reading: try #require(places.first { FileManager.default.fileExists(atPath: $0) }))
     }
 
+    /// Where the tasks' curvature comes from.
+    enum Source {
+        case captures
+        /// The first task's partial sums, and the captures of the other.
+        case partials
+        /// Runs of the tasks' names.
+        case runs
+    }
+
+    /// Writes the fixture's job with a normalization, and returns its path.
+    ///
+    /// - Throws: what Foundation throws when the file cannot be written.
+    func writeJob(
+        _ normalization: String, into output: String, from source: Source = .captures,
+        outputs: String = "factors, merged, report"
+    ) throws -> String {
+        var text = job.replacing("normalization: tak", with: "normalization: \(normalization)")
+            .replacing("output: out", with: "output: \(output)")
+            .replacing("outputs: [factors, merged, report]", with: "outputs: [\(outputs)]")
+        if normalization == "reduce", !flatUnderReduce.isEmpty {
+            let patterns = (["*"] + flatUnderReduce.map { "!\($0)" }).map { "\"\($0)\"" }
+            text = text.replacing("kfac:\n", with: "kfac:\n  layers: [\(patterns.joined(separator: ", "))]\n")
+        }
+        for (index, task) in Self.tasks.enumerated() {
+            let factors: String? =
+                switch source {
+                case .captures: nil
+                case .partials: index == 0 ? "partials/*.safetensors" : nil
+                case .runs: "run:\(task)"
+                }
+            guard let factors else { continue }
+            text = text.replacing("captures: captures/\(task).safetensors", with: "factors: \(factors)")
+        }
+        let path = directory.appending("\(name)/job.yaml")
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        return path
+    }
+
     /// Runs the fixture's job with a normalization, with the first task's partial sums or its captures.
     ///
     /// - Returns: The output directory.
@@ -55,20 +93,32 @@ struct ArchitectureFixture {
         _ normalization: String, into output: String, workers: Int = 1, usingPartials: Bool = false,
         outputs: String = "factors, merged, report"
     ) async throws -> String {
-        var text = job.replacing("normalization: tak", with: "normalization: \(normalization)")
-            .replacing("output: out", with: "output: \(output)")
-            .replacing("outputs: [factors, merged, report]", with: "outputs: [\(outputs)]")
-        if normalization == "reduce", !flatUnderReduce.isEmpty {
-            let patterns = (["*"] + flatUnderReduce.map { "!\($0)" }).map { "\"\($0)\"" }
-            text = text.replacing("kfac:\n", with: "kfac:\n  layers: [\(patterns.joined(separator: ", "))]\n")
-        }
-        if usingPartials {
-            text = text.replacing(
-                "captures: captures/\(Self.tasks[0]).safetensors", with: "factors: partials/*.safetensors")
-        }
-        let path = directory.appending("\(name)/job.yaml")
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        let path = try writeJob(
+            normalization, into: output, from: usingPartials ? .partials : .captures, outputs: outputs)
         try await Client.runJob(path, workers: workers, in: directory, options: ["--quiet"])
+        return directory.appending("\(name)/\(output)")
+    }
+
+    /// Streams the rows of all captures to a cluster, and runs the fixture's job with their sums.
+    ///
+    /// - Returns: The output directory.
+    /// - Throws: what the requirement of success throws.
+    func runStreams(_ normalization: String, into output: String, on cluster: Cluster) async throws -> String {
+        // Layers that the job renames are not in the base by their captured names; none of them has a bias.
+        let base =
+            FileManager.default.fileExists(atPath: directory.appending("\(name)/base")) ? "base" : "base.safetensors"
+        let bias = job.contains("rename:") ? ["--no-bias"] : ["--base", directory.appending("\(name)/\(base)")]
+        for task in Self.tasks {
+            let result = try await Client.run(
+                [
+                    "push", "--quiet", "--rows", directory.appending("\(name)/captures/\(task).safetensors"), "--run",
+                    task, "--normalization", normalization,
+                ] + bias, in: directory, environment: ["KFACD_COORDINATOR": cluster.endpoint])
+            try #require(result.exitCode == 0, "\(result.errors)")
+        }
+        let path = try writeJob(normalization, into: output, from: .runs)
+        let result = try await cluster.client("submit", path, "--watch")
+        try #require(result.exitCode == 0, "\(result.errors)")
         return directory.appending("\(name)/\(output)")
     }
 

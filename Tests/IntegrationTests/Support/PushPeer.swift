@@ -1,5 +1,6 @@
 import Foundation
 import Identifiers
+import LinearAlgebra
 import Testing
 import WireProtocol
 import ZeroMQ
@@ -46,6 +47,32 @@ final class PushPeer {
     /// - Throws: what ZeroMQ throws.
     func chunk(_ bytes: some Sequence<UInt8>, at offset: UInt64) async throws {
         try await send(.request(number, .pushChunk(offset: offset)), Array(bytes))
+    }
+
+    /// Offers rows.
+    ///
+    /// - Throws: what ZeroMQ throws.
+    func offer(_ rows: RowStreamOffer, run: RunName = "monday", rank: Int = 0, sequence: Int = 0) async throws {
+        number += 1
+        let offer = PushOffer(
+            run: run, place: PartialsPlace(rank: rank, sequence: sequence), host: "peer", content: .rows(rows))
+        try await send(.request(number, .pushOffer(offer)))
+    }
+
+    /// Sends rows.
+    ///
+    /// - Throws: what ZeroMQ throws.
+    func rows(_ tensor: Tensor, sum: Int, firstRow: UInt64 = 0) async throws {
+        let type = try #require(ElementType(rawValue: tensor.elementType.rawValue))
+        let rows = PushedRows(sum: sum, firstRow: firstRow, elementType: type)
+        try await send(.request(number, .pushRows(rows)), Array(tensor.bytes))
+    }
+
+    /// Ends the rows.
+    ///
+    /// - Throws: what ZeroMQ throws.
+    func commit(_ metadata: [String: String]) async throws {
+        try await send(.request(number, .pushCommit(metadata: metadata)))
     }
 
     /// Waits for the next answer to the current push; progress is skipped.
