@@ -34,10 +34,15 @@ extension SerialIntegrationTests {
                 #expect(kind == .busy && sentence.contains("no worker takes rows now."), "\(sentence)")
                 await peer.close()
                 // kfacctl waits for such a worker.
-                async let pushed = stream(
-                    cluster, [model.directory.appending("captures/alpha.safetensors")], run: "alpha")
+                let client = try RunningProgram(
+                    Programs.client,
+                    [
+                        "push", "--rows", model.directory.appending("captures/alpha.safetensors"), "--run", "alpha",
+                        "--base", model.directory.appending("base.safetensors"),
+                    ], name: "push", in: cluster.directory, environment: ["KFACD_COORDINATOR": cluster.endpoint])
+                try await eventually("a wait", within: .seconds(60)) { client.errors.contains("no worker takes rows") }
                 try cluster.startWorker("rows", options: ["--row-memory", "256"])
-                #expect(try await pushed.exitCode == 0)
+                #expect(try await client.exitCode(within: .seconds(60)) == 0, "\(client.logTail)")
             }
         }
 
