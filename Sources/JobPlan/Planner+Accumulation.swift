@@ -25,6 +25,8 @@ extension Planner {
 
     private mutating func planAccumulation(_ name: FactorName, _ shape: SymmetricShape, targets: [TargetName]) {
         let tasks = accumulatedTasks(name)
+        // Partial sums may state a layer of which no task has a row; it has nothing to sum.
+        guard !tasks.isEmpty else { return }
         let targets = targets.filter { target in tasks.contains { target.includes($0.task) } }
         let operation = AccumulateOperation(
             side: name.side, shape: shape, weights: tasks.map(\.weight),
