@@ -384,7 +384,10 @@ let package = Package(
         tests("FuzzCorpusTests", ["FuzzEntries"]),
         tests(
             "IntegrationTests",
-            ["kfacd", "kfacctl", "kfaclab", "Identifiers", "UnitOperations", "WireProtocol", "ZeroMQ"],
+            [
+                "kfacd", "kfacctl", "kfaclab", "Identifiers", "LinearAlgebra", "UnitOperations", "WireProtocol",
+                "ZeroMQ",
+            ],
             exclude: ["Fixtures"]),
     ]
 )

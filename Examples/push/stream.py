@@ -33,7 +33,8 @@ class RowStream:
     """The rows of one sequence of a rank.
 
     `metadata` is that of kfacd.partials/1 without format, run, rank, sequence, rows and samples. `sums` has the columns
-    of a row, without the one of a bias, by tensor; layers with the same input share a sum: {("q.A", "k.A", "v.A"): 768}.
+    of a row, without the one of a bias, by tensor; layers with the same input share a sum:
+    {("q.A", "k.A", "v.A"): 768}.
     """
 
     def __init__(self, coordinator, run, rank, sequence, metadata, sums):
