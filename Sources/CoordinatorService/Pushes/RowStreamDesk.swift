@@ -44,6 +44,11 @@ actor RowStreamDesk {
         /// Whether the sums are being made durable, so that nothing can stop it.
         var isFinishing = false
 
+        /// What is being done, for the client.
+        var activity: String {
+            isFinishing ? "making the sums durable" : file == nil ? "waiting for rows" : "collecting the sums"
+        }
+
         init(_ number: UInt64, _ draft: PartialsDraft) { (self.number, self.draft) = (number, draft) }
     }
 
@@ -189,7 +194,7 @@ actor RowStreamDesk {
             // The workers finish while the file is begun.
             await perform(table.commit(stream.number))
             stream.file = try await pushDesk.beginFile(at: push.at, stream.draft, metadata)
-            await answer(.progress("collecting the sums"), number, peer)
+            await answer(.progress(stream.activity), number, peer)
             await perform(table.collect(stream.number))
         } catch {
             await end(peer)
@@ -253,7 +258,7 @@ actor RowStreamDesk {
         guard let peer = peers[number], let push = places[peer], let file = push.content.file else { return }
         push.content.isFinishing = true
         await perform(table.end(number))
-        await answer(.progress("making the sums durable"), push.number, peer)
+        await answer(.progress(push.content.activity), push.number, peer)
         let (pushDesk, queue) = (pushDesk, queue)
         // Task because the desk must not wait. Bound: the open streams.
         Task {
@@ -338,15 +343,16 @@ actor RowStreamDesk {
         await endpoint.send(.reply(number, reply), to: peer)
     }
 
-    /// Ends silent streams, and tells clients that wait for durable sums that the coordinator lives; until cancelled.
+    /// Ends silent streams, and tells quiet clients that the coordinator lives; until cancelled.
+    ///
+    /// What cannot be delivered shows that a client is gone, so that its place is free.
     func watch() async {
         while (try? await Task.sleep(for: .seconds(1))) != nil {
             for peer in places.silent(at: .now) where places[peer]?.content.file == nil {
                 await give(up: peer, "no rows came for \(places.silence.components.seconds) s; this stream ended.")
             }
-            for (peer, push) in places.pushes where push.content.file != nil {
-                let words = push.content.isFinishing ? "making the sums durable" : "collecting the sums"
-                await answer(.progress(words), push.number, peer)
+            for (peer, push) in places.pushes where ContinuousClock.now - push.lastChunk >= .seconds(1) {
+                await answer(.progress(push.content.activity), push.number, peer)
             }
         }
     }
