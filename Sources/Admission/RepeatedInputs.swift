@@ -84,6 +84,12 @@ struct RepeatedInputs {
         let elementType: String
         let shape: [Int]
         let bytes: [UInt8]
+
+        /// Name and bytes tell all samples of a task apart, unless it holds a tensor twice.
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(name)
+            hasher.combine(bytes)
+        }
     }
 
     private mutating func findCaptures(_ parts: [Part]) {

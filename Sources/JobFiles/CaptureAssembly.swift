@@ -66,7 +66,7 @@ struct CaptureAssembly {
         // A dictionary that grows hashes its names again; a capture may have tens of thousands.
         let count = files.map(\.tensors.count).max() ?? 0
         tensors.reserveCapacity(count)
-        pieces.reserveCapacity(count)
+        if files.count > 1 { pieces.reserveCapacity(count) }
         for (fileIndex, file) in files.enumerated() {
             for (name, info) in file.tensors {
                 guard let (rowType, columns) = Self.rows(of: info) else { continue }
@@ -75,19 +75,19 @@ struct CaptureAssembly {
                 let piece = CapturedTensor.Piece(
                     fileIndex: fileIndex,
                     file: file.file.path,
-                    firstRow: pieces[name]?.last.map { $0.firstRow + $0.rowCount } ?? 0,
+                    firstRow: known == nil ? 0 : pieces[name]?.last.map { $0.firstRow + $0.rowCount } ?? 0,
                     rowCount: info.shape[0],
                     sampleCount: file.metadata.sampleCount(of: name.owner),
                     probeCount: file.metadata.probeCount,
                     fileOffset: file.file.header.dataOffset + info.byteRange.lowerBound
                 )
-                pieces[name, default: []].append(piece)
+                // Most captures have only one file, whose tensors need no joining.
+                if files.count > 1 { pieces[name, default: []].append(piece) }
                 guard known == nil else { continue }
                 tensors[name] = CapturedTensor(
                     name: info.name, columnCount: columns, rowType: rowType, pieces: [piece])
             }
         }
-        // Most captures have only one file, whose tensors need no joining.
         guard files.count > 1 else { return tensors }
         return Dictionary(
             uniqueKeysWithValues: tensors.map { name, tensor in

@@ -12,10 +12,18 @@ extension PlanSummary {
         var stages: OrderedDictionary<UnitStage, Stage> = [:]
         // A plan can have a million units. A span lends them, because a copy costs more than reading their numbers.
         let units = plan.units.span
-        for position in units.indices {
-            let stage = units[position].stage
-            stages[stage, default: Stage(named: stage)].add(
-                units[position].cost, isKnown: !known.isEmpty && known.contains(UnitIndex(position)))
+        var first = 0
+        while first < units.count {
+            // Units of one stage mostly stand together.
+            let stage = units[first].stage
+            var sum = stages[stage] ?? Stage(named: stage)
+            var position = first
+            while position < units.count, units[position].stage == stage {
+                sum.add(units[position].cost, isKnown: !known.isEmpty && known.contains(UnitIndex(position)))
+                position += 1
+            }
+            stages[stage] = sum
+            first = position
         }
         let linear = plan.blocks.count { $0.factors.count == 2 }
         self.init(

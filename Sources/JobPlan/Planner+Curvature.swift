@@ -18,13 +18,13 @@ extension Planner {
     // MARK: - Inverses
 
     private mutating func planInversion(for target: TargetName) {
-        for block in blocks {
+        for (position, block) in blocks.enumerated() {
             for (side, shape) in block.factors {
-                guard let factor = products[block.name, .regularizer(side, term: 0, of: target)] else { continue }
+                guard let factor = products[block: position, .regularizer(side, term: 0, of: target)] else { continue }
                 let name = FactorName(owner: block.name, side: side).description
                 let operation = InvertOperation(
                     shape: shape, isFullBlock: block.factors.count == 1, damping: spec.curvature.damping)
-                products[block.name, .inverse(side, of: target)] = UnitOutput(
+                products[block: position, .inverse(side, of: target)] = UnitOutput(
                     add(
                         operation, reading: [factor], title: "inverse of \"\(name)\" for target \"\(target)\"",
                         about: name, block: block.name))

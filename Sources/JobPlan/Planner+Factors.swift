@@ -17,7 +17,7 @@ extension Planner {
     mutating func planFactors(of task: TaskName) {
         // A of each layer, for the layers that read the same rows.
         var inputs: [String: UnitOutput] = [:]
-        for block in blocks {
+        for (position, block) in blocks.enumerated() {
             let layers = inventory.layers(of: block, in: task)
             let factors = layers.map { layer in
                 let factors = planFactors(of: layer, in: block, task, inputs)
@@ -26,7 +26,7 @@ extension Planner {
             }
             let isSum = !block.uses.isEmpty && inventory.factorSets[task]?.uses[block.name] == nil
             for (side, output) in isSum ? sum(layers, factors, of: block, task) : factors.first ?? [:] {
-                products[block.name, .factor(side, of: task)] = output
+                products[block: position, .factor(side, of: task)] = output
             }
         }
     }

@@ -46,10 +46,7 @@ public struct PlanProducts: Equatable, Sendable {
     /// The output that serves a purpose of a block or a tensor; `nil` when the plan has none.
     public internal(set) subscript(subject: String, purpose: UnitPurpose) -> UnitOutput? {
         get {
-            guard let row = rows[subject], let column = columns[purpose], column.indices.contains(row) else {
-                return nil
-            }
-            return column[row]
+            rows[subject].flatMap { self[block: $0, purpose] }
         }
         set {
             var row = subjects.count
@@ -59,8 +56,17 @@ public struct PlanProducts: Equatable, Sendable {
                 rows[subject] = row
                 subjects.append(subject)
             }
-            columns[purpose, default: []].set(newValue, at: row)
+            self[block: row, purpose] = newValue
         }
+    }
+
+    /// The output that serves a purpose of a block of the plan, by the block's position.
+    subscript(block position: Int, purpose: UnitPurpose) -> UnitOutput? {
+        get {
+            guard let column = columns[purpose], column.indices.contains(position) else { return nil }
+            return column[position]
+        }
+        set { columns[purpose, default: []].set(newValue, at: position) }
     }
 
     /// The outputs that serve a purpose, ordered by the name of the block or tensor.
@@ -77,17 +83,21 @@ public struct PlanProducts: Equatable, Sendable {
     ///   - purpose: The purpose for a side.
     /// - Returns: The outputs, in the order of the blocks; missing ones are left out.
     public func outputs(of blocks: [CurvatureBlock], for purpose: (FactorSide) -> UnitPurpose) -> [UnitOutput] {
-        var sides: [FactorSide: [UnitOutput?]] = [:]
+        let (inputs, gradients, full) = (
+            columns[purpose(.input)] ?? [], columns[purpose(.gradient)] ?? [], columns[purpose(.full)] ?? []
+        )
         var outputs: [UnitOutput] = []
         outputs.reserveCapacity(2 * blocks.count)
         for (position, block) in blocks.enumerated() {
             guard let row = row(of: block.name, guess: position) else { continue }
             for (side, _) in block.factors {
-                if sides[side] == nil { sides[side] = columns[purpose(side)] ?? [] }
-                guard let column = sides[side], column.indices.contains(row), let output = column[row] else {
-                    continue
-                }
-                outputs.append(output)
+                let output =
+                    switch side {
+                    case .input: row < inputs.count ? inputs[row] : nil
+                    case .gradient: row < gradients.count ? gradients[row] : nil
+                    case .full: row < full.count ? full[row] : nil
+                    }
+                if let output { outputs.append(output) }
             }
         }
         return outputs
