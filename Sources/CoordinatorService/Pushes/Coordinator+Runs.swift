@@ -44,8 +44,7 @@ extension Coordinator {
                 metadata: ["peer": "\(endpoint.name(of: peer))", "cause": "\(sentence)"])
             await endpoint.end(peer, because: sentence)
             tellGone(peer)
-        case .stranger:
-            await refuse(number, peer, .busy, "it is not open (any more). Offer it again.")
+        case .stranger: await endpoint.send(.reply(number, .failure(request.notOpen)), to: peer)
         case .crowded: await refuse(number, peer, .busy, "too many offers wait. Try again later.")
         }
     }
@@ -98,4 +97,22 @@ extension RequestFailure {
     init(_ error: RunStoreError) {
         self.init(kind: error.isPermanent ? .badInput : .world, at: error.subject, error.problem)
     }
+}
+
+extension ClientRequest {
+    /// The failure of a message about a push that is not open.
+    fileprivate var notOpen: RequestFailure {
+        switch self {
+        case .pushRows, .pushCommit: .streamNotOpen
+        default:
+            RequestFailure(kind: .busy, at: "the push", "it is not open (any more). Offer the file again.")
+        }
+    }
+}
+
+extension RequestFailure {
+    /// The failure of rows whose stream has ended.
+    static let streamNotOpen = RequestFailure(
+        kind: .busy, at: "the stream",
+        "it is not open (any more). Offer it again, and send its rows from the first one on.")
 }

@@ -205,8 +205,7 @@ actor RowStreamDesk {
     /// The open stream of a client; without it the client is told so.
     private func open(_ peer: RoutingIdentity, _ number: UInt64) async -> Push? {
         guard let push = places[peer], push.number == number, !push.content.isFinishing else {
-            let sentence = "it is not open (any more). Offer it again, and send its rows from the first one on."
-            await answer(.failure(RequestFailure(kind: .busy, at: "the stream", sentence)), number, peer)
+            await answer(.failure(.streamNotOpen), number, peer)
             return nil
         }
         places.noteChunk(at: peer, .now)
