@@ -21,11 +21,11 @@ PROBES = 2
 def noise_of(case: Case, seed: int) -> list[torch.Tensor]:
     """The package's probes, cut to each sample's own length."""
     with torch.no_grad():
-        batches = [case.forward(case.model, case.batch(part)[0]) for part in halves(case)]
+        batches = [(case.forward(case.model, inputs), mask) for inputs, mask in map(case.batch, halves(case))]
     draws: list[torch.Tensor] = []
-    for output in batches:
+    for output, mask in batches:
         keys = [str(len(draws) + index) for index in range(len(output))]
-        roots = list(Probes("features", PROBES, seed).roots(output, keys, None, None))
+        roots = list(Probes("features", PROBES, seed).roots(output, keys, mask, None))
         draws += list(torch.stack([start for (_, start), _ in roots], dim=1))
     if case.length is not None:
         draws = [draw[:, : case.length(sample)] for draw, sample in zip(draws, case.samples, strict=True)]

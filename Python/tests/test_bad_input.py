@@ -52,6 +52,16 @@ def test_a_module_without_an_adapter_is_refused_by_name() -> None:
     assert kfacd.collect(model, task="t", layers=["*", "!memory"]).layers == ["head"]
 
 
+def test_wrappers_that_change_a_layers_output_are_refused_by_name() -> None:
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(network(), LoraConfig(r=2, target_modules=["0"], use_dora=True))
+    with pytest.raises(kfacd.SelectionError, match='layer "0" has a DoRA adapter'):
+        kfacd.collect(model, task="t")
+    with pytest.raises(kfacd.SelectionError, match="DataParallel is not offered; run one process"):
+        kfacd.collect(nn.DataParallel(network()), task="t")
+
+
 def test_a_parameter_of_no_normalisation_is_refused_by_name() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.PReLU(2))
     with pytest.raises(kfacd.SelectionError, match='parameter "1.weight" belongs to a PReLU'):

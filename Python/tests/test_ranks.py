@@ -102,7 +102,8 @@ def test_several_passes_have_the_sums_of_one(tmp_path: Path) -> None:
 
     def run(**options: object) -> tuple[dict[str, Tensor], dict[str, str], int]:
         count = 0
-        with kfacd.collect(case.model, task="t", run="r", **case.options, **options) as collection:  # type: ignore[arg-type]
+        settings = {**case.options, **options}
+        with kfacd.collect(case.model, task="t", run="r", **settings) as collection:
             for _ in collection.passes():
                 count += 1
                 for part in (case.samples[:2], case.samples[2:]):
@@ -119,6 +120,19 @@ def test_several_passes_have_the_sums_of_one(tmp_path: Path) -> None:
         kfacd.collect(case.model, task="t", memory=30_000)
     with pytest.raises(kfacd.MemoryLimitError, match='"patches", .* alone need up to'):
         kfacd.collect(case.model, task="t", memory=2_000, passes=True)
+
+
+def test_passes_that_were_left_are_not_saved(tmp_path: Path) -> None:
+    case = vision_transformer()
+    inputs, _ = case.batch(case.samples)
+    with kfacd.collect(case.model.eval(), task="t", memory=30_000, passes=True) as collection:
+        with pytest.raises(kfacd.GraphError, match="within a pass of passes"):
+            collection.step(case.forward(case.model, inputs))
+        for _ in collection.passes():
+            collection.step(case.forward(case.model, inputs))
+            break
+    with pytest.raises(kfacd.GraphError, match="nothing is saved, because passes remain"):
+        collection.save(tmp_path)
 
 
 def test_probes_belong_to_samples_and_not_to_batches_or_other_generators(tmp_path: Path) -> None:

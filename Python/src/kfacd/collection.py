@@ -60,6 +60,7 @@ class Collection:
         self._samples = 0
         self._numbered = 0
         self._pass_samples: int | None = None
+        self._passes_remain = len(groups) > 1
         self._failure: str | None = None
 
     # A run
@@ -95,6 +96,7 @@ class Collection:
             yield index
             if len(self._groups) > 1:
                 self._end_group()
+        self._passes_remain = False
 
     def step(
         self,
@@ -176,7 +178,7 @@ class Collection:
         try:
             torch.autograd.grad(root, [self._token], start, retain_graph=retain, allow_unused=True)
         except RuntimeError as error:
-            if "use_reentrant" in str(error) or "checkpoint" in str(error).lower():
+            if "use_reentrant=True" in str(error):
                 raise GraphError(
                     "activation checkpointing with use_reentrant=True hides layers from hooks. "
                     "Use use_reentrant=False, or switch checkpointing off."
@@ -283,6 +285,8 @@ class Collection:
     def _summed(self) -> Summed:
         if self._failure is not None:
             raise GraphError(f"nothing is saved, because {self._failure}. Collect again.")
+        if self._passes_remain:
+            raise GraphError("nothing is saved, because passes remain. Finish the loop over passes() first.")
         if self._samples == 0:
             raise UnusedLayerError("nothing is saved, because no step was made. Call step after each forward pass.")
         layers, parameters = self._finished

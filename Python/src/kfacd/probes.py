@@ -24,7 +24,7 @@ class Probes:
     """Makes the roots of the backward passes of a step.
 
     Random numbers belong to (seed, sample, probe), and are drawn on the CPU. So they are the same on every device, for
-    every batch size, and for every number of ranks if the samples are numbered alike.
+    every batch size and padding, and for every number of ranks if the samples are numbered alike.
     """
 
     def __init__(self, fisher: Fisher, count: int | Literal["exact"], seed: int) -> None:
@@ -84,9 +84,7 @@ class Probes:
             scalar = self._fisher(output, self._seeded(samples[0], probe))
             return scalar, torch.ones_like(scalar)
         if self._fisher == "features":
-            draws = [torch.randn(output.shape[1:], generator=self._seeded(sample, probe)) for sample in samples]
-            noise = torch.stack(draws).to(output.device)
-            return output, noise if kept is None else noise * _wide(kept, output)
+            return output, self._drawn(torch.randn, output.shape, samples, probe, kept).to(output.device)
         if self._fisher == "sampled":
             labels = self._sampled(output, samples, probe, kept)
         if labels is None:
@@ -105,10 +103,26 @@ class Probes:
     def _sampled(self, output: Tensor, samples: Sequence[str], probe: int, kept: Tensor | None) -> Tensor:
         with torch.no_grad():
             cumulative = output.detach().float().softmax(dim=-1).cumsum(dim=-1)
-            draws = [torch.rand(output.shape[1:-1], generator=self._seeded(sample, probe)) for sample in samples]
-            uniform = torch.stack(draws).to(output.device).unsqueeze(-1)
+            uniform = self._drawn(torch.rand, output.shape[:-1], samples, probe, kept).to(output.device).unsqueeze(-1)
             labels = torch.searchsorted(cumulative, uniform).squeeze(-1).clamp_max(output.shape[-1] - 1)
             return labels if kept is None else labels.masked_fill(~kept, IGNORED_LABEL)
+
+    def _drawn(
+        self,
+        draw: Callable[..., Tensor],
+        shape: torch.Size,
+        samples: Sequence[str],
+        probe: int,
+        kept: Tensor | None,
+    ) -> Tensor:
+        """Random numbers of each sample; only positions that count have any, so padding does not change them."""
+        if kept is None:
+            return torch.stack([draw(shape[1:], generator=self._seeded(sample, probe)) for sample in samples])
+        result = torch.zeros(shape)
+        for row, positions, sample in zip(result, kept.cpu(), samples, strict=True):
+            count = int(positions.sum())
+            row[positions] = draw((count, *shape[2:]), generator=self._seeded(sample, probe))
+        return result
 
     def _seeded(self, sample: str, probe: int) -> torch.Generator:
         digest = hashlib.sha256(f"{self._seed}/{sample}/{probe}".encode()).digest()

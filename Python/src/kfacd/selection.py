@@ -210,6 +210,12 @@ def _walk(name: str, module: nn.Module, seen: set[int]) -> Iterator[tuple[str, n
     if "peft.utils.other.ModulesToSaveWrapper" in kinds:
         yield from _walk(name, _active_copy(module), seen)
         return
+    use_dora = getattr(module, "use_dora", None)
+    if isinstance(use_dora, dict) and any(use_dora.values()):
+        raise SelectionError(
+            f'layer "{name}" has a DoRA adapter, which scales the layer\'s own output. '
+            "Collect before the adapter is added: the adapter leaves θ₀ unchanged."
+        )
     for kind in kinds:
         if kind in _TRANSPARENT:
             inner = getattr(module, _TRANSPARENT[kind])
