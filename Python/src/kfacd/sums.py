@@ -15,6 +15,8 @@ Packed = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 FLUSH_ROWS = 16384
 """Rows that are added in fp32 before their sum is added to the fp64 total."""
+BLOCK, BLOCKS_MAX = 256, 8
+"""The smallest block of rows of a product, and the largest number of blocks: smaller ones do not fill a device."""
 BYTES_PER_ELEMENT = 12
 """An element in fp32 and in fp64."""
 
@@ -147,12 +149,21 @@ class Sum:
             if self.diagonal:
                 self._product += rows.square().sum(dim=0).view(self.groups, self.size)
             elif self.groups == 1:
-                self._product[0].addmm_(rows.T, rows)
+                _add_lower_triangle(self._product[0], rows)
             else:
                 grouped = rows.view(rows.shape[0], self.groups, self.size).permute(1, 2, 0)
                 self._product.baddbmm_(grouped, grouped.transpose(1, 2))
         if self._column is not None:
             self._column += rows.sum(dim=0).view(self.groups, self.size)
+
+
+def _add_lower_triangle(product: Tensor, rows: Tensor) -> None:
+    """Adds rowsᵀ rows, of which only the lower triangle is ever read; the blocks above it are left out."""
+    size = product.shape[0]
+    width = max(BLOCK, -(-size // BLOCKS_MAX))
+    for first in range(0, size, width):
+        end = min(first + width, size)
+        product[first:end, :end].addmm_(rows[:, first:end].T, rows[:, :end])
 
 
 @contextmanager
