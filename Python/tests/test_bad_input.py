@@ -52,6 +52,11 @@ def test_a_module_without_an_adapter_is_refused_by_name() -> None:
     assert kfacd.collect(model, task="t", layers=["*", "!memory"]).layers == ["head"]
 
 
+def test_a_layer_without_a_name_is_refused() -> None:
+    with pytest.raises(kfacd.SelectionError, match="the model itself is a Linear, so its layer has no name"):
+        kfacd.collect(nn.Linear(2, 2), task="t")
+
+
 def test_wrappers_that_change_a_layers_output_are_refused_by_name() -> None:
     from peft import LoraConfig, get_peft_model
 

@@ -90,6 +90,11 @@ def _linear_candidates(modules: list[tuple[str, nn.Module]]) -> _Candidates:
                     f'Leave it out with "!{path}", or register an adapter with kfacd.layers.register.'
                 )
             continue
+        if not path:
+            raise SelectionError(
+                f"the model itself is a {type(module).__name__}, so its layer has no name. Put it into a module, "
+                'such as torch.nn.ModuleDict({"layer": model}).'
+            )
         weight = getattr(module, "weight", None)
         is_embedding = isinstance(module, nn.Embedding)
         if is_embedding and id(weight) in embeddings:
