@@ -50,6 +50,10 @@ quickstart: ## Install what is missing, build, and merge eight tasks.
 package: ## Make the Debian package of kfacd and kfacctl.
 	Deploy/debian/build
 
+.PHONY: python
+python: ## Check the Python package: style, types, tests, wheel.
+	Python/check
+
 .PHONY: systemd
 systemd: ## Test the package and its services on a real systemd; needs root.
 	Tests/Systemd/run

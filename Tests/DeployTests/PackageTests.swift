@@ -44,7 +44,7 @@ struct PackageTests {
     /// Every shell script of the project.
     private static let scripts = [
         ".ci/run", "Deploy/debian/build", "Deploy/debian/postinst", "Deploy/debian/postrm", "Deploy/debian/prerm",
-        "Deploy/install-dependencies", "Deploy/quickstart", "Deploy/slurm/kfacd.sbatch", "Deploy/test",
+        "Deploy/install-dependencies", "Deploy/quickstart", "Deploy/slurm/kfacd.sbatch", "Deploy/test", "Python/check",
         "Examples/eight-tasks/unpack", "Fuzz/run", "Tests/Systemd/boot", "Tests/Systemd/run",
     ]
 

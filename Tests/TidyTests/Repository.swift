@@ -41,7 +41,7 @@ struct Repository {
 
     // MARK: - Files
 
-    private static let folders = ["Sources", "Tests", "Benchmarks", "Fuzz", "Deploy", "Examples", ".ci"]
+    private static let folders = ["Sources", "Tests", "Benchmarks", "Fuzz", "Deploy", "Examples", "Python", ".ci"]
     /// Extensions of binary files and of files that tools write.
     private static let skippedExtensions: Set<String> = ["safetensors", "bin", "png", "sqlite", "resolved", "xz"]
 

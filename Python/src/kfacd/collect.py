@@ -1,0 +1,138 @@
+"""Prepares a collection: which layers of a model, for which task, in which groups."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from . import checkpoints
+from .accumulation import Kind
+from .collection import Collection
+from .errors import BaseMismatchError, DropoutWarning, OptionError, listed
+from .grouping import grouped
+from .partials import require_name
+from .probes import Fisher, Probes
+from .selection import named_modules, select
+from .sums import Products
+
+
+def collect(
+    model: nn.Module,
+    *,
+    task: str,
+    layers: str | Sequence[str] = "*",
+    parameters: str | Sequence[str] = (),
+    diagonal: str | Sequence[str] = (),
+    probes: int | Literal["exact"] = 2,
+    seed: int = 0,
+    fisher: Fisher = "features",
+    normalization: Kind = "tak",
+    base: str | os.PathLike[str] | None = None,
+    memory: int | None = None,
+    passes: bool = False,
+    products: Products = "float32",
+    scale: float | None = None,
+    run: str | None = None,
+    rank: int = 0,
+    sequence: int = 0,
+    allow_unused: bool = False,
+) -> Collection:
+    """Prepares to collect the curvature of a model at θ₀, in a `with` statement.
+
+    Args:
+        model: In evaluation mode. Its parameters may be frozen.
+        task: The name of the task, which names files.
+        layers: Patterns over the names of layers, as in a job file.
+        parameters: Patterns over scales and shifts of normalisations, for full blocks.
+        diagonal: Patterns over factors of which only the diagonal is summed, such as `*.lm_head.B`.
+        probes: M, or `exact` for one backward pass for each output.
+        seed: Of the probes.
+        fisher: See `Probes`.
+        normalization: `tak`, `expand` or `reduce`; source: DESIGN section 2.1.
+        base: The checkpoint θ₀ that the model was loaded from, or its `sha256_base`.
+        memory: Bytes of the sums on the device.
+        passes: Whether several passes over the data are made, where the sums do not fit; see `Collection.passes`.
+        products: The precision of products of rows on a device that has it: `float32`, `tf32` or `bfloat16`.
+        scale: A factor of gradients during the backward pass; by default 1024 for an output in float16, else 1.
+        run: The name of the run, the same in all ranks.
+        rank: This process.
+        sequence: The number of files that this rank has written before.
+        allow_unused: Whether a layer may have no rows.
+
+    Raises:
+        KfacdError: Something cannot be collected as asked.
+    """
+    _require_choice("normalization", normalization, ("tak", "expand", "reduce"))
+    _require_choice("products", products, ("float32", "tf32", "bfloat16"))
+    if rank < 0 or sequence < 0:
+        raise OptionError(f"rank={rank}, sequence={sequence}: expected numbers from 0 on.")
+    watched = select(model, layers, parameters, diagonal)
+    chosen = {name: each for one in watched for block in one.blocks for name, each in block.parameters.items()}
+    digest = None if base is None else _base_digest(base, chosen)
+    _warn_of_training(model)
+    return Collection(
+        model,
+        watched,
+        grouped(watched, memory, passes),
+        Probes(fisher, probes, seed),
+        task=require_name(task, "task"),
+        normalization=normalization,
+        products=products,
+        scale=scale,
+        sha256_base=digest,
+        place=(_run_name(run, task), rank, sequence),
+        allow_unused=allow_unused,
+    )
+
+
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise OptionError(f'{name}="{value}" is unknown; expected {listed(choices)}.')
+
+
+def _base_digest(base: str | os.PathLike[str], parameters: Mapping[str, Tensor]) -> str:
+    if isinstance(base, str) and re.fullmatch(r"[0-9a-f]{64}", base):
+        return base
+    if not os.path.exists(base):
+        raise BaseMismatchError(f'base="{base}" is neither a checkpoint nor a SHA-256 of 64 hexadecimal digits.')
+    checkpoints.require_equal(base, parameters)
+    return checkpoints.sha256_base(base)
+
+
+def _run_name(run: str | None, task: str) -> str:
+    if run is not None:
+        return require_name(run, "run")
+    elastic = os.environ.get("TORCHELASTIC_RUN_ID", "none")
+    if elastic != "none":
+        return require_name(elastic, "run")
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if distributed and torch.distributed.get_world_size() > 1:
+        raise OptionError("run= is missing; expected one name for all ranks of this run, such as a job's number.")
+    return f"{task}-{uuid.uuid4().hex[:12]}"
+
+
+def _warn_of_training(model: nn.Module) -> None:
+    random = [
+        name
+        for name, module in named_modules(model)
+        if module.training
+        and (
+            (isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0)
+            or (isinstance(module, nn.MultiheadAttention) and module.dropout > 0)
+            or isinstance(module, nn.modules.batchnorm._BatchNorm)
+        )
+    ]
+    if random:
+        warnings.warn(
+            f"the model is in training mode, and {listed(random, 3)} makes its outputs random or dependent on "
+            "the batch. Call model.eval() before.",
+            DropoutWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,418 @@
+"""The sums of a run: what a `with` statement collects, step by step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor, nn
+
+from .accumulation import Accumulation, Kind
+from .calls import Call
+from .errors import GraphError, NonFiniteError, OptionError, SelectionError, ShapeError, UnusedLayerError, listed
+from .masks import Mask, Masks
+from .partials import Summed, SummedLayer, SummedParameter, write_factors, write_partials
+from .probes import Probes
+from .selection import Watched
+from .sums import Products
+from .watching import Tap, visible
+
+
+class Collection:
+    """The sums of a run of steps; made by `collect`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        watched: list[Watched],
+        groups: list[list[Watched]],
+        probes: Probes,
+        *,
+        task: str,
+        normalization: Kind,
+        products: Products,
+        scale: float | None,
+        sha256_base: str | None,
+        place: tuple[str, int, int],
+        allow_unused: bool,
+    ) -> None:
+        """For `collect` only."""
+        self._model, self._watched, self._groups, self._probes = model, watched, groups, probes
+        self._task, self._normalization, self._products = task, normalization, products
+        self._scale, self._sha256_base, self._allow_unused = scale, sha256_base, allow_unused
+        self._run, self._rank, self._sequence = place
+        self._first_sequence = self._sequence
+        self._resources = ExitStack()
+        self._token = torch.zeros((), requires_grad=True)
+        self._calls: list[Call] = []
+        self._arrived: set[int] = set()
+        self._without_graph: set[str] = set()
+        self._is_backward = False
+        self._gradient_scale = 1.0
+        self._accumulation: Accumulation | None = None
+        self._finished: tuple[list[SummedLayer], list[SummedParameter]] = ([], [])
+        self._steps = 0
+        self._samples = 0
+        self._numbered = 0
+        self._pass_samples: int | None = None
+        self._passes_remain = len(groups) > 1
+        self._failure: str | None = None
+
+    # A run
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of the chosen layers and parameters."""
+        return list(dict.fromkeys(name for each in self._watched for block in each.blocks for name in block.names))
+
+    def __enter__(self) -> Collection:
+        """Begins to watch the model."""
+        if len(self._groups) == 1:
+            self._begin_group(self._groups[0])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leaves the model as it was; the sums stay."""
+        self._end_watching()
+        if error is not None:
+            self._failure = "the run ended by an error"
+
+    def passes(self) -> Iterator[int]:
+        """One pass over the data for each group of layers that fits `memory`; step in every one of them.
+
+        Raises:
+            OptionError: The passes had different numbers of samples.
+        """
+        for index, group in enumerate(self._groups):
+            if len(self._groups) > 1:
+                self._begin_group(group)
+            yield index
+            if len(self._groups) > 1:
+                self._end_group()
+        self._passes_remain = False
+
+    def step(
+        self,
+        output: Tensor,
+        mask: Mask | None = None,
+        samples: Tensor | Sequence[int] | None = None,
+        labels: Tensor | None = None,
+    ) -> None:
+        """Adds the curvature of the last forward pass.
+
+        Gradients are those of a sum over the batch, never of a mean. Parameters' `.grad` is not touched.
+
+        Args:
+            output: f(x), [samples, …], of the model's own graph: features or logits.
+            mask: True where a position is no padding, [samples, positions]; or such masks by pattern over modules, the
+                last that matches counts. It drops rows of layers with so many positions, and outputs of padding.
+            samples: A number for each sample, which chooses its probes; by default they are counted. Number the samples
+                of a data set, and every number of ranks has the same sums.
+            labels: For `fisher="labels"`.
+
+        Raises:
+            KfacdError: The step cannot be added; the sums are then unusable.
+        """
+        accumulation = self._opened()
+        try:
+            self._step(accumulation, output, mask, samples, labels)
+        except Exception as error:
+            self._failure = f"step {self._steps} failed ({error})"
+            raise
+        finally:
+            self._is_backward = False
+            for call in self._calls:
+                # The graph may live on in the caller's variables, and must not keep the rows.
+                call.input = call.input.new_empty(0)
+            self._calls.clear()
+            self._arrived.clear()
+            self._without_graph.clear()
+
+    def _step(
+        self,
+        accumulation: Accumulation,
+        output: Tensor,
+        mask: Mask | None,
+        samples: Tensor | Sequence[int] | None,
+        labels: Tensor | None,
+    ) -> None:
+        size = batch_size(output)
+        if not output.requires_grad or not self._calls:
+            raise self._graph_error()
+        masks = Masks(mask, size, output.device)
+        keys = self._sample_keys(size, samples)
+        accumulation.begin(size, masks.of_call)
+        self._gradient_scale = self._scale or (1024.0 if output.dtype == torch.float16 else 1.0)
+        self._is_backward = True
+        has_inputs = False
+        for (root, start), has_next in self._probes.roots(output, keys, masks.of_output(), labels):
+            if not root.requires_grad:
+                raise self._graph_error()
+            start = start.to(root.dtype) * self._gradient_scale
+            self._backward(root, start, has_next)
+            accumulation.end_probe()
+            if not has_inputs:
+                used = [call for call in self._calls if id(call) in self._arrived]
+                self._require_used(used)
+                self._require_unchanged(used)
+                with torch.no_grad():
+                    accumulation.add_inputs(used)
+                has_inputs = True
+        if wrong := accumulation.not_finite():
+            raise NonFiniteError(
+                f"step {self._steps}: {listed(wrong)} is not finite, or too large to be squared in fp32. "
+                "Look at this batch; with float16, set scale= lower or use bfloat16."
+            )
+        self._steps += 1
+        self._samples += size
+        self._numbered += size
+
+    def _backward(self, root: Tensor, start: Tensor, retain: bool) -> None:
+        try:
+            torch.autograd.grad(root, [self._token], start, retain_graph=retain, allow_unused=True)
+        except RuntimeError as error:
+            if "use_reentrant=True" in str(error):
+                raise GraphError(
+                    "activation checkpointing with use_reentrant=True hides layers from hooks. "
+                    "Use use_reentrant=False, or switch checkpointing off."
+                ) from error
+            raise
+
+    # The recorder of adapters
+
+    def begin(self, call: Call) -> Tensor | None:
+        """Notes a call before it runs."""
+        if self._accumulation is None:
+            return None
+        if not torch.is_grad_enabled():
+            self._without_graph.add(call.layer.name)
+            return None
+        call.version, call.is_repeated = call.input._version, self._is_backward
+        if not call.is_repeated:
+            self._calls.append(call)
+        if not call.input.is_floating_point():
+            return call.input
+        tapped: Tensor = Tap.apply(call.input, self._token, False)  # type: ignore[no-untyped-call]
+        return tapped
+
+    def end(self, call: Call, output: Tensor) -> Tensor:
+        """Notes a call's output."""
+        if not isinstance(output, Tensor):
+            raise SelectionError(
+                f'layer "{call.path}" returns a {type(output).__name__}; expected a tensor. '
+                f'Leave it out with "!{call.layer.name}".'
+            )
+        if not call.input.is_floating_point():
+            output = Tap.apply(output, self._token, True)  # type: ignore[no-untyped-call]
+        if output.requires_grad and not call.is_repeated:
+            output.register_hook(partial(self._gradient_arrived, call))
+        return output
+
+    def _gradient_arrived(self, call: Call, gradient: Tensor) -> None:
+        if not self._is_backward or self._accumulation is None:
+            # A backward pass of the program.
+            return
+        if call.input.numel() == 0 and gradient.numel() > 0:
+            raise GraphError(
+                f'layer "{call.path}": the output is of an earlier forward pass. Call step after each forward pass.'
+            )
+        self._arrived.add(id(call))
+        with torch.no_grad():
+            if self._gradient_scale != 1:
+                gradient = gradient.float() / self._gradient_scale
+            self._accumulation.add_gradient(call, gradient)
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str], *, packed: bool = False) -> Path:
+        """Writes the factors of the task, `kfacd.factors/1`.
+
+        Args:
+            path: A directory, for `factors.safetensors` in it, or a file that ends with `.safetensors`.
+            packed: Whether to write triangles, which are half as large.
+
+        Returns:
+            The file.
+
+        Raises:
+            OptionError: Other ranks or files hold a part of the sums.
+            UnusedLayerError: No row reached a layer.
+        """
+        if self._rank or self._sequence:
+            raise OptionError(
+                f"rank={self._rank}, sequence={self._sequence}: factors need the sums of all ranks and files. "
+                "Use save_partials in every rank; kfacd adds them."
+            )
+        summed = self._summed()
+        missing = [layer.name for layer in summed.layers if layer.rows == 0]
+        if missing and not self._allow_unused:
+            raise UnusedLayerError(
+                f"no row reached {listed(missing)}. Collect more samples, leave them out, or set allow_unused=True, "
+                "and missing_curvature: renormalize in the job."
+            )
+        file = Path(path)
+        if file.suffix != ".safetensors":
+            file = file / "factors.safetensors"
+        write_factors(file, summed, packed)
+        return file
+
+    def save_partials(self, directory: str | os.PathLike[str]) -> Path:
+        """Writes this rank's sums, `kfacd.partials/1`, and begins new ones.
+
+        Args:
+            directory: May be the same for all ranks.
+
+        Returns:
+            The file, `RUN-RANK-SEQUENCE.safetensors`.
+        """
+        if len(self._groups) > 1:
+            raise OptionError("save_partials cannot begin new sums after several passes; use save, or more memory.")
+        file = Path(directory) / f"{self._run}-{self._rank}-{self._sequence}.safetensors"
+        write_partials(file, self._summed(), self._run, self._rank, self._sequence)
+        self._sequence += 1
+        self._samples = 0
+        if self._accumulation is not None:
+            self._accumulation = self._accumulation.emptied()
+        return file
+
+    def _summed(self) -> Summed:
+        if self._failure is not None:
+            raise GraphError(f"nothing is saved, because {self._failure}. Collect again.")
+        if self._passes_remain:
+            raise GraphError("nothing is saved, because passes remain. Finish the loop over passes() first.")
+        if self._samples == 0:
+            raise UnusedLayerError("nothing is saved, because no step was made. Call step after each forward pass.")
+        layers, parameters = self._finished
+        if len(self._groups) == 1 and self._accumulation is not None:
+            layers, parameters = self._accumulation.results()
+        return Summed(
+            task=self._task,
+            samples=self._samples,
+            probes=self._probes.divisor,
+            normalization=self._normalization,
+            sha256_base=self._sha256_base,
+            products=self._products,
+            layers=layers,
+            parameters=parameters,
+        )
+
+    # Groups of layers
+
+    def _begin_group(self, group: list[Watched]) -> None:
+        blocks = list(dict.fromkeys(block for watched in group for block in watched.blocks))
+        self._accumulation = Accumulation(blocks, self._normalization, self._products)
+        self._steps = self._samples = self._numbered = 0
+        self._resources.enter_context(visible(self._model))
+        for watched in group:
+            for detach in watched.attach(self):
+                self._resources.callback(detach)
+
+    def _end_watching(self) -> None:
+        self._resources.close()
+        self._resources = ExitStack()
+        self._calls.clear()
+
+    def _end_group(self) -> None:
+        self._end_watching()
+        if self._accumulation is None:
+            return
+        if self._pass_samples not in (None, self._samples):
+            raise OptionError(
+                f"a pass had {self._samples} samples, and an earlier one {self._pass_samples}; expected the same data."
+            )
+        self._pass_samples = self._samples
+        layers, parameters = self._accumulation.host_results()
+        self._finished[0].extend(layers)
+        self._finished[1].extend(parameters)
+        self._accumulation = None
+
+    def _opened(self) -> Accumulation:
+        if self._accumulation is None:
+            raise GraphError(
+                "step needs an open collection: call it within the with statement"
+                + (", and within a pass of passes()." if len(self._groups) > 1 else ".")
+            )
+        if self._failure is not None:
+            raise GraphError(f"no step can be added, because {self._failure}. Collect again.")
+        return self._accumulation
+
+    # Checks
+
+    def _sample_keys(self, size: int, samples: Tensor | Sequence[int] | None) -> list[str]:
+        if samples is None:
+            prefix = f"{self._rank}:{self._first_sequence}:" if self._rank or self._first_sequence else ""
+            return [f"{prefix}{self._numbered + index}" for index in range(size)]
+        numbers = samples.tolist() if isinstance(samples, Tensor) else list(samples)
+        if len(numbers) != size:
+            raise ShapeError(f"samples has {len(numbers)} numbers, but the output has {size} samples.")
+        return [str(int(number)) for number in numbers]
+
+    def _graph_error(self) -> GraphError:
+        if self._without_graph:
+            return GraphError(
+                f"{listed(sorted(self._without_graph), 3)} ran without a graph. Run the model without torch.no_grad "
+                "and torch.inference_mode, and activation checkpointing with use_reentrant=False."
+            )
+        if not self._calls:
+            return GraphError(
+                "no chosen layer ran since the last step. Run the model within the with statement, then call step once."
+            )
+        return GraphError("the output has no graph. Give step the model's own output, not a detached copy.")
+
+    @staticmethod
+    def _require_unchanged(used: list[Call]) -> None:
+        if changed := {call.layer.name: None for call in used if call.input._version != call.version}:
+            raise GraphError(
+                f"the input of {listed(changed)} was changed in place after the layer had read it. Set "
+                "inplace=False in the module that follows, or leave the layer out."
+            )
+
+    def _require_used(self, used: list[Call]) -> None:
+        if not used:
+            raise GraphError(
+                "the output depends on no chosen layer of the last forward pass. Give step the model's own output."
+            )
+        if self._steps or self._allow_unused:
+            return
+        ran = {call.layer.name for call in self._calls}
+        reached = {call.layer.name for call in used}
+        accumulation = self._opened()
+        idle = [layer for layer in accumulation.expected() if not _is_covered(layer.name, reached)]
+        if never := [layer.name for layer in idle if not _is_covered(layer.name, ran)]:
+            raise UnusedLayerError(
+                f"{listed(never)} never ran. Leave it out of layers=, or set allow_unused=True if later steps reach it."
+            )
+        if idle:
+            raise UnusedLayerError(
+                f"the output does not depend on {listed(layer.name for layer in idle)}. Give step an output that does, "
+                "leave the layer out of layers=, or set allow_unused=True if later steps reach it."
+            )
+
+
+def batch_size(output: object) -> int:
+    """The samples of an output.
+
+    Raises:
+        ShapeError: It is no tensor with a dimension of samples.
+    """
+    if not isinstance(output, Tensor):
+        raise ShapeError(
+            f"output is a {type(output).__name__}; expected a tensor [samples, …]. Give its tensor, such as "
+            "model(**batch).logits."
+        )
+    if output.dim() == 0 or output.shape[0] == 0:
+        raise ShapeError(
+            f"output has the shape {list(output.shape)}; expected [samples, …], such as logits, and no loss."
+        )
+    return output.shape[0]
+
+
+def _is_covered(name: str, reached: set[str]) -> bool:
+    return name in reached or any(other.startswith(f"{name}[") for other in reached)

@@ -1,0 +1,214 @@
+"""The files `kfacd.partials/1` and `kfacd.factors/1`; source: kfacd-job(5), Input files."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import OptionError
+from .sums import Packed
+
+Make = Callable[[], Packed]
+
+
+@dataclass(frozen=True)
+class SummedLayer:
+    """What was summed of one layer."""
+
+    name: str
+    rows: int
+    has_bias: bool
+    layout: str
+    input_size: int
+    """n of A, with the column of a bias."""
+    output_size: int
+    input_diagonal: bool
+    output_diagonal: bool
+    input_sum: Make
+    """Makes Σ ã ãᵀ: the packed lower triangle, or the diagonal."""
+    output_sum: Make
+
+
+@dataclass(frozen=True)
+class SummedParameter:
+    """What was summed of one parameter outside layers."""
+
+    name: str
+    size: int
+    sum: Make
+
+
+@dataclass(frozen=True)
+class Summed:
+    """The sums of one rank."""
+
+    task: str
+    samples: int
+    probes: int
+    normalization: str
+    sha256_base: str | None
+    products: str
+    layers: list[SummedLayer]
+    parameters: list[SummedParameter]
+
+    def strings(self) -> dict[str, str | None]:
+        """The metadata that both formats share."""
+        layouts = {layer.name: layer.layout for layer in self.layers if layer.layout != "out_in"}
+        diagonal = [f"{layer.name}.A" for layer in self.layers if layer.input_diagonal]
+        diagonal += [f"{layer.name}.B" for layer in self.layers if layer.output_diagonal]
+        return {
+            "task": self.task,
+            "samples": str(self.samples),
+            "rows": _text({layer.name: layer.rows for layer in self.layers}),
+            "probes": str(self.probes),
+            "normalization": self.normalization,
+            "bias": _text({layer.name: layer.has_bias for layer in self.layers}),
+            "layout": _text(layouts) if layouts else None,
+            "diagonal": _text(sorted(diagonal)) if diagonal else None,
+            "sha256_base": self.sha256_base,
+            "products": self.products,
+        }
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    make: Callable[[], bytes | memoryview]
+    byte_count: int
+
+
+def write_partials(path: Path, summed: Summed, run: str, rank: int, sequence: int) -> None:
+    """Writes the sums of one rank since its last file, in fp64."""
+    tensors: list[_Tensor] = []
+
+    def add(name: str, size: int, diagonal: bool, make: Make) -> None:
+        length = size if diagonal else size * (size + 1) // 2
+        tensors.append(_Tensor(name, (length,), "F64", lambda: _bytes(make(), "<f8"), 8 * length))
+
+    for layer in summed.layers:
+        add(f"{layer.name}.A", layer.input_size, layer.input_diagonal, layer.input_sum)
+        add(f"{layer.name}.B", layer.output_size, layer.output_diagonal, layer.output_sum)
+    for parameter in summed.parameters:
+        add(f"{parameter.name}.F", parameter.size, False, parameter.sum)
+    places = {"format": "kfacd.partials/1", "run": run, "rank": str(rank), "sequence": str(sequence)}
+    write_safetensors(path, tensors, {**summed.strings(), **places})
+
+
+def write_factors(path: Path, summed: Summed, packed: bool) -> None:
+    """Writes the factors of a task: the sums, divided in fp64 and rounded once to fp32.
+
+    A layer without rows has no factors. Source of the divisors: DESIGN section 2.1.
+    """
+    tensors: list[_Tensor] = []
+    per_probe = summed.samples * summed.probes
+
+    def add(name: str, size: int, diagonal: bool, divisor: int, make: Make) -> None:
+        triangle = size if diagonal else size * (size + 1) // 2
+        shape = (triangle,) if diagonal or packed else (size, size)
+
+        def data() -> memoryview:
+            values = make() / divisor
+            return _bytes(values if len(shape) == 1 else square(values, size), "<f4")
+
+        tensors.append(_Tensor(name, shape, "F32", data, 4 * int(np.prod(shape))))
+
+    for layer in summed.layers:
+        if layer.rows == 0:
+            continue
+        input_divisor = summed.samples if summed.normalization == "reduce" else layer.rows
+        output_divisor = layer.rows * summed.probes if summed.normalization == "tak" else per_probe
+        add(f"{layer.name}.A", layer.input_size, layer.input_diagonal, input_divisor, layer.input_sum)
+        add(f"{layer.name}.B", layer.output_size, layer.output_diagonal, output_divisor, layer.output_sum)
+    for parameter in summed.parameters:
+        add(f"{parameter.name}.F", parameter.size, False, per_probe, parameter.sum)
+    strings = {"format": "kfacd.factors/1", "storage": "packed" if packed else "full", "damping": "none"}
+    write_safetensors(path, tensors, {**summed.strings(), **strings})
+
+
+def square(packed: Packed, size: int) -> Packed:
+    """The symmetric matrix of a packed lower triangle."""
+    matrix = np.zeros((size, size))
+    lower = np.tril(np.ones((size, size), dtype=bool))
+    matrix[lower] = packed
+    upper = np.triu(matrix.T, 1)
+    result: Packed = matrix + upper
+    return result
+
+
+def write_safetensors(path: Path, tensors: Iterable[_Tensor], strings: dict[str, str | None]) -> None:
+    """Writes a file that appears whole or not at all, one tensor at a time.
+
+    Raises:
+        OSError: The file could not be written; nothing has appeared under the name.
+    """
+    header: dict[str, object] = {"__metadata__": {key: value for key, value in strings.items() if value is not None}}
+    listed = list(tensors)
+    offset = 0
+    for tensor in listed:
+        header[tensor.name] = {
+            "dtype": tensor.kind,
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, offset + tensor.byte_count],
+        }
+        offset += tensor.byte_count
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(struct.pack("<Q", len(text)))
+            file.write(text)
+            for tensor in listed:
+                file.write(tensor.make())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def require_name(value: str, what: str) -> str:
+    """Checks the name of a task or a run.
+
+    Raises:
+        OptionError: It cannot name a directory.
+    """
+    size = len(value.encode())
+    wrong = any(character in "/\\" or ord(character) < 32 or ord(character) == 127 for character in value)
+    if not 1 <= size <= 200 or wrong or value.startswith("."):
+        raise OptionError(
+            f'{what}="{value[:60]}" is no name; expected 1 to 200 bytes without "/", "\\", control characters and a '
+            "leading dot."
+        )
+    return value
+
+
+def _sync_directory(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        # Some systems open no directories; the file itself is on the disk.
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _bytes(values: Packed, kind: str) -> memoryview:
+    return np.ascontiguousarray(values.astype(kind, copy=False)).data.cast("B")
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

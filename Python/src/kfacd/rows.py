@@ -1,0 +1,166 @@
+"""The rows of a call: which sample each belongs to, and which of them count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .calls import Call, Normalization, Rows
+from .errors import ShapeError
+
+CHUNK_ELEMENTS = 1 << 24
+"""Elements of rows that are made at once, where they are more than the input's."""
+
+
+@dataclass
+class Rows3:
+    """Rows of consecutive samples, or of routed tokens.
+
+    Attributes:
+        values: [samples, R, d], or [rows, d] of routed tokens, or [samples, R] of indices. Rows that do not count are
+            zero, or −1.
+        counts: The rows of each sample of the step, [samples], or R where all have as many.
+        first: The first sample.
+        sample: The sample of each row, where the rows are of routed tokens.
+    """
+
+    values: Tensor
+    counts: Tensor | int
+    first: int = 0
+    sample: Tensor | None = None
+
+    @property
+    def samples(self) -> int:
+        """The samples of these rows."""
+        return self.values.shape[0]
+
+
+class Batch:
+    """The samples of one step, and the mask of their positions."""
+
+    def __init__(self, size: int) -> None:
+        """Describes a step of so many samples."""
+        self.size = size
+        self._expanded: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
+
+    def input_rows(self, call: Call, mask: Tensor | None) -> Iterator[Rows3]:
+        """The rows of a call's input, in chunks of samples.
+
+        Raises:
+            ShapeError: The input or the mask is not of this batch.
+        """
+        value = call.input
+        if call.token_index is not None:
+            yield self._routed(call, value, mask)
+            return
+        is_index = not value.is_floating_point()
+        per_sample = self._leading(call, value)
+        elements = value.numel() // self.size * call.expansion
+        step = self.size if call.expansion == 1 else max(1, CHUNK_ELEMENTS // max(1, elements))
+        for first in range(0, self.size, step):
+            samples = min(step, self.size - first)
+            part = value[first * per_sample : (first + samples) * per_sample]
+            yield self._arranged(call, part, call.input_rows, mask, first, samples, is_index)
+
+    def gradient_rows(self, call: Call, gradient: Tensor, mask: Tensor | None) -> Rows3:
+        """The rows of the gradient of a call's output."""
+        if call.token_index is not None:
+            return self._routed(call, gradient, mask)
+        self._leading(call, gradient)
+        return self._arranged(call, gradient, call.gradient_rows, mask, 0, self.size, False)
+
+    def _leading(self, call: Call, value: Tensor) -> int:
+        """Rows of the first dimension for each sample."""
+        leading = value.shape[0] if value.dim() > 0 else 0
+        if leading == 0 or leading % self.size or (value.dim() == 1 and value.is_floating_point() and self.size > 1):
+            raise ShapeError(
+                f'layer "{call.path}" was given {list(value.shape)}, but the output has {self.size} samples; '
+                f"expected a first dimension of {self.size}, or a multiple. Leave the layer out "
+                f'with "!{call.layer.name}".'
+            )
+        return leading // self.size
+
+    def _arranged(
+        self, call: Call, value: Tensor, rows: Rows | None, mask: Tensor | None, first: int, samples: int, index: bool
+    ) -> Rows3:
+        shape = value.shape
+        if rows is not None:
+            value = rows(value)
+        arranged = value.reshape(samples, -1) if index else value.reshape(samples, -1, value.shape[-1])
+        positions = arranged.shape[1]
+        counts: Tensor | int = positions
+        keep: Tensor | None = None
+        if mask is not None and not (positions == 1 and mask.shape[1] != 1):
+            whole, every = self._mask(call, mask, positions, shape[1] if len(shape) > 1 else 1)
+            keep, counts = whole[first : first + samples], every[first : first + samples]
+        if index:
+            if keep is not None:
+                arranged = arranged.masked_fill(~keep, -1)
+            counts = (arranged >= 0).sum(dim=1)
+        elif keep is not None:
+            # Padding may hold anything, also NaN, so it is not multiplied by zero.
+            arranged = arranged.masked_fill(~keep.unsqueeze(-1), 0)
+        return Rows3(arranged, counts, first)
+
+    def _mask(self, call: Call, mask: Tensor, positions: int, second: int) -> tuple[Tensor, Tensor]:
+        """The mask of a layer's rows, [samples, R], and the rows of each sample."""
+        width = mask.shape[1]
+        repeats = positions // width if second == width and positions % width == 0 else 1
+        if positions != width * repeats:
+            raise ShapeError(
+                f'mask has the shape {list(mask.shape)}, but layer "{call.path}" has {positions} positions for each of '
+                f"{self.size} samples; expected [{self.size}, {positions}]. Give masks by pattern, as in "
+                'mask={"encoder.*": …, "decoder.*": …}, or leave the layer out.'
+            )
+        key = (id(mask), positions, repeats)
+        if key not in self._expanded:
+            expanded = mask if repeats == 1 else mask.repeat_interleave(repeats, dim=1)
+            self._expanded[key] = (expanded, expanded.sum(dim=1))
+        return self._expanded[key]
+
+    def _routed(self, call: Call, value: Tensor, mask: Tensor | None) -> Rows3:
+        index = call.token_index
+        assert index is not None, "the caller has looked"
+        if call.tokens % self.size:
+            raise ShapeError(
+                f'layer "{call.path}" routes {call.tokens} tokens, which is no multiple of the {self.size} samples of '
+                "the output. Give all samples the same length, and a mask."
+            )
+        sample = index // (call.tokens // self.size)
+        keep = torch.ones_like(index, dtype=torch.bool)
+        if mask is not None:
+            if mask.numel() != call.tokens:
+                raise ShapeError(
+                    f'mask has the shape {list(mask.shape)}, but layer "{call.path}" routes {call.tokens} tokens; '
+                    f"expected [{self.size}, {call.tokens // self.size}]."
+                )
+            keep = mask.reshape(-1)[index]
+            value = value.masked_fill(~keep.unsqueeze(-1), 0)
+        counts = torch.zeros(self.size, dtype=torch.long, device=index.device).index_add_(0, sample, keep.long())
+        return Rows3(value, counts, sample=sample)
+
+
+def summed(rows: Rows3, batch: int) -> Tensor:
+    """Σ_r of each sample, [samples of the step, d], in fp32."""
+    values = rows.values.float()
+    if rows.sample is not None:
+        return values.new_zeros(batch, values.shape[-1]).index_add_(0, rows.sample, values)
+    return values.sum(dim=1)
+
+
+def total(counts: Tensor | int, samples: int) -> int:
+    """The number of rows."""
+    return counts * samples if isinstance(counts, int) else int(counts.sum())
+
+
+def geometry_of(call: Call) -> object:
+    """What, besides the input tensor, decides the input rows and the form of their sum."""
+    layer = call.layer
+    if isinstance(layer, Normalization):
+        return id(layer)
+    form = (len(layer.names), layer.has_bias, layer.input_diagonal, layer.takes_indices)
+    routed = None if call.token_index is None else id(call.token_index)
+    return (call.geometry, form, routed)
