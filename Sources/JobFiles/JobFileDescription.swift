@@ -29,9 +29,10 @@ public struct JobFileDescription: Equatable, Sendable {
     /// The metadata of all files; for a key that two files set, the first file counts.
     public let metadata: [String: String]
 
-    /// The layouts that a capture or a factor set declares, by layer; none for other kinds, and for a malformed value.
+    /// The layouts that a capture, a factor set or a regularizer states, by layer; none for other kinds, and for a
+    /// malformed value.
     public var layouts: [String: WeightLayout] {
-        guard kind == .capture || kind == .factors else { return [:] }
+        guard [.capture, .factors, .regularizer].contains(kind) else { return [:] }
         return (try? MetadataReader(metadata: metadata, file: files.first?.path ?? "").layouts()) ?? [:]
     }
 
