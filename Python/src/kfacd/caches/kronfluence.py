@@ -59,6 +59,8 @@ def read(directory: Path, *, task: str, samples: int | None, bias: Mapping[str, 
         a={layer: raw[_INPUT][layer].double() / rows[layer] for layer in layers},
         b={layer: raw[_GRADIENT][layer].double() / gradient_rows[layer] for layer in layers},
         rows=rows,
+        # Both of its kinds of layers, Linear and Conv2d.
+        layout={layer: "out_in" for layer in layers},
         bias={layer: bias[layer] for layer in layers if layer in bias},
     ).checked(str(directory))
 

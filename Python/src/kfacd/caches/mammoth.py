@@ -60,7 +60,8 @@ def read(directory: Path, *, task: str, task_id: int | None, probes: int, prefix
             prefix + clip_names.parameter_from_mammoth(name): tensor.double() / (samples * probes)
             for name, tensor in raw["ffT"].items()
         },
-        layout={projection: "in_out"} if projection in a else {},
+        # Beside a transposed layer a job wants to know the layout of every square one.
+        layout={layer: "in_out" if layer == projection else "out_in" for layer in a},
     ).checked(f"{directory}/{stem}")
 
 
@@ -122,7 +123,7 @@ def fused(factors: FactorSet) -> FactorSet:
     for layer in factors.a:
         if (found := clip_names.part(layer)) is not None:
             parts.setdefault(found[0], []).append((found[1], found[2], layer))
-    a, b, bias = dict(factors.a), dict(factors.b), dict(factors.bias)
+    a, b, bias, layout = dict(factors.a), dict(factors.b), dict(factors.bias), dict(factors.layout)
     for whole, members in parts.items():
         members.sort()
         ends = [0, *(end for _, end, _ in members)]
@@ -136,11 +137,12 @@ def fused(factors: FactorSet) -> FactorSet:
         blocks = [b.pop(layer) for _, _, layer in members]
         for _, _, layer in members:
             del a[layer]
+            layout.pop(layer, None)
         a[whole], b[whole] = first, block_diagonal(blocks)
         stated = {bias.pop(layer) for _, _, layer in members if layer in bias}
         if len(stated) == 1:
             bias[whole] = stated.pop()
-    return replace(factors, a=a, b=b, bias=bias)
+    return replace(factors, a=a, b=b, bias=bias, layout=layout)
 
 
 def block_diagonal(blocks: list[torch.Tensor]) -> torch.Tensor:

@@ -61,8 +61,7 @@ def read(path: Path, *, task: str, probes: int | None, prefix: str) -> FactorSet
         b[layer] = raw["ggT"][key].double() / (samples * probes)
         if key in blocks:
             bias[layer] = blocks[key].get("bias_key") is not None
-        if name == clip_names.PROJECTION:
-            layout[layer] = "in_out"
+        layout[layer] = "in_out" if name == clip_names.PROJECTION else "out_in"
     if lonely := sorted(set(raw["ggT"]) - set(raw["aaT"])):
         raise BadInput(f"{file}: {listed(lonely)} has ggT and no aaT.")
     f = {prefix + _named(file, key): gram.double() / (samples * probes) for key, gram in raw["ffT"].items()}
