@@ -299,24 +299,42 @@ def test_a_factor_set_is_loaded_as_it_was_saved(tmp_path: Path, storage: str) ->
         bias={"q": True, "wte": False},
         layout={"wte": "in_out"},
         sha256_base="0" * 64,
+        layer_samples={"q": 5, "wte": 5, "norm.weight": 3},
+        uses={"wte": ["head", "wte"]},
+        weight=2.5,
     )
     path = factors.save(tmp_path, storage)
     assert os.listdir(tmp_path) == ["factors.safetensors"]
     again = kfacd.caches.load(path)
     for side in ("a", "b", "f"):
         torch.testing.assert_close(getattr(again, side), getattr(factors, side))
-    for name in ("task", "normalization", "samples", "rows", "bias", "layout", "sha256_base"):
+    for name in (
+        "task",
+        "normalization",
+        "samples",
+        "rows",
+        "bias",
+        "layout",
+        "sha256_base",
+        "layer_samples",
+        "uses",
+        "weight",
+    ):
         assert getattr(again, name) == getattr(factors, name)
     with safe_open(path, "pt") as handle:
         assert handle.metadata()["diagonal"] == '["wte.A"]'
 
 
 def test_expand_becomes_tak_for_other_programs(tmp_path: Path) -> None:
-    factors = kfacd.caches.FactorSet("x", "expand", 5, {"fc": torch.eye(2)}, {"fc": torch.eye(2)}, rows={"fc": 20})
+    one, rows = torch.eye(2), {"fc": 20, "expert": 4}
+    factors = kfacd.caches.FactorSet(
+        "x", "expand", 5, {"fc": one, "expert": one}, {"fc": one, "expert": one}, rows=rows
+    )
+    factors.layer_samples["expert"] = 3
     kfacd.caches.write("kronfluence", tmp_path, factors)
-    raw = load_file(tmp_path / "gradient_covariance.safetensors")["fc"]
-    # B of expand is divided by N = 5: the sum is 5 B.
-    torch.testing.assert_close(raw, 5 * torch.eye(2))
+    # B of expand is divided by N: the sum is N B.
+    raw = load_file(tmp_path / "gradient_covariance.safetensors")
+    torch.testing.assert_close(raw, {"fc": 5 * one, "expert": 3 * one})
 
 
 # Bad input

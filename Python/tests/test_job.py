@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ import pytest
 
 import kfacd
 from cases import TASKS, write_job
-from kfacd import job as jobs_module
 
 OPTIONS = ["regularizer: {form: accumulated, targets: leave_one_out}"]
 
@@ -29,14 +29,16 @@ def test_bad_input_has_the_sentences_of_the_program(kfacctl: str, tmp_path: Path
     job.write_text(job.read_text().replace("merge_method", "merge_metod"))
     with pytest.raises(kfacd.BadInput) as caught:
         kfacd.run(job, progress=False)
-    assert str(caught.value).startswith(f"{job}:1:1: ") or "merge_metod" in str(caught.value)
+    first, second = caught.value.problems
+    assert first.startswith(f'{job}:1:1: unknown key "merge_metod" in the job. Did you mean "merge_method"?')
+    assert second == f'{job}:1:1: the key "merge_method" is missing.'
     with pytest.raises(kfacd.BadInput) as caught:
         kfacd.plan(tmp_path / "none.yaml")
     assert str(caught.value) == f"{tmp_path}/none.yaml: there is no such job file. Check the path."
 
 
 def test_a_coordinator_that_is_not_there_is_unreachable(kfacctl: str) -> None:
-    coordinator = jobs_module.Coordinator("tcp://127.0.0.1:1", timeout=1)
+    coordinator = kfacd.Coordinator("tcp://127.0.0.1:1", timeout=1)
     with pytest.raises(kfacd.Unreachable, match=r"^no coordinator answered at tcp://127.0.0.1:1"):
         kfacd.jobs(coordinator)
 
@@ -44,7 +46,7 @@ def test_a_coordinator_that_is_not_there_is_unreachable(kfacctl: str) -> None:
 @pytest.mark.parametrize("command", [kfacd.status, kfacd.watch, kfacd.cancel])
 def test_every_command_says_that_it_is_unreachable(kfacctl: str, command: object) -> None:
     with pytest.raises(kfacd.Unreachable):
-        command("job-1", jobs_module.Coordinator("tcp://127.0.0.1:1", timeout=1))  # type: ignore[operator]
+        command("job-1", kfacd.Coordinator("tcp://127.0.0.1:1", timeout=1))  # type: ignore[operator]
 
 
 def test_an_absent_program_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -83,8 +85,24 @@ def await_socket(path: Path) -> None:
     raise TimeoutError(f"{path} did not appear")
 
 
+def test_an_interrupt_ends_the_program_by_one_signal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program, signals = tmp_path / "kfacctl", tmp_path / "signals"
+    program.write_text(
+        f"#!/bin/sh\ntrap 'echo got >>{signals}; exit 130' TERM INT\nkill -INT $PPID\nwhile :; do sleep 0.05; done\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            kfacd.run("job.yaml")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert signals.read_text() == "got\n"
+
+
 @pytest.fixture
-def coordinator(kfacctl: str, tmp_path: Path) -> Iterator[jobs_module.Coordinator]:
+def coordinator(kfacctl: str, tmp_path: Path) -> Iterator[kfacd.Coordinator]:
     """A coordinator and a worker of this build, which end with the test."""
     daemon = Path(kfacctl).with_name("kfacd")
     if not daemon.exists():
@@ -97,7 +115,7 @@ def coordinator(kfacctl: str, tmp_path: Path) -> Iterator[jobs_module.Coordinato
     commands = [[str(daemon), *command, "--log-level", "error", "--end-with-input"] for command in commands]
     processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for command in commands]
     await_socket(tmp_path / "socket")
-    yield jobs_module.Coordinator(endpoint, timeout=30)
+    yield kfacd.Coordinator(endpoint, timeout=30)
     for process in reversed(processes):
         process.terminate()
     for process in processes:
@@ -105,7 +123,7 @@ def coordinator(kfacctl: str, tmp_path: Path) -> Iterator[jobs_module.Coordinato
 
 
 def test_a_job_is_submitted_followed_and_fetched(
-    coordinator: jobs_module.Coordinator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    coordinator: kfacd.Coordinator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "job").mkdir()
     name = kfacd.submit(write_job(tmp_path / "job", OPTIONS), coordinator)
@@ -113,7 +131,8 @@ def test_a_job_is_submitted_followed_and_fetched(
     assert status.state == "succeeded"
     assert status.finished_units == status.total_units > 0
     assert name in capsys.readouterr().err
-    assert [job.job for job in kfacd.jobs(coordinator)] == [name]
+    assert coordinator.endpoint is not None
+    assert [job.job for job in kfacd.jobs(coordinator.endpoint)] == [name]
     assert kfacd.status(name, coordinator) == kfacd.jobs(coordinator)[0]
     kfacd.cancel(name, coordinator)
     fetched = kfacd.fetch(name, tmp_path / "fetched", coordinator)

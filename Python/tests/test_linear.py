@@ -107,6 +107,23 @@ def test_a_cast_moves_the_base_too(model: Encoder) -> None:
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_two_models_keep_their_own_signatures_and_work_without_gradients(model: Encoder) -> None:
+    net, other = kfacd.linearize(model), kfacd.linearize(nn.Linear(2, 2))
+    assert list(inspect.signature(net.forward).parameters) == ["tokens", "scale"]
+    assert list(inspect.signature(other.forward).parameters) == ["input"]
+    with torch.no_grad():
+        torch.testing.assert_close(net(TOKENS)["logits"], model(TOKENS)["logits"])
+
+
+def test_a_copy_is_independent(model: Encoder) -> None:
+    net = kfacd.linearize(model)
+    twin = copy.deepcopy(net)
+    before = net(TOKENS)["logits"]
+    moved(twin, 1.0)
+    assert torch.equal(net(TOKENS)["logits"], before)
+    assert not torch.allclose(twin(TOKENS)["logits"], before)
+
+
 def test_training_lowers_the_loss_of_a_linear_problem(model: Encoder) -> None:
     net = kfacd.linearize(model)
     optimizer = torch.optim.SGD(net.parameters(), 1e-2)
@@ -187,6 +204,23 @@ def test_a_cache_of_keys_is_refused_by_name(language_model: nn.Module) -> None:
 def test_a_loss_that_the_model_computes_is_refused(language_model: nn.Module) -> None:
     with pytest.raises(kfacd.BadInput, match="The model computed its loss from labels"):
         kfacd.linearize(language_model)(input_ids=TOKENS, labels=TOKENS, use_cache=False)
+
+
+def test_routed_experts_are_linear_in_their_parameters_with_the_plain_implementation() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.MixtralConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, intermediate_size=8,
+        vocab_size=11, num_local_experts=3,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    grouped = transformers.MixtralForCausalLM(config).eval()
+    with pytest.raises(kfacd.BadInput, match=r'^model\.layers\.0\.mlp\.experts: .*experts_implementation="eager"\.$'):
+        kfacd.linearize(grouped)(input_ids=TOKENS, use_cache=False)
+    config._experts_implementation = "eager"
+    model = transformers.MixtralForCausalLM(config).eval()
+    expected = model(input_ids=TOKENS, use_cache=False).logits
+    found = kfacd.linearize(model)(input_ids=TOKENS, use_cache=False).logits
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_activation_checkpointing_is_refused_by_name(language_model: nn.Module) -> None:

@@ -339,6 +339,23 @@ def test_the_layout_of_a_square_parameter_beside_transposed_layers_must_be_state
         assert pen().item() == pytest.approx(float(torch.trace(b @ matrix @ a @ matrix.T)), rel=1e-6)
 
 
+class Custom(nn.Module):
+    """A transposed layer of a type that nothing is known about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 4))
+        self.bias = nn.Parameter(torch.randn(4))
+
+
+def test_the_layout_that_the_file_states_holds_for_modules_of_any_type(finished_job: Jobs) -> None:
+    root = finished_job(ACCUMULATED)
+    model = Zoo()
+    model.c_attn = Custom()  # type: ignore[assignment]
+    model.load_state_dict(checkpoint(root, "alpha"))
+    assert penalty(root, model=model.double()).by_layer() == penalty(root).by_layer()
+
+
 def test_arguments_out_of_range_are_refused(finished_job: Jobs) -> None:
     root = finished_job(ACCUMULATED)
     assert refusal(file(root, "alpha"), Zoo(), beta=-1.0) == "beta is -1.0; expected a finite number of at least 0."

@@ -216,7 +216,7 @@ class _Search:
             names = listed(self.missing)
             hint = "Use the regularizer of a job whose base_model is this model's checkpoint."
             if self.has_adapters:
-                hint = "The model has a PEFT adapter; penalize the merged model, or one without an adapter."
+                hint = "The model has a PEFT adapter; the penalty is for models whose own parameters are trained."
             elif similar := self._similar(self.missing[0]):
                 hint = f"The model has {similar}; use a regularizer whose names are the model's (see rename in a job)."
             self.problems.insert(
@@ -300,7 +300,8 @@ def set_base(tracked: list[Tracked], regularizer: Regularizer, model: nn.Module,
                 f"{base}: its SHA-256 is {found}; the regularizer {regularizer.path} is for the base "
                 f"{regularizer.sha256_base}. Give the checkpoint that was base_model of the job."
             )
-        tensors = plain_tensors(checkpoints.load_tensors(base))
+        names = {prefix + alias for item in tracked for alias in item.aliases for prefix in ("", "module.")}
+        tensors = plain_tensors(checkpoints.load_tensors(base, names))
     else:
         tensors = plain_tensors(base)
     problems: list[str] = []

@@ -129,13 +129,13 @@ def run(
     return Path(line.removeprefix(marker))
 
 
-def plan(job: _PathLike, coordinator: Coordinator | None = None, *, overwrite: bool = False) -> Plan:
+def plan(job: _PathLike, coordinator: Coordinator | str | None = None, *, overwrite: bool = False) -> Plan:
     """What a job would take. Changes nothing, and needs no coordinator unless one is given.
 
     Raises:
         BadInput, JobFailed, Unreachable, ProgramNotFound: As :func:`run`; no coordinator answered.
     """
-    options = (coordinator or Coordinator()).arguments() + (["--overwrite"] if overwrite else [])
+    options = _reached(coordinator) + (["--overwrite"] if overwrite else [])
     program = _run(["plan", os.fspath(job), "--output", "json", *options], progress=False)
     notices = tuple(line.removeprefix("note: ") for line in program.stderr.splitlines() if line.startswith("note: "))
     return Plan(tuple(_made(PlanStage, item) for item in _items(program.stdout, "stages")), notices)
@@ -143,7 +143,7 @@ def plan(job: _PathLike, coordinator: Coordinator | None = None, *, overwrite: b
 
 def submit(
     job: _PathLike,
-    coordinator: Coordinator | None = None,
+    coordinator: Coordinator | str | None = None,
     *,
     output: _PathLike | None = None,
     overwrite: bool = False,
@@ -154,21 +154,21 @@ def submit(
         BadInput, JobFailed, Unreachable, ProgramNotFound: As :func:`plan`.
     """
     options = _options({"--output": output}) + (["--overwrite"] if overwrite else [])
-    return _call(["submit", os.fspath(job), *options, *(coordinator or Coordinator()).arguments()]).strip()
+    return _call(["submit", os.fspath(job), *options, *_reached(coordinator)]).strip()
 
 
-def watch(job: str, coordinator: Coordinator | None = None, *, progress: bool = True) -> JobStatus:
+def watch(job: str, coordinator: Coordinator | str | None = None, *, progress: bool = True) -> JobStatus:
     """Follows a job to its end, with progress on standard error if wanted.
 
     Raises:
         JobFailed: The job failed or was cancelled.
         BadInput, Unreachable, Interrupted, ProgramNotFound: As :func:`plan`.
     """
-    _call(["watch", job, *(coordinator or Coordinator()).arguments()], progress)
+    _call(["watch", job, *_reached(coordinator)], progress)
     return status(job, coordinator)
 
 
-def status(job: str, coordinator: Coordinator | None = None) -> JobStatus:
+def status(job: str, coordinator: Coordinator | str | None = None) -> JobStatus:
     """How far a job has come.
 
     Raises:
@@ -177,7 +177,7 @@ def status(job: str, coordinator: Coordinator | None = None) -> JobStatus:
     return _statuses(["status", job], coordinator)[0]
 
 
-def jobs(coordinator: Coordinator | None = None) -> list[JobStatus]:
+def jobs(coordinator: Coordinator | str | None = None) -> list[JobStatus]:
     """The coordinator's jobs.
 
     Raises:
@@ -186,22 +186,24 @@ def jobs(coordinator: Coordinator | None = None) -> list[JobStatus]:
     return _statuses(["jobs"], coordinator)
 
 
-def cancel(job: str, coordinator: Coordinator | None = None) -> None:
+def cancel(job: str, coordinator: Coordinator | str | None = None) -> None:
     """Ends a job; nothing of it is published.
 
     Raises:
         BadInput, JobFailed, Unreachable, ProgramNotFound: As :func:`plan`.
     """
-    _call(["cancel", job, *(coordinator or Coordinator()).arguments()])
+    _call(["cancel", job, *_reached(coordinator)])
 
 
-def fetch(job: str, directory: _PathLike, coordinator: Coordinator | None = None, *, overwrite: bool = False) -> Path:
+def fetch(
+    job: str, directory: _PathLike, coordinator: Coordinator | str | None = None, *, overwrite: bool = False
+) -> Path:
     """Downloads the outputs of a finished job, checks their digests, and returns the directory.
 
     Raises:
         BadInput, JobFailed, Unreachable, Interrupted, ProgramNotFound: As :func:`plan`.
     """
-    options = (coordinator or Coordinator()).arguments() + (["--overwrite"] if overwrite else [])
+    options = _reached(coordinator) + (["--overwrite"] if overwrite else [])
     _call(["fetch", job, os.fspath(directory), *options])
     return Path(directory)
 
@@ -225,6 +227,12 @@ def program() -> str:
     )
 
 
+def _reached(coordinator: Coordinator | str | None) -> list[str]:
+    if not isinstance(coordinator, Coordinator):
+        coordinator = Coordinator(coordinator)
+    return coordinator.arguments()
+
+
 @dataclass(frozen=True)
 class _Output:
     stdout: str
@@ -237,12 +245,17 @@ def _call(arguments: list[str], progress: bool = False) -> str:
 
 def _run(arguments: list[str], progress: bool) -> _Output:
     with subprocess.Popen(
-        [program(), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        [program(), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        # A terminal's interrupt reaches this process alone. The program gets one signal, after which it cancels the job
+        # and removes its files; a second one would end it at once.
+        start_new_session=True,
     ) as process:
         try:
             output = _streamed(process, progress)
         except BaseException:
-            # An interrupt of this process reached the program as well; it removes its files before it ends.
             process.terminate()
             process.wait()
             raise
@@ -284,11 +297,11 @@ def _message(stderr: str) -> str:
     lines = stderr.strip().splitlines()
     start = next((i for i, line in enumerate(lines) if line.lower().startswith("error:")), None)
     lines = [line for line in lines if not line.startswith("note:")] if start is None else lines[start:]
-    return "\n".join(lines).removeprefix("error: ").removeprefix("Error: ")
+    return "\n".join(line.removeprefix("error: ").removeprefix("Error: ") for line in lines)
 
 
-def _statuses(arguments: list[str], coordinator: Coordinator | None) -> list[JobStatus]:
-    out = _call([*arguments, "--output", "json", *(coordinator or Coordinator()).arguments()])
+def _statuses(arguments: list[str], coordinator: Coordinator | str | None) -> list[JobStatus]:
+    out = _call([*arguments, "--output", "json", *_reached(coordinator)])
     return [_made(JobStatus, item) for item in _items(out, "jobs")]
 
 

@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from kfacd.errors import BadInput, shortened
+from kfacd.errors import BadInput
 
 
 def linearize(model: nn.Module) -> Linearized:
@@ -40,8 +40,12 @@ def linearize(model: nn.Module) -> Linearized:
     problems += _unsupported(model)
     if problems:
         raise BadInput(problems)
+
     # The signature and documentation are the model's, since trainers read the names of its inputs.
-    forward = functools.wraps(type(model).forward)(Linearized.forward)
+    @functools.wraps(type(model).forward)
+    def forward(self: Linearized, *args: Any, **kwargs: Any) -> Any:
+        return Linearized.forward(self, *args, **kwargs)
+
     linear: type[Linearized] = type(f"Linearized{type(model).__name__}", (Linearized,), {"forward": forward})
     return linear(model)
 
@@ -189,9 +193,10 @@ def _named_failure(model: nn.Module) -> Iterator[None]:
         names = {id(module): name for name, module in model.named_modules()}
         known = [module for module in stack if id(module) in names]
         place = (names[id(known[-1])] or type(known[-1]).__name__) if known else type(model).__name__
+        advice = ' Make the model with experts_implementation="eager".' if "_grouped_mm" in text else ""
         raise BadInput(
             f"{place}: an operation has no forward-mode derivative, so the model cannot be linearized: "
-            f"{shortened(text.splitlines(), 1)[0]}"
+            f"{text.splitlines()[0]}{advice}"
         ) from error
     finally:
         before.remove()

@@ -45,6 +45,12 @@ class FactorSet:
     #: Layers whose weight is stored as [d_in, d_out]: ``in_out``.
     layout: dict[str, str] = field(default_factory=dict)
     sha256_base: str | None = None
+    #: N of layers and parameters that have another than the task.
+    layer_samples: dict[str, int] = field(default_factory=dict)
+    #: The layers whose factors are summed in a layer's own, as those of a tied head.
+    uses: dict[str, list[str]] = field(default_factory=dict)
+    #: The task's share in sums over tasks; the samples if not given.
+    weight: float | None = None
 
     def problems(self, place: str) -> list[str]:
         """What keeps this from being a factor set; every sentence begins with the place."""
@@ -93,7 +99,10 @@ class FactorSet:
             )
         if missing := [layer for layer in self.b if not self.rows.get(layer)]:
             raise BadInput(f"{missing[0]}: the rows behind its factors are not known, so expand cannot become tak.")
-        b = {layer: tensor.double() * (self.samples / self.rows[layer]) for layer, tensor in self.b.items()}
+        b = {
+            layer: tensor.double() * (self.layer_samples.get(layer, self.samples) / self.rows[layer])
+            for layer, tensor in self.b.items()
+        }
         return replace(self, normalization="tak", b=b)
 
     def save(self, directory: str | os.PathLike[str], storage: str = "full") -> Path:
@@ -129,8 +138,15 @@ class FactorSet:
             "damping": "none",
             "storage": storage,
         }
-        if set(self.rows) >= set(self.a):
-            metadata["rows"] = _json({layer: self.rows[layer] for layer in self.a})
+        if self.layer_samples:
+            counted = [*self.a, *self.f]
+            metadata["samples"] = _json({owner: self.layer_samples.get(owner, self.samples) for owner in counted})
+        if self.rows and set(self.rows) >= set(self.a):
+            metadata["rows"] = _json(self.rows)
+        if self.uses:
+            metadata["uses"] = _json(self.uses)
+        if self.weight is not None:
+            metadata["weight"] = repr(self.weight)
         if self.layout:
             metadata["layout"] = _json(self.layout)
         if diagonals:
@@ -191,6 +207,9 @@ def load(path: str | os.PathLike[str], *, samples: int = 1) -> FactorSet:
         bias=metadata.get("bias", {}),
         layout=metadata.get("layout", {}),
         sha256_base=metadata.get("sha256_base"),
+        layer_samples=counts if isinstance(counts, dict) and len(set(counts.values())) > 1 else {},
+        uses=metadata.get("uses", {}),
+        weight=metadata.get("weight"),
     )
     return factors.checked(str(path))
 
@@ -230,7 +249,7 @@ def _pseudo_task(path: Path, samples: int) -> FactorSet:
     ).checked(str(path))
 
 
-_JSON_KEYS = ("samples", "rows", "bias", "layout", "diagonal", "uses")
+_JSON_KEYS = ("samples", "rows", "bias", "layout", "diagonal", "uses", "weight")
 
 
 def _parsed(file: Path, strings: dict[str, str]) -> dict[str, Any]:
