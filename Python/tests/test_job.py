@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,8 +33,8 @@ def test_bad_input_has_the_sentences_of_the_program(kfacctl: str, tmp_path: Path
     with pytest.raises(kfacd.BadInput) as caught:
         kfacd.run(job, progress=False)
     first, second = caught.value.problems
-    assert first.startswith(f'{job}:1:1: unknown key "merge_metod" in the job. Did you mean "merge_method"?')
-    assert second == f'{job}:1:1: the key "merge_method" is missing.'
+    assert first.startswith('job.yaml:1:1: unknown key "merge_metod" in the job. Did you mean "merge_method"?')
+    assert second == 'job.yaml:1:1: the key "merge_method" is missing.'
     with pytest.raises(kfacd.BadInput) as caught:
         kfacd.plan(tmp_path / "none.yaml")
     assert str(caught.value) == f"{tmp_path}/none.yaml: there is no such job file. Check the path."
@@ -85,13 +88,22 @@ def await_socket(path: Path) -> None:
     raise TimeoutError(f"{path} did not appear")
 
 
+class Interrupting(io.StringIO):
+    """A terminal at which somebody presses Ctrl-C when the first line appears."""
+
+    def write(self, text: str) -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        return len(text)
+
+
 def test_an_interrupt_ends_the_program_by_one_signal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program, signals = tmp_path / "kfacctl", tmp_path / "signals"
     program.write_text(
-        f"#!/bin/sh\ntrap 'echo got >>{signals}; exit 130' TERM INT\nkill -INT $PPID\nwhile :; do sleep 0.05; done\n"
+        f"#!/bin/sh\ntrap 'echo got >>{signals}; exit 130' TERM INT\necho ready >&2\nwhile :; do sleep 0.05; done\n"
     )
     program.chmod(0o755)
     monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    monkeypatch.setattr(sys, "stderr", Interrupting())
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):

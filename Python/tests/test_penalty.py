@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -354,6 +356,85 @@ def test_the_layout_that_the_file_states_holds_for_modules_of_any_type(finished_
     model.c_attn = Custom()  # type: ignore[assignment]
     model.load_state_dict(checkpoint(root, "alpha"))
     assert penalty(root, model=model.double()).by_layer() == penalty(root).by_layer()
+
+
+class Adapted(nn.Module):
+    """A layer of each kind that LoRA takes, and one that is trained whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(7, 4)
+        self.fused = nn.Linear(4, 6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.fused(self.wte(ids)))
+        return logits
+
+
+def adapted_model(tmp_path: Path, **options: object) -> tuple[Any, dict[str, torch.Tensor], Path]:
+    """A model with adapters that are not zero, its base, and a regularizer that has the fused layer in two parts."""
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(0)
+    plain = Adapted()
+    base = tensors(plain)
+    config = peft.LoraConfig(r=2, lora_alpha=5, target_modules=["wte", "fused"], modules_to_save=["head"], **options)
+    model = peft.get_peft_model(plain, config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter))
+    contents = {}
+    for name, inputs, outputs in (("fused[0:2]", 5, 2), ("fused[2:6]", 5, 4), ("head", 7, 3)):
+        for side, size in (("A", inputs), ("B", outputs)):
+            rows = torch.randn(9, size)
+            contents[f"{name}.{side}"] = rows.T @ rows
+    contents |= {"wte.A": torch.rand(7), "wte.B": torch.eye(4) * 2}
+    metadata = {"format": "kfacd.regularizer/1", "target": "all", "form": "accumulated", "scale": "paper"}
+    save_file(contents, tmp_path / "regularizer.safetensors", metadata | {"diagonal": '["wte.A"]'})
+    return model, base, tmp_path
+
+
+def test_adapters_have_the_penalty_of_the_merged_model_and_the_gradient_of_differences(tmp_path: Path) -> None:
+    model, base, path = adapted_model(tmp_path)
+    model = model.double()
+    pen = kfacd.Penalty(path, model, base=base)
+    merged = copy.deepcopy(model).merge_and_unload()
+    expected = kfacd.Penalty(path, merged, base=base).by_layer()
+    assert pen.by_layer() == pytest.approx(expected, rel=1e-10)
+    torch.autograd.backward(pen())
+    by_graph = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    assert by_graph.keys() == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert len(by_graph) == 6
+    model.zero_grad()
+    pen.add_grad_()
+    for name, gradient in by_graph.items():
+        parameter = model.get_parameter(name)
+        torch.testing.assert_close(parameter.grad, gradient)
+        direction = torch.randn_like(parameter)
+        values = []
+        for step in (1e-4, -1e-4):
+            with torch.no_grad():
+                parameter.add_(step * direction)
+                values.append(pen().item())
+                parameter.sub_(step * direction)
+        slope = float((gradient * direction).sum())
+        assert (values[0] - values[1]) / 2e-4 == pytest.approx(slope, rel=1e-5), name
+
+
+def test_adapters_that_are_more_than_low_rank_or_merged_are_refused(tmp_path: Path) -> None:
+    model, base, path = adapted_model(tmp_path, use_dora=True)
+    text = "wte.weight: the adapter default has more than B A (DoRA, or a bias); the penalty takes LoRA alone."
+    assert text in refusal(path, model, base=base).splitlines()
+    (tmp_path / "second").mkdir()
+    model, base, path = adapted_model(tmp_path / "second")
+    pen = kfacd.Penalty(path, model, base=base)
+    model.merge_adapter()
+    with pytest.raises(kfacd.BadInput, match="is merged into the weight"):
+        pen()
+    model.unmerge_adapter()
+    with model.disable_adapter():
+        assert pen.by_layer()["wte"] == pytest.approx(0, abs=1e-9)
 
 
 def test_arguments_out_of_range_are_refused(finished_job: Jobs) -> None:

@@ -7,21 +7,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Union
 
 import torch
 from torch import nn
 
 from kfacd import checkpoints
+from kfacd.adapters import LowRank, low_rank_parts
 from kfacd.addresses import Place, bias_place, module_of, parameter_place, weight_place
 from kfacd.errors import BadInput, listed
-from kfacd.models import layout_of, named_modules, named_parameters, plain_tensors, require_whole
+from kfacd.models import layout_of, named_adapters, named_modules, named_parameters, plain_tensors, require_whole
 from kfacd.regularizer import Regularizer, Term
 
 __all__ = ["Base", "Block", "FullBlock", "LayerBlock", "Place", "Tracked", "located_blocks", "set_base"]
 
 #: θ₀: a state dictionary, a model, or the path of a checkpoint.
-Base = Union[Mapping[str, torch.Tensor], nn.Module, str, Path]  # noqa: UP007
+Base = Mapping[str, torch.Tensor] | nn.Module | str | Path
 _Gradient = tuple["Tracked", Place, torch.Tensor]
 
 
@@ -33,14 +33,27 @@ class Tracked:
     parameter: nn.Parameter
     #: All names of the parameter; more than one if it is tied.
     aliases: list[str]
+    #: The layer of PEFT whose adapters add to the parameter.
+    adapter: nn.Module | None = None
     base: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def low_rank(self) -> list[LowRank]:
+        """What adapters add to the parameter now."""
+        return [] if self.adapter is None else low_rank_parts(self.name, self.adapter)
+
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that the value depends on: this one and those of its adapters."""
+        return [self.parameter, *(p for part in self.low_rank() for p in (part.a, part.b))]
 
     def delta(self, place: Place) -> torch.Tensor:
         """θ − θ₀ of a part, in fp32 or wider."""
         if self.base.device != self.parameter.device:
             self.base = self.base.to(self.parameter.device)
         dtype = torch.promote_types(self.parameter.dtype, torch.float32)
-        return place.of(self.parameter.detach()).to(dtype) - place.of(self.base).to(dtype)
+        delta = place.of(self.parameter.detach()).to(dtype) - place.of(self.base).to(dtype)
+        for part in self.low_rank():
+            delta = delta + place.of(part.delta(self.parameter.shape, dtype))
+        return delta
 
 
 class LayerBlock:
@@ -73,12 +86,11 @@ class LayerBlock:
         if self.bias is not None:
             bias = self.bias[0].delta(self.bias[1]).to(delta).reshape(-1, 1)
             delta = torch.cat([delta, bias], dim=1)
-        with torch.autocast(delta.device.type, enabled=False):
-            product = torch.zeros_like(delta)
-            for term in self.terms:
-                term.a, term.b = term.a.to(delta), term.b.to(delta)
-                left = term.b[:, None] * delta if term.b.ndim == 1 else term.b @ delta
-                product.add_(left * term.a if term.a.ndim == 1 else left @ term.a, alpha=term.weight)
+        product = torch.zeros_like(delta)
+        for term in self.terms:
+            term.a, term.b = term.a.to(delta), term.b.to(delta)
+            left = term.b[:, None] * delta if term.b.ndim == 1 else term.b @ delta
+            product.add_(left * term.a if term.a.ndim == 1 else left @ term.a, alpha=term.weight)
         value = _dot(product, delta)
         gradients: list[_Gradient] = []
         if self.bias is not None:
@@ -105,15 +117,14 @@ class FullBlock:
         """Ω, and half of its gradient, Σ_k w_k F_k δ."""
         tracked, place = self.parameter
         delta = tracked.delta(place).reshape(-1)
-        with torch.autocast(delta.device.type, enabled=False):
-            product = torch.zeros_like(delta)
-            self.blocks = [(weight, f.to(delta)) for weight, f in self.blocks]
-            for weight, f in self.blocks:
-                product.add_(f * delta if f.ndim == 1 else f @ delta, alpha=weight)
+        product = torch.zeros_like(delta)
+        self.blocks = [(weight, f.to(delta)) for weight, f in self.blocks]
+        for weight, f in self.blocks:
+            product.add_(f * delta if f.ndim == 1 else f @ delta, alpha=weight)
         return _dot(product, delta), [(tracked, place, product)]
 
 
-Block = Union[LayerBlock, FullBlock]  # noqa: UP007
+Block = LayerBlock | FullBlock
 
 
 def located_blocks(regularizer: Regularizer, model: nn.Module, layouts: Mapping[str, str]) -> list[Block]:
@@ -146,7 +157,7 @@ class _Search:
         self.layouts = layouts
         self.parameters = named_parameters(model)
         self.modules = named_modules(model)
-        self.has_adapters = any(".lora_" in name or ".base_layer." in name for name in self.parameters)
+        self.adapters = named_adapters(model)
         self.has_transposed = any(
             layout_of(module) == "in_out" for module in self.modules.values() if not isinstance(module, nn.Embedding)
         )
@@ -215,9 +226,7 @@ class _Search:
         if self.missing:
             names = listed(self.missing)
             hint = "Use the regularizer of a job whose base_model is this model's checkpoint."
-            if self.has_adapters:
-                hint = "The model has a PEFT adapter; the penalty is for models whose own parameters are trained."
-            elif similar := self._similar(self.missing[0]):
+            if similar := self._similar(self.missing[0]):
                 hint = f"The model has {similar}; use a regularizer whose names are the model's (see rename in a job)."
             self.problems.insert(
                 0,
@@ -266,7 +275,14 @@ class _Search:
         parameter = self.parameters[place.tensor]
         if id(parameter) not in self.tracked:
             aliases = [name for name, other in self.parameters.items() if other is parameter]
-            self.tracked[id(parameter)] = Tracked(place.tensor, parameter, aliases)
+            owner = place.tensor.removesuffix(".weight")
+            adapter = self.adapters.get(owner) if owner != place.tensor else None
+            tracked = Tracked(place.tensor, parameter, aliases, adapter)
+            try:
+                tracked.low_rank()
+            except BadInput as problem:
+                self.problems += problem.problems
+            self.tracked[id(parameter)] = tracked
         return self.tracked[id(parameter)]
 
     def _similar(self, name: str) -> str | None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import nn
 
+from kfacd.adapters import is_adapted
 from kfacd.errors import BadInput
 
-# What wrappers insert into the names: torch.compile, FSDP, activation checkpointing.
-_INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+# What wrappers insert into the names: torch.compile, FSDP, activation checkpointing, PEFT.
+_INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer"})
+# What PEFT puts before the names of its model, and around modules that it trains whole.
+_PEFT_PREFIX = "base_model.model."
+_SAVED = re.compile(r"\.modules_to_save\.(?P<adapter>[^.]+)(?=\.|$)")
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -27,12 +33,39 @@ def plain_name(name: str) -> str:
 
 def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """All parameters by plain name; a tied one under each of its names."""
-    return {plain_name(name): p for name, p in unwrapped(model).named_parameters(remove_duplicate=False)}
+    model = unwrapped(model)
+    return _checkpoint_names(model, dict(model.named_parameters(remove_duplicate=False)))
 
 
 def named_modules(model: nn.Module) -> dict[str, nn.Module]:
     """All modules by plain name, the innermost of those that share one."""
-    return {plain_name(name): m for name, m in unwrapped(model).named_modules(remove_duplicate=False)}
+    model = unwrapped(model)
+    return _checkpoint_names(model, dict(model.named_modules(remove_duplicate=False)))
+
+
+def named_adapters(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers of PEFT by the plain name of the layer inside."""
+    model = unwrapped(model)
+    adapted = {name: m for name, m in model.named_modules(remove_duplicate=False) if is_adapted(m)}
+    return _checkpoint_names(model, adapted)
+
+
+_Item = TypeVar("_Item")
+
+
+def _checkpoint_names(model: nn.Module, items: Mapping[str, _Item]) -> dict[str, _Item]:
+    found: dict[str, _Item] = {}
+    active = getattr(model, "active_adapter", None)
+    for name, item in items.items():
+        if hasattr(model, "peft_config"):
+            if ".original_module" in name:
+                continue
+            saved = _SAVED.search(name)
+            if saved is not None and saved["adapter"] != active:
+                continue
+            name = _SAVED.sub("", name).removeprefix(_PEFT_PREFIX)
+        found[plain_name(name)] = item
+    return found
 
 
 def plain_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

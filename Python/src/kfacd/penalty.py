@@ -5,8 +5,9 @@ Source: Sources/DESIGN.md, section 2.2; Porrello et al. 2026, arXiv 2602.17385, 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ class Penalty:
 
     ``pen.add_grad_()`` adds the same gradient, β (2 B Δ A, 2 F δ), to ``.grad`` after ``loss.backward()``. It needs no
     graph and keeps nothing. Call one of both, once in each step.
+
+    With LoRA adapters of PEFT Δ includes what the active ones add to a weight, and their matrices get the gradient.
 
     Products are in fp32, or in fp64 for parameters in fp64, also under autocast; the value is summed in fp64. Factors
     and θ₀ follow their parameter's device when they are first used.
@@ -81,7 +84,7 @@ class Penalty:
         scale = self._next_scale()
         if scale == 0:
             return torch.zeros((), device=self._tracked[0].parameter.device)
-        value: torch.Tensor = _Value.apply(self, scale, *(tracked.parameter for tracked in self._tracked))
+        value: torch.Tensor = _Value.apply(self, scale, *self._trained())
         return value
 
     @torch.no_grad()
@@ -100,29 +103,30 @@ class Penalty:
         if scale == 0:
             return
         for tracked in self._tracked:
-            parameter = tracked.parameter
+            for parameter in tracked.trained():
+                if parameter.grad is not None and parameter.grad.layout != torch.strided:
+                    raise BadInput(
+                        f"{tracked.name}: its gradient is sparse; expected a dense one. Make the embedding with "
+                        "sparse=False."
+                    )
+
+        def add(parameter: nn.Parameter, place: Place, gradient: torch.Tensor) -> None:
             if not parameter.requires_grad:
-                continue
+                return
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            elif parameter.grad.layout != torch.strided:
-                raise BadInput(
-                    f"{tracked.name}: its gradient is sparse; expected a dense one. Make the embedding with "
-                    "sparse=False."
-                )
+            place.of(parameter.grad).add_(gradient)
 
-        def add(tracked: Tracked, place: Place, gradient: torch.Tensor) -> None:
-            if tracked.parameter.grad is not None and tracked.parameter.requires_grad:
-                place.of(tracked.parameter.grad).add_(gradient)
-
-        self._evaluate(scale, add)
+        with self._exact_products():
+            self._evaluate(scale, add)
 
     @torch.no_grad()
     def by_layer(self) -> dict[str, float]:
         """Ω of each layer and parameter without β, as ``report.json`` lists them under ``penalties``."""
         values: dict[str, float] = {}
-        for block in self._blocks:
-            values[block.name] = values.get(block.name, 0.0) + float(block.evaluate()[0])
+        with self._exact_products():
+            for block in self._blocks:
+                values[block.name] = values.get(block.name, 0.0) + float(block.evaluate()[0])
         return dict(sorted(values.items()))
 
     def callback(self, framework: Literal["transformers", "lightning"] = "transformers") -> Any:
@@ -140,8 +144,20 @@ class Penalty:
         self._calls += 1
         return self.beta * self.every if self._calls % self.every == 0 else 0.0
 
-    def _evaluate(self, scale: float, add: Callable[[Tracked, Place, torch.Tensor], None]) -> torch.Tensor:
+    @contextlib.contextmanager
+    def _exact_products(self) -> Iterator[None]:
+        """Keeps autocast from rounding."""
+        with contextlib.ExitStack() as stack:
+            for kind in sorted({tracked.parameter.device.type for tracked in self._tracked}):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+            yield
+
+    def _trained(self) -> list[nn.Parameter]:
+        return list({id(p): p for tracked in self._tracked for p in tracked.trained()}.values())
+
+    def _evaluate(self, scale: float, add: Callable[[nn.Parameter, Place, torch.Tensor], None]) -> torch.Tensor:
         """scale · Ω. Its gradient is handed out in parts, each in the shape and the type of its place."""
+        adapted: dict[int, tuple[Tracked, torch.Tensor]] = {}
         device = self._tracked[0].parameter.device
         total = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
         for block in self._blocks:
@@ -149,7 +165,17 @@ class Penalty:
             total += value.to(total)
             for tracked, place, half in gradients:
                 target = place.of(tracked.parameter)
-                add(tracked, place, (half * (2 * scale)).reshape(target.shape).to(target))
+                gradient = (half * (2 * scale)).reshape(target.shape)
+                add(tracked.parameter, place, gradient.to(target))
+                if tracked.adapter is not None:
+                    if id(tracked) not in adapted:
+                        adapted[id(tracked)] = (tracked, torch.zeros_like(tracked.parameter, dtype=gradient.dtype))
+                    place.of(adapted[id(tracked)][1]).add_(gradient)
+        # B and A need the gradient of the whole weight.
+        for tracked, whole in adapted.values():
+            for part in tracked.low_rank():
+                for parameter, gradient in part.gradients(whole):
+                    add(parameter, Place(tracked.name), gradient.to(parameter))
         return total * scale
 
 
@@ -158,18 +184,21 @@ class _Value(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, penalty: Penalty, scale: float, *parameters: torch.Tensor) -> torch.Tensor:
+        # Autograd hands over the parameters as other objects.
+        own = penalty._trained()
         needed = {
-            id(tracked): torch.zeros_like(parameter, memory_format=torch.contiguous_format)
-            for tracked, parameter, needs in zip(penalty._tracked, parameters, ctx.needs_input_grad[2:], strict=True)
+            id(trained): torch.zeros_like(parameter, memory_format=torch.contiguous_format)
+            for trained, parameter, needs in zip(own, parameters, ctx.needs_input_grad[2:], strict=True)
             if needs
         }
 
-        def add(tracked: Tracked, place: Place, gradient: torch.Tensor) -> None:
-            if id(tracked) in needed:
-                place.of(needed[id(tracked)]).add_(gradient)
+        def add(parameter: nn.Parameter, place: Place, gradient: torch.Tensor) -> None:
+            if id(parameter) in needed:
+                place.of(needed[id(parameter)]).add_(gradient)
 
-        total = penalty._evaluate(scale, add)
-        ctx.save_for_backward(*(needed.get(id(tracked)) for tracked in penalty._tracked))
+        with penalty._exact_products():
+            total = penalty._evaluate(scale, add)
+        ctx.save_for_backward(*(needed.get(id(trained)) for trained in own))
         is_double = any(parameter.dtype == torch.float64 for parameter in parameters)
         return total if is_double else total.float()
 
