@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +204,39 @@ def test_wrapped_models_and_their_state_dictionaries_have_the_plain_names(finish
     assert penalty(root, model=parallel).by_layer() == expected
 
 
+@pytest.fixture
+def process_group(tmp_path: Path) -> Iterator[None]:
+    distributed: Any = torch.distributed
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+def test_data_parallel_training_takes_both_ways(tmp_path: Path, process_group: None) -> None:
+    model, base, path = adapted_model(tmp_path)
+    parallel: Any = nn.parallel.DistributedDataParallel(model)
+    pen = kfacd.Penalty(path, parallel, base=base)
+    torch.autograd.backward(parallel(torch.arange(7)).sum() + pen())
+    with_graph = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    torch.autograd.backward(parallel(torch.arange(7)).sum())
+    pen.add_grad_()
+    for name, gradient in with_graph.items():
+        torch.testing.assert_close(model.get_parameter(name).grad, gradient)
+
+
+def test_sharded_parameters_are_refused(finished_job: Jobs, process_group: None) -> None:
+    from torch.distributed import fsdp
+
+    model = trained(finished_job(ACCUMULATED), "alpha")
+    shard: Any = fsdp.fully_shard
+    shard(model.q)
+    assert refusal(file(finished_job(ACCUMULATED), "alpha"), model).splitlines()[0] == (
+        "q.weight: this process holds only a shard of the parameter (FSDP or tensor parallelism); gather the "
+        "parameters as with summon_full_params, or shard only the optimizer (ZeRO-1, ZeroRedundancyOptimizer)."
+    )
+
+
 def test_autocast_does_not_round_the_penalty(finished_job: Jobs) -> None:
     root = finished_job(ACCUMULATED)
     pen = penalty(root, dtype=torch.float32)
@@ -253,6 +286,15 @@ def test_other_shapes_are_named_together(finished_job: Jobs) -> None:
     )
     assert "norm.weight: its factor is for 4 elements; the model's norm.weight has the shape [3]." in text
     assert "fc" not in text, "a layer whose factors are without the bias is penalized without it"
+
+
+def test_quantized_weights_are_refused(finished_job: Jobs) -> None:
+    root = finished_job(ACCUMULATED)
+    model = trained(root, "alpha")
+    model.fc.weight = nn.Parameter(torch.zeros(4, 5, dtype=torch.int8), requires_grad=False)
+    assert refusal(file(root, "alpha"), model).startswith(
+        f"{file(root, 'alpha')}: fc.weight: it is of the type torch.int8; expected floating point, not quantized."
+    )
 
 
 def test_a_layer_without_the_bias_of_its_factors_is_refused(finished_job: Jobs) -> None:
@@ -336,6 +378,9 @@ def test_the_layout_of_a_square_parameter_beside_transposed_layers_must_be_state
     base = {name: p.detach() for name, p in model.named_parameters()} | {"mixer": torch.zeros(4, 4)}
     delta = model.mixer.detach().double()
     a, b = load_file(path)["mixer.A"].double(), load_file(path)["mixer.B"].double()
+    assert refusal(path, model, layout={"mixe[r]": "out_in"}).startswith(
+        "layout: the pattern 'mixe[r]' matches no layer"
+    )
     for layout, matrix in (("out_in", delta), ("in_out", delta.T)):
         pen = kfacd.Penalty(path, model, base=base, layout={"mix*": layout})
         assert pen().item() == pytest.approx(float(torch.trace(b @ matrix @ a @ matrix.T)), rel=1e-6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +15,8 @@ from kfacd.adapters import LowRank, low_rank_parts
 from kfacd.addresses import Place, bias_place, module_of, parameter_place, weight_place
 from kfacd.errors import BadInput, listed
 from kfacd.models import layout_of, named_adapters, named_modules, named_parameters, plain_tensors, require_whole
+from kfacd.patterns import matches
 from kfacd.regularizer import Regularizer, Term
-
-__all__ = ["Base", "Block", "FullBlock", "LayerBlock", "Place", "Tracked", "located_blocks", "set_base"]
 
 #: θ₀: a state dictionary, a model, or the path of a checkpoint.
 Base = Mapping[str, torch.Tensor] | nn.Module | str | Path
@@ -166,7 +164,7 @@ class _Search:
         self.problems: list[str] = []
         if unknown := [value for value in layouts.values() if value not in ("out_in", "in_out")]:
             self.problems.append(f"layout: {unknown[0]!r} is no layout; expected out_in or in_out.")
-        unused = [p for p in layouts if not any(fnmatch.fnmatchcase(name, p) for name in regularizer.layers)]
+        unused = [p for p in layouts if not any(matches(p, name) for name in regularizer.layers)]
         self.problems += [f"layout: the pattern {pattern!r} matches no layer of the regularizer." for pattern in unused]
 
     def layer(self, name: str) -> list[LayerBlock]:
@@ -239,7 +237,7 @@ class _Search:
     def _layout(self, name: str, weight: Place, matrix: tuple[int, int], fitting: set[str], term: Term) -> str | None:
         declared = self.regularizer.layout.get(name)
         for pattern, value in self.layouts.items():
-            if fnmatch.fnmatchcase(name, pattern):
+            if matches(pattern, name):
                 declared = value
         module = self.modules.get(name) or self.modules.get(module_of(name))
         known = declared or layout_of(module)
@@ -274,6 +272,10 @@ class _Search:
     def _track(self, place: Place) -> Tracked:
         parameter = self.parameters[place.tensor]
         if id(parameter) not in self.tracked:
+            if not parameter.is_floating_point():
+                self._problem(
+                    place.tensor, f"it is of the type {parameter.dtype}; expected floating point, not quantized"
+                )
             aliases = [name for name, other in self.parameters.items() if other is parameter]
             owner = place.tensor.removesuffix(".weight")
             adapter = self.adapters.get(owner) if owner != place.tensor else None

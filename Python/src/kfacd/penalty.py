@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from kfacd.blocks import Base, Place, Tracked, located_blocks, set_base
+from kfacd.addresses import Place
+from kfacd.blocks import Base, Tracked, located_blocks, set_base
 from kfacd.errors import BadInput
 from kfacd.regularizer import read_regularizer
 
