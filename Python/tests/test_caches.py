@@ -200,6 +200,19 @@ def test_split_attention_is_fused_with_zero_between_the_parts(tmp_path: Path) ->
     torch.testing.assert_close(found, whole * mask, rtol=1e-5, atol=1e-6)
 
 
+def test_parts_that_are_not_all_there_or_read_other_rows_are_not_fused(tmp_path: Path) -> None:
+    one = torch.eye(2)
+    name = "visual.attn.in_proj"
+    parts = {f"{name}[0:2]": one, f"{name}[4:6]": one}
+    with pytest.raises(kfacd.BadInput) as caught:
+        kfacd.caches.write("mammoth", tmp_path, kfacd.caches.FactorSet("x", "tak", 1, parts, parts))
+    assert str(caught.value) == (f"{name}: only {name}[0:2], {name}[4:6] have factors; expected all its output rows.")
+    other = {f"{name}[0:2]": one, f"{name}[2:4]": 2 * one}
+    with pytest.raises(kfacd.BadInput) as caught:
+        kfacd.caches.write("mammoth", tmp_path, kfacd.caches.FactorSet("x", "tak", 1, other, other))
+    assert str(caught.value) == f"{name}[2:4]: its A differs from that of {name}[0:2], which reads the same rows."
+
+
 class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
