@@ -84,7 +84,7 @@ def test_scaled_gradients_are_refused(tmp_path: Path) -> None:
         fp16 = True
         max_grad_norm = 0.0
 
-    with pytest.raises(kfacd.BadInput, match="fp16 without max_grad_norm leaves the gradients scaled"):
+    with pytest.raises(kfacd.InputError, match="fp16 without max_grad_norm leaves the gradients scaled"):
         pen.callback("transformers").on_train_begin(Arguments(), None, None)
 
 
@@ -114,6 +114,6 @@ def test_the_trainer_of_lightning_descends_the_penalty(tmp_path: Path) -> None:
 
 def test_another_framework_is_refused(tmp_path: Path) -> None:
     _, _, pen = moved(tmp_path)
-    with pytest.raises(kfacd.BadInput) as caught:
+    with pytest.raises(kfacd.InputError) as caught:
         pen.callback("keras")  # type: ignore[arg-type]
     assert str(caught.value) == "'keras' is no framework of a callback; expected transformers or lightning."

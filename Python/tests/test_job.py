@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cases import TASKS, write_job
 
 import kfacd
-from cases import TASKS, write_job
 
 OPTIONS = ["regularizer: {form: accumulated, targets: leave_one_out}"]
 
@@ -30,41 +30,42 @@ def test_a_plan_lists_the_stages_and_changes_nothing(kfacctl: str, tmp_path: Pat
 def test_bad_input_has_the_sentences_of_the_program(kfacctl: str, tmp_path: Path) -> None:
     job = write_job(tmp_path, OPTIONS)
     job.write_text(job.read_text().replace("merge_method", "merge_metod"))
-    with pytest.raises(kfacd.BadInput) as caught:
+    with pytest.raises(kfacd.InputError) as caught:
         kfacd.run(job, progress=False)
     first, second = caught.value.problems
     assert first.startswith('job.yaml:1:1: unknown key "merge_metod" in the job. Did you mean "merge_method"?')
     assert second == 'job.yaml:1:1: the key "merge_method" is missing.'
-    with pytest.raises(kfacd.BadInput) as caught:
+    with pytest.raises(kfacd.InputError) as caught:
         kfacd.plan(tmp_path / "none.yaml")
     assert str(caught.value) == f"{tmp_path}/none.yaml: there is no such job file. Check the path."
 
 
 def test_a_coordinator_that_is_not_there_is_unreachable(kfacctl: str) -> None:
     coordinator = kfacd.Coordinator("tcp://127.0.0.1:1", timeout=1)
-    with pytest.raises(kfacd.Unreachable, match=r"^no coordinator answered at tcp://127.0.0.1:1"):
+    with pytest.raises(kfacd.UnreachableError, match=r"^no coordinator answered at tcp://127.0.0.1:1"):
         kfacd.jobs(coordinator)
 
 
 @pytest.mark.parametrize("command", [kfacd.status, kfacd.watch, kfacd.cancel])
 def test_every_command_says_that_it_is_unreachable(kfacctl: str, command: object) -> None:
-    with pytest.raises(kfacd.Unreachable):
+    with pytest.raises(kfacd.UnreachableError):
         command("job-1", kfacd.Coordinator("tcp://127.0.0.1:1", timeout=1))  # type: ignore[operator]
 
 
 def test_an_absent_program_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KFACD_KFACCTL", str(tmp_path / "kfacctl"))
-    with pytest.raises(kfacd.ProgramNotFound) as caught:
+    with pytest.raises(kfacd.ProgramNotFoundError) as caught:
         kfacd.plan("job.yaml")
     assert str(caught.value) == f"KFACD_KFACCTL names {tmp_path / 'kfacctl'}, which is no program that can be run."
     monkeypatch.delenv("KFACD_KFACCTL")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(kfacd.ProgramNotFound, match=r"neither beside .* nor on PATH"):
+    with pytest.raises(kfacd.ProgramNotFoundError, match=r"neither beside .* nor on PATH"):
         kfacd.plan("job.yaml")
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [(1, kfacd.JobFailed), (2, kfacd.BadInput), (3, kfacd.Unreachable), (130, kfacd.Interrupted)]
+    ("code", "error"),
+    [(1, kfacd.JobFailedError), (2, kfacd.InputError), (3, kfacd.UnreachableError), (130, kfacd.JobInterruptedError)],
 )
 def test_every_exit_code_has_its_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, error: type[Exception]
@@ -149,5 +150,5 @@ def test_a_job_is_submitted_followed_and_fetched(
     kfacd.cancel(name, coordinator)
     fetched = kfacd.fetch(name, tmp_path / "fetched", coordinator)
     assert (fetched / "regularizer/alpha/regularizer.safetensors").exists()
-    with pytest.raises(kfacd.BadInput):
+    with pytest.raises(kfacd.InputError):
         kfacd.status("no-such-job", coordinator)

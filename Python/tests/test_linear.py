@@ -141,7 +141,7 @@ def test_statistics_in_training_are_refused_by_name(model: Encoder) -> None:
     text = "norm: BatchNorm1d in training mode changes its statistics in each pass; call .eval() on it, and keep it so."
     net = kfacd.linearize(model)
     net.train()
-    with pytest.raises(kfacd.BadInput) as caught:
+    with pytest.raises(kfacd.InputError) as caught:
         net(TOKENS)
     assert str(caught.value) == text
     model.norm.eval()
@@ -166,12 +166,12 @@ class Rounded(nn.Module):
 
 def test_an_operation_without_forward_derivative_is_refused_with_its_module() -> None:
     net = kfacd.linearize(nn.Sequential(nn.Linear(2, 2), Rounded()))
-    with pytest.raises(kfacd.BadInput, match=r"^1: an operation has no forward-mode derivative"):
+    with pytest.raises(kfacd.InputError, match=r"^1: an operation has no forward-mode derivative"):
         net(torch.ones(1, 2))
 
 
 def test_wrapped_models_are_refused() -> None:
-    with pytest.raises(kfacd.BadInput, match=r"DataParallel: linearize the model inside"):
+    with pytest.raises(kfacd.InputError, match=r"DataParallel: linearize the model inside"):
         kfacd.linearize(nn.DataParallel(nn.Linear(2, 2)))
 
 
@@ -196,13 +196,13 @@ def test_a_model_of_transformers_keeps_its_output_class(language_model: nn.Modul
 
 def test_a_cache_of_keys_is_refused_by_name(language_model: nn.Module) -> None:
     with pytest.raises(
-        kfacd.BadInput, match=r"^\w+ is of the type DynamicCache, which cannot be linearized.*use_cache=False"
+        kfacd.InputError, match=r"^\w+ is of the type DynamicCache, which cannot be linearized.*use_cache=False"
     ):
         kfacd.linearize(language_model)(input_ids=TOKENS)
 
 
 def test_a_loss_that_the_model_computes_is_refused(language_model: nn.Module) -> None:
-    with pytest.raises(kfacd.BadInput, match="The model computed its loss from labels"):
+    with pytest.raises(kfacd.InputError, match="The model computed its loss from labels"):
         kfacd.linearize(language_model)(input_ids=TOKENS, labels=TOKENS, use_cache=False)
 
 
@@ -214,7 +214,7 @@ def test_routed_experts_are_linear_in_their_parameters_with_the_plain_implementa
     )  # fmt: skip
     torch.manual_seed(0)
     grouped = transformers.MixtralForCausalLM(config).eval()
-    with pytest.raises(kfacd.BadInput, match=r'^model\.layers\.0\.mlp\.experts: .*experts_implementation="eager"\.$'):
+    with pytest.raises(kfacd.InputError, match=r'^model\.layers\.0\.mlp\.experts: .*experts_implementation="eager"\.$'):
         kfacd.linearize(grouped)(input_ids=TOKENS, use_cache=False)
     config._experts_implementation = "eager"
     model = transformers.MixtralForCausalLM(config).eval()
@@ -227,5 +227,5 @@ def test_activation_checkpointing_is_refused_by_name(language_model: nn.Module) 
     language_model.train()
     enable: Any = language_model.gradient_checkpointing_enable
     enable()
-    with pytest.raises(kfacd.BadInput, match=r"transformer: activation checkpointing"):
+    with pytest.raises(kfacd.InputError, match=r"transformer: activation checkpointing"):
         kfacd.linearize(language_model)

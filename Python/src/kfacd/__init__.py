@@ -1,24 +1,25 @@
 """From a PyTorch model to a merged one, and back into training."""
 
 from kfacd import caches
-from kfacd.errors import BadInput, Interrupted, JobFailed, KfacdError, ProgramNotFound, Unreachable
+from kfacd.errors import KfacdError
 from kfacd.job import Coordinator, JobStatus, Plan, PlanStage, cancel, fetch, jobs, plan, run, status, submit, watch
 from kfacd.linear import Linearized, linearize
 from kfacd.penalty import Penalty
+from kfacd.problems import InputError, JobFailedError, JobInterruptedError, ProgramNotFoundError, UnreachableError
 
 __all__ = [
-    "BadInput",
     "Coordinator",
-    "Interrupted",
-    "JobFailed",
+    "InputError",
+    "JobFailedError",
+    "JobInterruptedError",
     "JobStatus",
     "KfacdError",
     "Linearized",
     "Penalty",
     "Plan",
     "PlanStage",
-    "ProgramNotFound",
-    "Unreachable",
+    "ProgramNotFoundError",
+    "UnreachableError",
     "caches",
     "cancel",
     "fetch",

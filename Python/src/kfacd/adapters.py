@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kfacd.errors import BadInput
+from kfacd.problems import InputError
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ def low_rank_parts(name: str, module: Any) -> list[LowRank]:
     """What the active adapters of a layer add to its weight.
 
     Raises:
-        BadInput: The adapter is of another kind, or it is merged into the weight.
+        InputError: The adapter is of another kind, or it is merged into the weight.
     """
     if not hasattr(module, "lora_A"):
-        raise BadInput(f"{name}: the adapter {type(module).__name__} is not low-rank; the penalty takes LoRA alone.")
+        raise InputError(f"{name}: the adapter {type(module).__name__} is not low-rank; the penalty takes LoRA alone.")
     if module.merged:
-        raise BadInput(f"{name}: the adapter is merged into the weight; call unmerge_adapter() to train it.")
+        raise InputError(f"{name}: the adapter is merged into the weight; call unmerge_adapter() to train it.")
     if module.disable_adapters:
         return []
     parts: list[LowRank] = []
     for adapter in module.active_adapters:
         if getattr(module, "use_dora", {}).get(adapter) or getattr(module, "lora_bias", {}).get(adapter):
-            raise BadInput(
+            raise InputError(
                 f"{name}: the adapter {adapter} has more than B A (DoRA, or a bias); the penalty takes LoRA alone."
             )
         if adapter in module.lora_A:

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from kfacd import checkpoints
+from kfacd import tensor_files
 from kfacd.adapters import LowRank, low_rank_parts
 from kfacd.addresses import Place, bias_place, module_of, parameter_place, weight_place
-from kfacd.errors import BadInput, listed
+from kfacd.globs import matches
 from kfacd.models import layout_of, named_adapters, named_modules, named_parameters, plain_tensors, require_whole
-from kfacd.patterns import matches
+from kfacd.problems import InputError, listed
 from kfacd.regularizer import Regularizer, Term
 
 #: θ₀: a state dictionary, a model, or the path of a checkpoint.
@@ -65,6 +65,7 @@ class LayerBlock:
         bias: tuple[Tracked, Place] | None,
         is_in_out: bool,
     ) -> None:
+        """Names the terms and the places of [W, b]; the bias is None where Δ has no column of it."""
         self.name = name
         self.terms = terms
         self.weight = weight
@@ -102,6 +103,7 @@ class FullBlock:
     """A parameter outside layers: Ω = Σ_k w_k δᵀ F_k δ."""
 
     def __init__(self, name: str, blocks: list[tuple[float, torch.Tensor]], parameter: tuple[Tracked, Place]) -> None:
+        """Names the weighted matrices, and the place of p."""
         self.name = name
         self.blocks = blocks
         self.parameter = parameter
@@ -134,7 +136,7 @@ def located_blocks(regularizer: Regularizer, model: nn.Module, layouts: Mapping[
         layouts: ``out_in`` or ``in_out`` by pattern.
 
     Raises:
-        BadInput: Every layer or parameter that the model lacks or has in another shape.
+        InputError: Every layer or parameter that the model lacks or has in another shape.
     """
     search = _Search(regularizer, model, layouts)
     blocks: list[Block] = []
@@ -232,7 +234,7 @@ class _Search:
                 + hint,
             )
         if self.problems:
-            raise BadInput(self.problems)
+            raise InputError(self.problems)
 
     def _layout(self, name: str, weight: Place, matrix: tuple[int, int], fitting: set[str], term: Term) -> str | None:
         declared = self.regularizer.layout.get(name)
@@ -282,7 +284,7 @@ class _Search:
             tracked = Tracked(place.tensor, parameter, aliases, adapter)
             try:
                 tracked.low_rank()
-            except BadInput as problem:
+            except InputError as problem:
                 self.problems += problem.problems
             self.tracked[id(parameter)] = tracked
         return self.tracked[id(parameter)]
@@ -302,8 +304,8 @@ def set_base(tracked: list[Tracked], regularizer: Regularizer, model: nn.Module,
     """Gives every parameter its value in θ₀.
 
     Raises:
-        BadInput: The base's digest is not the regularizer's, or the base lacks a parameter, has it in another shape, or
-            has values that are not finite.
+        InputError: The base's digest is not the regularizer's, or the base lacks a parameter, has it in another shape,
+            or has values that are not finite.
     """
     where = "base"
     tensors: Mapping[str, torch.Tensor]
@@ -313,13 +315,13 @@ def set_base(tracked: list[Tracked], regularizer: Regularizer, model: nn.Module,
         tensors = named_parameters(base)
     elif isinstance(base, (str, Path)):
         where = str(base)
-        if regularizer.sha256_base is not None and (found := checkpoints.sha256_base(base)) != regularizer.sha256_base:
-            raise BadInput(
+        if regularizer.sha256_base is not None and (found := tensor_files.sha256_base(base)) != regularizer.sha256_base:
+            raise InputError(
                 f"{base}: its SHA-256 is {found}; the regularizer {regularizer.path} is for the base "
                 f"{regularizer.sha256_base}. Give the checkpoint that was base_model of the job."
             )
         names = {prefix + alias for item in tracked for alias in item.aliases for prefix in ("", "module.")}
-        tensors = plain_tensors(checkpoints.load_tensors(base, names))
+        tensors = plain_tensors(tensor_files.load_tensors(base, names))
     else:
         tensors = plain_tensors(base)
     problems: list[str] = []
@@ -337,7 +339,7 @@ def set_base(tracked: list[Tracked], regularizer: Regularizer, model: nn.Module,
             # A state dictionary of the model in training shares its memory, and θ₀ would follow θ.
             item.base = value.detach().clone()
     if problems:
-        raise BadInput(problems)
+        raise InputError(problems)
 
 
 def _matrix(tensor: torch.Tensor) -> torch.Tensor:

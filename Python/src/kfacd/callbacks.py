@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kfacd.errors import BadInput
+from kfacd.problems import InputError
 
 if TYPE_CHECKING:
     from kfacd.penalty import Penalty
@@ -17,7 +17,7 @@ def penalty_callback(penalty: Penalty, framework: str) -> Any:
     Both call it once before each optimizer step, with gradients that are averaged over processes and unscaled.
 
     Raises:
-        BadInput: Another framework was named.
+        InputError: Another framework was named.
         ImportError: The framework is not installed.
     """
     if framework == "transformers":
@@ -25,7 +25,7 @@ def penalty_callback(penalty: Penalty, framework: str) -> Any:
     elif framework == "lightning":
         base, hooks = importlib.import_module("lightning.pytorch").Callback, _lightning_hooks(penalty)
     else:
-        raise BadInput(f"{framework!r} is no framework of a callback; expected transformers or lightning.")
+        raise InputError(f"{framework!r} is no framework of a callback; expected transformers or lightning.")
     return type("PenaltyCallback", (base,), hooks)()
 
 
@@ -33,7 +33,7 @@ def _transformers_hooks(penalty: Penalty) -> dict[str, Any]:
     def on_train_begin(self: Any, args: Any, state: Any, control: Any, **arguments: Any) -> None:
         if args.fp16 and not args.max_grad_norm:
             # The Trainer unscales gradients only where it clips them.
-            raise BadInput("fp16 without max_grad_norm leaves the gradients scaled; set max_grad_norm, or use bf16.")
+            raise InputError("fp16 without max_grad_norm leaves the gradients scaled; set max_grad_norm, or use bf16.")
 
     # The Trainer has clipped the gradients by then, so the penalty's is not clipped.
     def on_pre_optimizer_step(self: Any, args: Any, state: Any, control: Any, **arguments: Any) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from kfacd.errors import BadInput, Interrupted, JobFailed, KfacdError, ProgramNotFound, Unreachable
+from kfacd.errors import KfacdError
+from kfacd.problems import InputError, JobFailedError, JobInterruptedError, ProgramNotFoundError, UnreachableError
 
 _PathLike = str | os.PathLike[str]
 
@@ -113,10 +114,10 @@ def run(
         progress: Show progress and notices on standard error.
 
     Raises:
-        BadInput: The job or one of its files is not what was expected; the message is that of ``kfacctl``.
-        JobFailed: The job failed.
-        Interrupted: A signal ended it.
-        ProgramNotFound: There is no ``kfacctl``.
+        InputError: The job or one of its files is not what was expected; the message is that of ``kfacctl``.
+        JobFailedError: The job failed.
+        JobInterruptedError: A signal ended it.
+        ProgramNotFoundError: There is no ``kfacctl``.
     """
     options = _options(
         {"--output": output, "--workers": workers, "--memory": memory, "--state-directory": state_directory}
@@ -133,7 +134,7 @@ def plan(job: _PathLike, coordinator: Coordinator | str | None = None, *, overwr
     """What a job would take. Changes nothing, and needs no coordinator unless one is given.
 
     Raises:
-        BadInput, JobFailed, Unreachable, ProgramNotFound: As :func:`run`; no coordinator answered.
+        InputError, JobFailedError, UnreachableError, ProgramNotFoundError: As :func:`run`; no coordinator answered.
     """
     options = _reached(coordinator) + (["--overwrite"] if overwrite else [])
     program = _run(["plan", os.fspath(job), "--output", "json", *options], progress=False)
@@ -151,7 +152,7 @@ def submit(
     """Queues a job and returns its name; that of the running job if it is the same.
 
     Raises:
-        BadInput, JobFailed, Unreachable, ProgramNotFound: As :func:`plan`.
+        InputError, JobFailedError, UnreachableError, ProgramNotFoundError: As :func:`plan`.
     """
     options = _options({"--output": output}) + (["--overwrite"] if overwrite else [])
     return _call(["submit", os.fspath(job), *options, *_reached(coordinator)]).strip()
@@ -161,8 +162,8 @@ def watch(job: str, coordinator: Coordinator | str | None = None, *, progress: b
     """Follows a job to its end, with progress on standard error if wanted.
 
     Raises:
-        JobFailed: The job failed or was cancelled.
-        BadInput, Unreachable, Interrupted, ProgramNotFound: As :func:`plan`.
+        JobFailedError: The job failed or was cancelled.
+        InputError, UnreachableError, JobInterruptedError, ProgramNotFoundError: As :func:`plan`.
     """
     _call(["watch", job, *_reached(coordinator)], progress)
     return status(job, coordinator)
@@ -172,7 +173,7 @@ def status(job: str, coordinator: Coordinator | str | None = None) -> JobStatus:
     """How far a job has come.
 
     Raises:
-        BadInput, JobFailed, Unreachable, ProgramNotFound: As :func:`plan`.
+        InputError, JobFailedError, UnreachableError, ProgramNotFoundError: As :func:`plan`.
     """
     return _statuses(["status", job], coordinator)[0]
 
@@ -181,7 +182,7 @@ def jobs(coordinator: Coordinator | str | None = None) -> list[JobStatus]:
     """The coordinator's jobs.
 
     Raises:
-        BadInput, JobFailed, Unreachable, ProgramNotFound: As :func:`plan`.
+        InputError, JobFailedError, UnreachableError, ProgramNotFoundError: As :func:`plan`.
     """
     return _statuses(["jobs"], coordinator)
 
@@ -190,7 +191,7 @@ def cancel(job: str, coordinator: Coordinator | str | None = None) -> None:
     """Ends a job; nothing of it is published.
 
     Raises:
-        BadInput, JobFailed, Unreachable, ProgramNotFound: As :func:`plan`.
+        InputError, JobFailedError, UnreachableError, ProgramNotFoundError: As :func:`plan`.
     """
     _call(["cancel", job, *_reached(coordinator)])
 
@@ -201,7 +202,7 @@ def fetch(
     """Downloads the outputs of a finished job, checks their digests, and returns the directory.
 
     Raises:
-        BadInput, JobFailed, Unreachable, Interrupted, ProgramNotFound: As :func:`plan`.
+        InputError, JobFailedError, UnreachableError, JobInterruptedError, ProgramNotFoundError: As :func:`plan`.
     """
     options = _reached(coordinator) + (["--overwrite"] if overwrite else [])
     _call(["fetch", job, os.fspath(directory), *options])
@@ -212,16 +213,16 @@ def program() -> str:
     """The path of ``kfacctl``: KFACD_KFACCTL, else beside the Python interpreter, else on PATH.
 
     Raises:
-        ProgramNotFound: It is at none of these places.
+        ProgramNotFoundError: It is at none of these places.
     """
     if named := os.environ.get("KFACD_KFACCTL"):
         if not os.access(named, os.X_OK) or os.path.isdir(named):
-            raise ProgramNotFound(f"KFACD_KFACCTL names {named}, which is no program that can be run.")
+            raise ProgramNotFoundError(f"KFACD_KFACCTL names {named}, which is no program that can be run.")
         return named
     beside = Path(sys.executable).parent / "kfacctl"
     if found := shutil.which(str(beside)) or shutil.which("kfacctl"):
         return found
-    raise ProgramNotFound(
+    raise ProgramNotFoundError(
         f"The program kfacctl is neither beside {sys.executable} nor on PATH. Install kfacd, or set KFACD_KFACCTL to "
         "its path."
     )
@@ -264,12 +265,12 @@ def _run(arguments: list[str], progress: bool) -> _Output:
         return output
     message = _message(output.stderr) or f"kfacctl {arguments[0]} ended with the status {code} and no message."
     if code == 2 or code == 64:
-        raise BadInput(message.splitlines())
+        raise InputError(message.splitlines())
     if code == 3:
-        raise Unreachable(message)
+        raise UnreachableError(message)
     if code < 0 or code >= 128:
-        raise Interrupted(message)
-    raise JobFailed(message)
+        raise JobInterruptedError(message)
+    raise JobFailedError(message)
 
 
 def _streamed(process: subprocess.Popen[bytes], progress: bool) -> _Output:

@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from kfacd.errors import BadInput
+from kfacd.problems import InputError
 
 
 def linearize(model: nn.Module) -> Linearized:
@@ -30,7 +30,8 @@ def linearize(model: nn.Module) -> Linearized:
     the output is linear in θ. A forward pass takes two to three times that of the model.
 
     Raises:
-        BadInput: The model is wrapped, has batch statistics in training, or is otherwise no function of its parameters.
+        InputError: The model is wrapped, has batch statistics in training, or is otherwise no function of its
+            parameters.
     """
     problems: list[str] = []
     if type(model).__name__ in _WRAPPERS:
@@ -39,7 +40,7 @@ def linearize(model: nn.Module) -> Linearized:
         problems.append("The model is linear already.")
     problems += _unsupported(model)
     if problems:
-        raise BadInput(problems)
+        raise InputError(problems)
 
     # The signature and documentation are the model's, since trainers read the names of its inputs.
     @functools.wraps(type(model).forward)
@@ -69,12 +70,12 @@ class Linearized(nn.Module):
         """f(θ₀; x) + J(θ₀; x) (θ − θ₀).
 
         Raises:
-            BadInput: What the model does with this input is no differentiable function of its parameters; the message
+            InputError: What the model does with this input is no differentiable function of its parameters; the message
                 names the operation or the output.
         """
         model: nn.Module = self._model
         if problems := _unsupported(model):
-            raise BadInput(problems)
+            raise InputError(problems)
         parameters = dict(model.named_parameters())
         base = {name: self._base[name] for name in parameters}
         tangents = {name: parameter - base[name] for name, parameter in parameters.items()}
@@ -143,7 +144,7 @@ def _unsupported(model: nn.Module) -> list[str]:
 
 def _require_own_loss(output: Any, inputs: dict[str, Any]) -> None:
     if inputs.get("labels") is not None and getattr(output, "loss", None) is not None:
-        raise BadInput(
+        raise InputError(
             "The model computed its loss from labels, and a linearized loss is not the loss of the linearized outputs. "
             "Call it without labels and compute the loss of its outputs; transformers' Trainer does so with "
             "compute_loss_func."
@@ -157,7 +158,7 @@ def _require_plain(output: Any, leaves: list[Any]) -> None:
     kind = type(opaque[0]).__name__
     keys = [str(key) for key, value in getattr(output, "items", dict)() if value is opaque[0]] or ["an output"]
     advice = " Call the model with use_cache=False, or set config.use_cache." if "Cache" in kind else ""
-    raise BadInput(f"{keys[0]} is of the type {kind}, which cannot be linearized; expected tensors.{advice}")
+    raise InputError(f"{keys[0]} is of the type {kind}, which cannot be linearized; expected tensors.{advice}")
 
 
 @contextlib.contextmanager
@@ -194,7 +195,7 @@ def _named_failure(model: nn.Module) -> Iterator[None]:
         known = [module for module in stack if id(module) in names]
         place = (names[id(known[-1])] or type(known[-1]).__name__) if known else type(model).__name__
         advice = ' Make the model with experts_implementation="eager".' if "_grouped_mm" in text else ""
-        raise BadInput(
+        raise InputError(
             f"{place}: an operation has no forward-mode derivative, so the model cannot be linearized: "
             f"{text.splitlines()[0]}{advice}"
         ) from error

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from kfacd.adapters import is_adapted
-from kfacd.errors import BadInput
+from kfacd.problems import InputError
 
 # What wrappers insert into the names: torch.compile, FSDP, activation checkpointing, PEFT.
 _INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer"})
@@ -92,7 +92,7 @@ def require_whole(parameters: Iterable[tuple[str, torch.Tensor]]) -> None:
     """Refuses parameters of which this process holds a part only.
 
     Raises:
-        BadInput: The parameters that are sharded.
+        InputError: The parameters that are sharded.
     """
     problems = [
         f"{name}: this process holds only a shard of the parameter (FSDP or tensor parallelism); gather the parameters "
@@ -102,4 +102,4 @@ def require_whole(parameters: Iterable[tuple[str, torch.Tensor]]) -> None:
         if type(parameter).__name__ in ("FlatParameter", "DTensor") or hasattr(parameter, "_local_tensor")
     ]
     if problems:
-        raise BadInput(problems)
+        raise InputError(problems)

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from kfacd.addresses import Place
 from kfacd.blocks import Base, Tracked, located_blocks, set_base
-from kfacd.errors import BadInput
+from kfacd.problems import InputError
 from kfacd.regularizer import read_regularizer
 
 
@@ -62,12 +62,12 @@ class Penalty:
                 where neither the file nor the type of the module tells it.
 
         Raises:
-            BadInput: All problems that were found: the file is damaged or of another model, or the base is.
+            InputError: All problems that were found: the file is damaged or of another model, or the base is.
         """
         if not (math.isfinite(beta) and beta >= 0):
-            raise BadInput(f"beta is {beta}; expected a finite number of at least 0.")
+            raise InputError(f"beta is {beta}; expected a finite number of at least 0.")
         if every < 1:
-            raise BadInput(f"every is {every}; expected a whole number of at least 1.")
+            raise InputError(f"every is {every}; expected a whole number of at least 1.")
         self.beta = beta
         self.every = every
         regularizer = read_regularizer(path)
@@ -98,7 +98,7 @@ class Penalty:
             scale: A further factor, such as that of a GradScaler whose gradients are not unscaled yet.
 
         Raises:
-            BadInput: A gradient is sparse.
+            InputError: A gradient is sparse.
         """
         scale *= self._next_scale()
         if scale == 0:
@@ -106,7 +106,7 @@ class Penalty:
         for tracked in self._tracked:
             for parameter in tracked.trained():
                 if parameter.grad is not None and parameter.grad.layout != torch.strided:
-                    raise BadInput(
+                    raise InputError(
                         f"{tracked.name}: its gradient is sparse; expected a dense one. Make the embedding with "
                         "sparse=False."
                     )
@@ -134,7 +134,7 @@ class Penalty:
         """A callback that adds the gradient before each optimizer step of a Hugging Face or Lightning ``Trainer``.
 
         Raises:
-            BadInput: Another framework was named.
+            InputError: Another framework was named.
             ImportError: The framework is not installed.
         """
         from kfacd.callbacks import penalty_callback

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import torch
 
-from kfacd.checkpoints import files_of_set, opened
-from kfacd.errors import BadInput
+from kfacd.problems import InputError
 from kfacd.symmetric import flaw, packed_dimension, symmetrized, unpacked
+from kfacd.tensor_files import files_of_set, opened
 
 FORMAT = "kfacd.regularizer/1"
 _FORMS = ("accumulated", "optimal", "per_task")
@@ -71,7 +71,7 @@ def read_regularizer(path: str | Path) -> Regularizer:
         path: The file, or the directory of a sharded set.
 
     Raises:
-        BadInput: All problems that were found, each with the file and the tensor.
+        InputError: All problems that were found, each with the file and the tensor.
     """
     path = Path(path)
     files = files_of_set(path, "regularizer")
@@ -95,7 +95,7 @@ def read_regularizer(path: str | Path) -> Regularizer:
                 try:
                     prefix, owner = _split(owner, regularizer.form, weights)
                     matrix = _matrix(file, name, handle.get_tensor(name), name in diagonals)
-                except BadInput as problem:
+                except InputError as problem:
                     problems += problem.problems
                     continue
                 owners.setdefault((prefix, owner), {})[side] = matrix
@@ -114,7 +114,7 @@ def read_regularizer(path: str | Path) -> Regularizer:
     if not owners and not problems:
         problems.append(f"{path}: the file holds no factors.")
     if problems:
-        raise BadInput(problems)
+        raise InputError(problems)
     return regularizer
 
 
@@ -129,9 +129,9 @@ class _Metadata:
         value = self.values.get(key)
         expected = "" if allowed is None else f"; expected {', '.join(allowed)}"
         if value is None:
-            raise BadInput(f"{self.file}: the metadata lack {key}{expected}.")
+            raise InputError(f"{self.file}: the metadata lack {key}{expected}.")
         if allowed is not None and value not in allowed:
-            raise BadInput(f"{self.file}: the metadata have the {key} {value!r}{expected}.")
+            raise InputError(f"{self.file}: the metadata have the {key} {value!r}{expected}.")
         return value
 
     def json(self, key: str, kind: Callable[..., _Value], default: _Value) -> _Value:
@@ -141,23 +141,23 @@ class _Metadata:
         try:
             value: Any = json.loads(text)
         except ValueError as error:
-            raise BadInput(f"{self.file}: the metadata's {key} is no JSON: {text[:60]!r}.") from error
+            raise InputError(f"{self.file}: the metadata's {key} is no JSON: {text[:60]!r}.") from error
         if not isinstance(value, type(default)):
-            raise BadInput(f"{self.file}: the metadata's {key} is {text[:60]!r}; expected {kind.__name__}.")
+            raise InputError(f"{self.file}: the metadata's {key} is {text[:60]!r}; expected {kind.__name__}.")
         return kind(value)
 
 
 def _described(path: Path, metadata: _Metadata) -> Regularizer:
     found = metadata.values.get("format")
     if found != FORMAT:
-        raise BadInput(
+        raise InputError(
             f"{metadata.file}: the format is {found or 'not stated'}; expected {FORMAT}. A job writes such a file as "
             "regularizer/TARGET/regularizer.safetensors if its outputs name regularizer."
         )
     layout: dict[str, str] = metadata.json("layout", dict, {})
     for layer, value in layout.items():
         if value not in ("out_in", "in_out"):
-            raise BadInput(f"{metadata.file}: the layout of {layer} is {value!r}; expected out_in or in_out.")
+            raise InputError(f"{metadata.file}: the layout of {layer} is {value!r}; expected out_in or in_out.")
     return Regularizer(
         path=path,
         target=metadata.required("target"),
@@ -182,7 +182,7 @@ def _weights(metadata: _Metadata) -> dict[str, dict[str, float]]:
     tasks: list[str] = metadata.json("tasks", list, [])
     missing: dict[str, list[str]] = metadata.json("missing_curvature", dict, {})
     if unweighted := [task for task in tasks if task not in given]:
-        raise BadInput(f"{metadata.file}: the metadata's lambda lacks the tasks {', '.join(unweighted)}.")
+        raise InputError(f"{metadata.file}: the metadata's lambda lacks the tasks {', '.join(unweighted)}.")
     weights = {task: {"": float(given[task])} for task in tasks}
     for layer, absent in missing.items():
         total = sum(float(given[task]) for task in tasks if task not in absent)
@@ -201,7 +201,7 @@ def _split(owner: str, form: str, weights: dict[str, dict[str, float]]) -> tuple
         for task in sorted(weights, key=len, reverse=True):
             if owner.startswith(task + "/"):
                 return task + "/", owner[len(task) + 1 :]
-        raise BadInput(f"{owner}: its name begins with no task of the metadata; the file's form is per_task.")
+        raise InputError(f"{owner}: its name begins with no task of the metadata; the file's form is per_task.")
     return "", owner
 
 
@@ -212,17 +212,17 @@ def _weight(prefix: str, owner: str, weights: dict[str, dict[str, float]]) -> fl
 
 def _matrix(file: Path, name: str, tensor: torch.Tensor, is_diagonal: bool) -> torch.Tensor:
     if tensor.dtype not in (torch.float32, torch.float64):
-        raise BadInput(f"{file}: {name} is of the type {tensor.dtype}; expected F32 or F64.")
+        raise InputError(f"{file}: {name} is of the type {tensor.dtype}; expected F32 or F64.")
     shape = list(tensor.shape)
     if tensor.ndim == 1 and not is_diagonal:
         if packed_dimension(tensor.numel()) is None:
-            raise BadInput(
+            raise InputError(
                 f"{file}: {name} has the shape {shape}, which is no packed triangle [n(n + 1)/2]; a diagonal is stated "
                 "in the metadata."
             )
         tensor = unpacked(tensor)
     elif tensor.ndim != (1 if is_diagonal else 2) or tensor.shape[0] != tensor.shape[-1] or tensor.numel() == 0:
-        raise BadInput(f"{file}: {name} has the shape {shape}; expected a square, a packed triangle or a diagonal.")
+        raise InputError(f"{file}: {name} has the shape {shape}; expected a square, a packed triangle or a diagonal.")
     if problem := flaw(tensor, is_diagonal):
-        raise BadInput(f"{file}: {name} {problem}.")
+        raise InputError(f"{file}: {name} {problem}.")
     return tensor if is_diagonal else symmetrized(tensor)

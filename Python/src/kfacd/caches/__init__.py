@@ -17,7 +17,7 @@ from typing import Literal
 
 from kfacd.caches import kronfluence, mammoth, merge_and_rebase
 from kfacd.caches.factor_set import FactorSet, load
-from kfacd.errors import BadInput
+from kfacd.problems import InputError
 
 __all__ = ["FactorSet", "load", "read", "write"]
 
@@ -51,7 +51,7 @@ def read(
         bias: ``kronfluence``: whether a layer has a bias, by layer. A job finds it in the base if it is not given.
 
     Raises:
-        BadInput: All problems that were found, each with the file and the tensor.
+        InputError: All problems that were found, each with the file and the tensor.
     """
     path = Path(path)
     if program == "mammoth":
@@ -60,7 +60,7 @@ def read(
         return merge_and_rebase.read(path, task=task, probes=probes, prefix=prefix)
     if program == "kronfluence":
         return kronfluence.read(path, task=task, samples=samples, bias=bias or {})
-    raise BadInput(f"{program!r} is no known program; expected mammoth, merge-and-rebase or kronfluence.")
+    raise InputError(f"{program!r} is no known program; expected mammoth, merge-and-rebase or kronfluence.")
 
 
 def write(
@@ -86,11 +86,11 @@ def write(
         prefix: As in :func:`read`; it is taken off the names.
 
     Raises:
-        BadInput: The program has no place for some of the factors.
+        InputError: The program has no place for some of the factors.
     """
     path = Path(path)
     if program == "mammoth":
         return mammoth.write(path, factors, task=task or factors.task, task_id=task_id, prefix=prefix)
     if program == "kronfluence":
         return kronfluence.write(path, factors)
-    raise BadInput(f"{program!r} is no program to write for; expected mammoth or kronfluence.")
+    raise InputError(f"{program!r} is no program to write for; expected mammoth or kronfluence.")

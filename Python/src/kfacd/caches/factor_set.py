@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from kfacd.checkpoints import files_of_set, opened
-from kfacd.errors import BadInput
+from kfacd.problems import InputError
 from kfacd.regularizer import FORMAT as REGULARIZER_FORMAT
 from kfacd.regularizer import read_regularizer
 from kfacd.symmetric import flaw, packed, packed_dimension, symmetrized, unpacked
+from kfacd.tensor_files import files_of_set, opened
 
 FORMAT = "kfacd.factors/1"
 
@@ -74,10 +74,10 @@ class FactorSet:
         """This set, with squares that are symmetric in every bit.
 
         Raises:
-            BadInput: All problems that were found.
+            InputError: All problems that were found.
         """
         if found := self.problems(place):
-            raise BadInput(found)
+            raise InputError(found)
 
         def mended(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             return {k: t if t.ndim == 1 else symmetrized(t) for k, t in tensors.items()}
@@ -88,17 +88,17 @@ class FactorSet:
         """These factors in the convention ``tak``, in which B is divided by the rows and not by N.
 
         Raises:
-            BadInput: They are ``reduce``, whose sums are others; or they are ``expand`` and the rows are not known.
+            InputError: They are ``reduce``, whose sums are others; or they are ``expand`` and the rows are not known.
         """
         if self.normalization == "tak":
             return self
         if self.normalization != "expand":
-            raise BadInput(
+            raise InputError(
                 f"The factors of {self.task} are normalized as {self.normalization}; sums of single rows cannot be had "
                 "from it. Compute them as tak or expand."
             )
         if missing := [layer for layer in self.b if not self.rows.get(layer)]:
-            raise BadInput(f"{missing[0]}: the rows behind its factors are not known, so expand cannot become tak.")
+            raise InputError(f"{missing[0]}: the rows behind its factors are not known, so expand cannot become tak.")
         b = {
             layer: tensor.double() * (self.layer_samples.get(layer, self.samples) / self.rows[layer])
             for layer, tensor in self.b.items()
@@ -113,10 +113,10 @@ class FactorSet:
             storage: ``full`` squares, or ``packed`` triangles of half the size.
 
         Raises:
-            BadInput: The factors are not what their file must hold.
+            InputError: The factors are not what their file must hold.
         """
         if storage not in ("full", "packed"):
-            raise BadInput(f"storage is {storage!r}; expected full or packed.")
+            raise InputError(f"storage is {storage!r}; expected full or packed.")
         checked = self.checked(self.task)
         tensors: dict[str, torch.Tensor] = {}
         diagonals: list[str] = []
@@ -164,7 +164,7 @@ def load(path: str | os.PathLike[str], *, samples: int = 1) -> FactorSet:
         samples: N of a regularizer, which is of many tasks and has no number of its own.
 
     Raises:
-        BadInput: All problems that were found, each with the file and the tensor.
+        InputError: All problems that were found, each with the file and the tensor.
     """
     path = Path(path)
     stem = "regularizer" if path.is_dir() and list(path.glob("regularizer.safetensors*")) else "factors"
@@ -174,7 +174,9 @@ def load(path: str | os.PathLike[str], *, samples: int = 1) -> FactorSet:
     if found == REGULARIZER_FORMAT:
         return _pseudo_task(path, samples)
     if found != FORMAT:
-        raise BadInput(f"{files[0]}: the format is {found or 'not stated'}; expected {FORMAT} or {REGULARIZER_FORMAT}.")
+        raise InputError(
+            f"{files[0]}: the format is {found or 'not stated'}; expected {FORMAT} or {REGULARIZER_FORMAT}."
+        )
     sides: dict[str, dict[str, torch.Tensor]] = {"A": {}, "B": {}, "F": {}}
     metadata: dict[str, Any] = {}
     for file in files:
@@ -183,11 +185,11 @@ def load(path: str | os.PathLike[str], *, samples: int = 1) -> FactorSet:
             for name in handle.keys():  # noqa: SIM118
                 owner, _, side = name.rpartition(".")
                 if side not in sides:
-                    raise BadInput(f"{file}: the tensor {name} is none of a factor file.")
+                    raise InputError(f"{file}: the tensor {name} is none of a factor file.")
                 tensor = handle.get_tensor(name)
                 if tensor.ndim == 1 and name not in metadata.get("diagonal", []):
                     if packed_dimension(tensor.numel()) is None:
-                        raise BadInput(f"{file}: {name} has {tensor.numel()} elements, which is no packed triangle.")
+                        raise InputError(f"{file}: {name} has {tensor.numel()} elements, which is no packed triangle.")
                     tensor = unpacked(tensor)
                 sides[side][owner] = tensor
     counts = metadata.get("samples", 0)
@@ -231,7 +233,7 @@ def write_whole(path: Path, write: Any) -> Path:
 def _pseudo_task(path: Path, samples: int) -> FactorSet:
     regularizer = read_regularizer(path)
     if regularizer.form == "per_task" or any(len(terms) > 1 for terms in regularizer.layers.values()):
-        raise BadInput(
+        raise InputError(
             f"{path}: its form is {regularizer.form}, with several products; only one with a single product is the "
             "factors of one pseudo-task. Compute it with form: accumulated."
         )
@@ -256,7 +258,7 @@ def _parsed(file: Path, strings: dict[str, str]) -> dict[str, Any]:
     try:
         return {key: json.loads(text) if key in _JSON_KEYS else text for key, text in strings.items()}
     except ValueError as error:
-        raise BadInput(f"{file}: the metadata are not JSON where they must be: {error}.") from error
+        raise InputError(f"{file}: the metadata are not JSON where they must be: {error}.") from error
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import save_file
 
 from kfacd.caches.factor_set import FactorSet, write_whole
-from kfacd.checkpoints import opened
-from kfacd.errors import BadInput, listed
+from kfacd.problems import InputError, listed
+from kfacd.tensor_files import opened
 
 _INPUT, _GRADIENT = "activation_covariance", "gradient_covariance"
 _INPUT_COUNT, _GRADIENT_COUNT = "num_activation_covariance_processed", "num_gradient_covariance_processed"
@@ -31,7 +31,7 @@ def read(directory: Path, *, task: str, samples: int | None, bias: Mapping[str, 
     files = {name: directory / f"{name}.safetensors" for name in (_INPUT, _GRADIENT, _INPUT_COUNT, _GRADIENT_COUNT)}
     if missing := [file for file in files.values() if not file.exists()]:
         parts = " It holds partitions; let kronfluence aggregate them." if list(directory.glob("*_partition*")) else ""
-        raise BadInput(f"{missing[0]}: there is no such file; expected kronfluence's directory factors_NAME.{parts}")
+        raise InputError(f"{missing[0]}: there is no such file; expected kronfluence's directory factors_NAME.{parts}")
     raw = {name: _tensors(file) for name, file in files.items()}
     layers = sorted(raw[_INPUT])
     problems = [
@@ -40,7 +40,7 @@ def read(directory: Path, *, task: str, samples: int | None, bias: Mapping[str, 
         if not set(tensors) >= set(layers)
     ]
     if problems:
-        raise BadInput(problems)
+        raise InputError(problems)
     rows = {layer: int(raw[_INPUT_COUNT][layer].item()) for layer in layers}
     gradient_rows = {layer: int(raw[_GRADIENT_COUNT][layer].item()) for layer in layers}
     problems = [
@@ -50,7 +50,7 @@ def read(directory: Path, *, task: str, samples: int | None, bias: Mapping[str, 
         if rows[layer] < 1 or gradient_rows[layer] < 1
     ]
     if problems:
-        raise BadInput(problems)
+        raise InputError(problems)
     number = _samples(directory) if samples is None else samples
     return FactorSet(
         task=task,
@@ -81,7 +81,7 @@ def write(directory: Path, factors: FactorSet) -> list[Path]:
         if layout == "in_out"
     ]
     if problems:
-        raise BadInput(problems)
+        raise InputError(problems)
     # Only the quotients matter to it, so the samples stand for rows that are not known.
     rows = {layer: factors.rows.get(layer) or factors.samples for layer in factors.a}
     counts = {layer: torch.tensor([count]) for layer, count in rows.items()}
@@ -108,7 +108,7 @@ def _samples(directory: Path) -> int:
         size = int(json.loads((directory / "covariance_dataset_metadata.json").read_text())["dataset_size"])
         limit = json.loads((directory / "factor_arguments.json").read_text()).get("covariance_max_examples")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(
+        raise InputError(
             f"{directory}: the number of samples is not stated; expected covariance_dataset_metadata.json and "
             "factor_arguments.json. Give samples."
         ) from error

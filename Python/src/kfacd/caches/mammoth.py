@@ -19,7 +19,7 @@ import torch
 from kfacd.caches import clip_names
 from kfacd.caches.factor_set import FactorSet, write_whole
 from kfacd.caches.pickles import load_weights, tensors_of
-from kfacd.errors import BadInput, listed
+from kfacd.problems import InputError, listed
 
 _COUNT = re.compile(r"^(?P<dataset>.+)_task_(?P<id>\d+)_num_aaT\.pt$")
 
@@ -29,21 +29,21 @@ def read(directory: Path, *, task: str, task_id: int | None, probes: int, prefix
     stem = _stem(directory, task, task_id)
     counts = {name: _count(directory / f"{stem}_{name}.pt") for name in ("num_aaT", "num_ggT")}
     if counts["num_aaT"] != counts["num_ggT"]:
-        raise BadInput(
+        raise InputError(
             f"{directory}/{stem}_num_ggT.pt: {counts['num_ggT']} samples; expected {counts['num_aaT']}, as in num_aaT."
         )
     samples = counts["num_aaT"]
     if samples < 1:
-        raise BadInput(f"{directory}/{stem}_num_aaT.pt: {samples} samples; expected at least 1.")
+        raise InputError(f"{directory}/{stem}_num_aaT.pt: {samples} samples; expected at least 1.")
     if probes < 1:
-        raise BadInput(f"probes is {probes}; expected at least 1.")
+        raise InputError(f"probes is {probes}; expected at least 1.")
     raw = {name: _tensors(directory / f"{stem}_{name}.pt") for name in ("aaT", "ggT", "ffT")}
 
     def layers(name: str, divisor: int) -> dict[str, torch.Tensor]:
         found = {}
         for key, tensor in raw[name].items():
             if not key.endswith(".weight"):
-                raise BadInput(f"{directory}/{stem}_{name}.pt: {key} names no weight; expected NAME.weight.")
+                raise InputError(f"{directory}/{stem}_{name}.pt: {key} names no weight; expected NAME.weight.")
             layer = prefix + clip_names.layer_from_mammoth(key.removesuffix(".weight"))
             found[layer] = tensor.double() / divisor
         return found
@@ -88,7 +88,7 @@ def write(directory: Path, factors: FactorSet, *, task: str, task_id: int, prefi
     ]
     problems += [f"{layer}: mammoth's cache has no parts of layers." for layer in factors.a if "[" in layer]
     if problems:
-        raise BadInput(problems)
+        raise InputError(problems)
 
     def sums(tensors: dict[str, torch.Tensor], ending: str = ".weight") -> dict[str, torch.Tensor]:
         name = clip_names.layer_to_mammoth if ending else clip_names.parameter_to_mammoth
@@ -117,7 +117,7 @@ def fused(factors: FactorSet) -> FactorSet:
     The parts read the same rows, so they have one A. What two parts share is not known: B is block-diagonal.
 
     Raises:
-        BadInput: A part is missing, or the parts differ in A.
+        InputError: A part is missing, or the parts differ in A.
     """
     parts: dict[str, list[tuple[int, int, str]]] = {}
     for layer in factors.a:
@@ -128,12 +128,12 @@ def fused(factors: FactorSet) -> FactorSet:
         members.sort()
         ends = [0, *(end for _, end, _ in members)]
         if [start for start, _, _ in members] != ends[:-1]:
-            raise BadInput(
+            raise InputError(
                 f"{whole}: only {listed([m[2] for m in members])} have factors; expected all its output rows."
             )
         first = a[members[0][2]]
         if differing := [layer for _, _, layer in members if not _agree(a[layer], first)]:
-            raise BadInput(f"{differing[0]}: its A differs from that of {members[0][2]}, which reads the same rows.")
+            raise InputError(f"{differing[0]}: its A differs from that of {members[0][2]}, which reads the same rows.")
         blocks = [b.pop(layer) for _, _, layer in members]
         for _, _, layer in members:
             del a[layer]
@@ -164,11 +164,11 @@ def block_diagonal(blocks: list[torch.Tensor]) -> torch.Tensor:
 
 def _stem(directory: Path, task: str, task_id: int | None) -> str:
     if not directory.is_dir():
-        raise BadInput(f"{directory}: there is no such directory.")
+        raise InputError(f"{directory}: there is no such directory.")
     found = [match for path in sorted(directory.iterdir()) if (match := _COUNT.match(path.name))]
     stems = [f"{match['dataset']}_task_{match['id']}" for match in found]
     if not stems:
-        raise BadInput(
+        raise InputError(
             f"{directory}: no file of mammoth's cache is there; expected DATASET_task_ID_num_aaT.pt and others."
         )
     matching = [
@@ -178,7 +178,7 @@ def _stem(directory: Path, task: str, task_id: int | None) -> str:
     matching = named or matching
     if len(matching) != 1:
         wanted = "" if task_id is None else f" with the number {task_id}"
-        raise BadInput(
+        raise InputError(
             f"{directory}: {len(matching)} tasks{wanted}; expected one. Give task (the data set) and task_id. The "
             f"cache has {listed(stems)}."
         )
@@ -192,5 +192,5 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
 def _count(file: Path) -> int:
     value = load_weights(file)
     if not isinstance(value, torch.Tensor) or value.numel() != 1 or value.is_floating_point():
-        raise BadInput(f"{file}: expected a number of samples, one whole number.")
+        raise InputError(f"{file}: expected a number of samples, one whole number.")
     return int(value.item())

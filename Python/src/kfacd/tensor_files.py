@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from kfacd.errors import BadInput
+from kfacd.problems import InputError
 
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
@@ -26,7 +26,7 @@ def files_of_set(path: Path, stem: str) -> list[Path]:
         stem: The name of the file in a directory, without the ending.
 
     Raises:
-        BadInput: There is no such file, or the index is not one.
+        InputError: There is no such file, or the index is not one.
     """
     index = path
     if path.is_dir():
@@ -34,16 +34,16 @@ def files_of_set(path: Path, stem: str) -> list[Path]:
         if not index.exists():
             single = path / f"{stem}.safetensors"
             if not single.exists():
-                raise BadInput(f"{path}: the directory holds neither {single.name} nor {index.name}.")
+                raise InputError(f"{path}: the directory holds neither {single.name} nor {index.name}.")
             return [single]
     elif not path.exists():
-        raise BadInput(f"{path}: there is no such file.")
+        raise InputError(f"{path}: there is no such file.")
     if not index.name.endswith(".index.json"):
         return [index]
     try:
         names = set(json.loads(index.read_text())["weight_map"].values())
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise BadInput(f"{index}: this is no index of a sharded set; weight_map was expected.") from error
+        raise InputError(f"{index}: this is no index of a sharded set; weight_map was expected.") from error
     return [index.parent / name for name in sorted(names)]
 
 
@@ -53,7 +53,7 @@ def sha256_base(path: str | Path) -> str:
     It is the SHA-256 of the file. For shards it is that of the files' digests, in the order of their names.
 
     Raises:
-        BadInput: There is no checkpoint at this path.
+        InputError: There is no checkpoint at this path.
     """
     digests = [_digest(file) for file in files_of_set(Path(path), "model")]
     return digests[0].hex() if len(digests) == 1 else hashlib.sha256(b"".join(digests)).hexdigest()
@@ -63,7 +63,7 @@ def load_tensors(path: str | Path, names: Iterable[str] | None = None) -> dict[s
     """Reads the tensors of a checkpoint that have these names; names that it lacks are left out.
 
     Raises:
-        BadInput: There is no checkpoint at this path, or a file is no safetensors file.
+        InputError: There is no checkpoint at this path, or a file is no safetensors file.
     """
     wanted = None if names is None else set(names)
     tensors: dict[str, torch.Tensor] = {}
@@ -79,7 +79,7 @@ def tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
     """The shapes of a checkpoint's tensors, from the headers of its files.
 
     Raises:
-        BadInput: As :func:`load_tensors`.
+        InputError: As :func:`load_tensors`.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for file in files_of_set(Path(path), "model"):
@@ -96,9 +96,9 @@ def opened(file: Path) -> Iterator[Any]:
         with safe_open(file, framework="pt", device="cpu") as handle:
             yield handle
     except SafetensorError as error:
-        raise BadInput(f"{file}: this is no whole safetensors file ({error}).") from error
+        raise InputError(f"{file}: this is no whole safetensors file ({error}).") from error
     except OSError as error:
-        raise BadInput(f"{file}: the file cannot be read ({error.strerror or error}).") from error
+        raise InputError(f"{file}: the file cannot be read ({error.strerror or error}).") from error
 
 
 def _digest(file: Path) -> bytes:
@@ -108,5 +108,5 @@ def _digest(file: Path) -> bytes:
             while block := stream.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise BadInput(f"{file}: the file cannot be read ({error.strerror or error}).") from error
+        raise InputError(f"{file}: the file cannot be read ({error.strerror or error}).") from error
     return digest.digest()
