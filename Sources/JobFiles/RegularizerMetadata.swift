@@ -32,6 +32,8 @@ public struct RegularizerMetadata: Equatable, Sendable {
     public var strengths: [String: Double]
     /// The sums behind the products; only for the form `optimal`.
     public var optimum: Optimum?
+    /// The order of the dimensions of the base's weights, by layer, where an input declared it.
+    public var layouts: [String: WeightLayout] = [:]
 
     /// Describes a regularizer.
     public init(
@@ -87,6 +89,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.strengths =
             try reader.object(MetadataKey.strength, "an object of numbers of at least 0", \.nonNegativeNumber) ?? [:]
         self.optimum = try Optimum(reader)
+        self.layouts = try reader.layouts()
     }
 
     /// The metadata as the strings of a file.
@@ -110,6 +113,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
         }
         strings[MetadataKey.normalization] = normalization
         strings[MetadataKey.baseDigest] = baseDigest?.description
+        strings[MetadataKey.layout] = layouts.metadataText
         return strings.merging(optimum?.strings ?? [:]) { _, own in own }
     }
 }

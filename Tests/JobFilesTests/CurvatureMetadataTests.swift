@@ -91,6 +91,15 @@ struct CurvatureMetadataTests {
         #expect(try RegularizerMetadata(parsing: metadata.strings, file: "f") == metadata)
     }
 
+    @Test func `a regularizer keeps the layouts of its layers, and has no such key where none was declared`() throws {
+        var metadata = RegularizerMetadata(
+            target: "all", form: "accumulated", scale: "paper", tasks: ["a"], lambda: ["a": 1], normalization: "tak")
+        #expect(metadata.strings["layout"] == nil)
+        metadata.layouts = ["h.0.c_attn": .inOut, "head": .outIn]
+        #expect(metadata.strings["layout"] == #"{"h.0.c_attn":"in_out","head":"out_in"}"#)
+        #expect(try RegularizerMetadata(parsing: metadata.strings, file: "f") == metadata)
+    }
+
     @Test func `a regularizer keeps the strengths of its groups, and has no such key without groups`() throws {
         var metadata = RegularizerMetadata(
             target: "all", form: "accumulated", scale: "paper", tasks: ["a"], lambda: ["a": 1], normalization: "tak")

@@ -1,5 +1,6 @@
-"""Collects K-FAC curvature of PyTorch models for kfacd, which merges fine-tuned models with it."""
+"""From a PyTorch model to a merged one, and back into training."""
 
+from . import caches
 from .checkpoints import sha256_base
 from .collect import collect
 from .collection import Collection
@@ -15,19 +16,44 @@ from .errors import (
     ShapeError,
     UnusedLayerError,
 )
+from .job import Coordinator, JobStatus, Plan, PlanStage, cancel, fetch, jobs, plan, run, status, submit, watch
+from .linear import Linearized, linearize
+from .penalty import Penalty
+from .problems import InputError, JobFailedError, JobInterruptedError, ProgramNotFoundError, UnreachableError
 
 __all__ = [
     "BaseMismatchError",
     "Collection",
+    "Coordinator",
     "DropoutWarning",
     "GraphError",
+    "InputError",
+    "JobFailedError",
+    "JobInterruptedError",
+    "JobStatus",
     "KfacdError",
+    "Linearized",
     "MemoryLimitError",
     "NonFiniteError",
     "OptionError",
+    "Penalty",
+    "Plan",
+    "PlanStage",
+    "ProgramNotFoundError",
     "SelectionError",
     "ShapeError",
+    "UnreachableError",
     "UnusedLayerError",
+    "caches",
+    "cancel",
     "collect",
+    "fetch",
+    "jobs",
+    "linearize",
+    "plan",
+    "run",
     "sha256_base",
+    "status",
+    "submit",
+    "watch",
 ]

@@ -54,7 +54,7 @@ struct CurvatureAssembly {
         let regularizer = plan.spec.curvature.regularizer
         let tasks = plan.spec.curvedTasks.map(\.name).filter(target.includes)
         let total = tasks.reduce(0) { $0 + plan.curvatureWeight(of: $1) }
-        let metadata = RegularizerMetadata(
+        var metadata = RegularizerMetadata(
             target: target.description, form: regularizer.form.rawValue, scale: regularizer.scale.rawValue,
             tasks: tasks,
             lambda: Dictionary(uniqueKeysWithValues: tasks.map { ($0.rawValue, plan.curvatureWeight(of: $0) / total) }),
@@ -65,6 +65,7 @@ struct CurvatureAssembly {
                 let missing = missing.filter(target.includes)
                 return missing.isEmpty ? nil : missing
             })
+        metadata.layouts = plan.layouts
         let sources = try plan.spec.regularizerSets(of: target).flatMap { set in
             switch set {
             case .term(let term, _):

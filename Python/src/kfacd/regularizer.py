@@ -1,0 +1,228 @@
+"""Reads a regularizer file, ``kfacd.regularizer/1``.
+
+Source: Sources/DESIGN.md, sections 2.2 and 3.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from kfacd.problems import InputError
+from kfacd.symmetric import flaw, packed_dimension, symmetrized, unpacked
+from kfacd.tensor_files import files_of_set, opened
+
+FORMAT = "kfacd.regularizer/1"
+_FORMS = ("accumulated", "optimal", "per_task")
+_SIDES = ("A", "B", "F")
+_Value = TypeVar("_Value")
+
+
+@dataclass
+class Term:
+    """One product weight · B ⊗ A of a layer. A vector stands for a diagonal matrix."""
+
+    weight: float
+    a: torch.Tensor
+    b: torch.Tensor
+
+
+@dataclass
+class FullBlock:
+    """weight · F of a parameter outside layers. A vector stands for a diagonal matrix."""
+
+    weight: float
+    f: torch.Tensor
+
+
+@dataclass
+class Regularizer:
+    """A regularizer: sums of curvature over tasks, for one target."""
+
+    path: Path
+    #: The task that is left out, or ``all``.
+    target: str
+    #: ``accumulated``, ``optimal`` or ``per_task``.
+    form: str
+    #: ``paper`` or ``mean``; the factors include it.
+    scale: str
+    normalization: str | None
+    sha256_base: str | None
+    #: Whether A's last row and column are those of the bias, by layer, as far as the file states it.
+    bias: dict[str, bool]
+    #: ``out_in`` or ``in_out``, by layer, as far as the file states it.
+    layout: dict[str, str]
+    #: The products of each layer.
+    layers: dict[str, list[Term]] = field(default_factory=dict)
+    #: The blocks of each parameter outside layers.
+    parameters: dict[str, list[FullBlock]] = field(default_factory=dict)
+
+
+def read_regularizer(path: str | Path) -> Regularizer:
+    """Reads a regularizer of any form and storage.
+
+    Args:
+        path: The file, or the directory of a sharded set.
+
+    Raises:
+        InputError: All problems that were found, each with the file and the tensor.
+    """
+    path = Path(path)
+    files = files_of_set(path, "regularizer")
+    regularizer: Regularizer | None = None
+    owners: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
+    problems: list[str] = []
+    weights: dict[str, dict[str, float]] = {}
+    for file in files:
+        with opened(file) as handle:
+            metadata = _Metadata(file, handle.metadata() or {})
+            if regularizer is None:
+                regularizer, weights = _described(path, metadata), _weights(metadata)
+            diagonals: set[str] = set(metadata.json("diagonal", list, []))
+            for name in handle.keys():  # noqa: SIM118
+                owner, _, side = name.rpartition(".")
+                if side not in _SIDES or not owner:
+                    problems.append(
+                        f"{file}: the tensor {name} is none of a regularizer; expected a name ending in .A, .B or .F."
+                    )
+                    continue
+                try:
+                    prefix, owner = _split(owner, regularizer.form, weights)
+                    matrix = _matrix(file, name, handle.get_tensor(name), name in diagonals)
+                except InputError as problem:
+                    problems += problem.problems
+                    continue
+                owners.setdefault((prefix, owner), {})[side] = matrix
+    assert regularizer is not None, "a set has at least one file"
+    for (prefix, owner), sides in owners.items():
+        weight = _weight(prefix, owner, weights)
+        if set(sides) == {"F"}:
+            regularizer.parameters.setdefault(owner, []).append(FullBlock(weight, sides["F"]))
+        elif set(sides) == {"A", "B"}:
+            regularizer.layers.setdefault(owner, []).append(Term(weight, sides["A"], sides["B"]))
+        elif not problems:
+            # A side whose matrix is damaged was reported already.
+            problems.append(
+                f"{path}: {prefix}{owner} has {' and '.join(sorted(sides))}; a layer has A and B, a parameter F alone."
+            )
+    if not owners and not problems:
+        problems.append(f"{path}: the file holds no factors.")
+    if problems:
+        raise InputError(problems)
+    return regularizer
+
+
+class _Metadata:
+    """The metadata of one file, whose values are text."""
+
+    def __init__(self, file: Path, values: dict[str, str]) -> None:
+        self.file = file
+        self.values = values
+
+    def required(self, key: str, allowed: tuple[str, ...] | None = None) -> str:
+        value = self.values.get(key)
+        expected = "" if allowed is None else f"; expected {', '.join(allowed)}"
+        if value is None:
+            raise InputError(f"{self.file}: the metadata lack {key}{expected}.")
+        if allowed is not None and value not in allowed:
+            raise InputError(f"{self.file}: the metadata have the {key} {value!r}{expected}.")
+        return value
+
+    def json(self, key: str, kind: Callable[..., _Value], default: _Value) -> _Value:
+        text = self.values.get(key)
+        if text is None:
+            return default
+        try:
+            value: Any = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{self.file}: the metadata's {key} is no JSON: {text[:60]!r}.") from error
+        if not isinstance(value, type(default)):
+            raise InputError(f"{self.file}: the metadata's {key} is {text[:60]!r}; expected {kind.__name__}.")
+        return kind(value)
+
+
+def _described(path: Path, metadata: _Metadata) -> Regularizer:
+    found = metadata.values.get("format")
+    if found != FORMAT:
+        raise InputError(
+            f"{metadata.file}: the format is {found or 'not stated'}; expected {FORMAT}. A job writes such a file as "
+            "regularizer/TARGET/regularizer.safetensors if its outputs name regularizer."
+        )
+    layout: dict[str, str] = metadata.json("layout", dict, {})
+    for layer, value in layout.items():
+        if value not in ("out_in", "in_out"):
+            raise InputError(f"{metadata.file}: the layout of {layer} is {value!r}; expected out_in or in_out.")
+    return Regularizer(
+        path=path,
+        target=metadata.required("target"),
+        form=metadata.required("form", _FORMS),
+        scale=metadata.required("scale", ("paper", "mean")),
+        normalization=metadata.values.get("normalization"),
+        sha256_base=metadata.values.get("sha256_base"),
+        bias=metadata.json("bias", dict, {}),
+        layout=layout,
+    )
+
+
+def _weights(metadata: _Metadata) -> dict[str, dict[str, float]]:
+    """λ of equation 7: by task, then by layer; the key "" of the inner mapping is for all other layers.
+
+    Empty unless the form is ``per_task``. A task without curvature in a layer has no factors there, and the λ of the
+    others sum to 1.
+    """
+    if metadata.values.get("form") != "per_task":
+        return {}
+    given: dict[str, float] = metadata.json("lambda", dict, {})
+    tasks: list[str] = metadata.json("tasks", list, [])
+    missing: dict[str, list[str]] = metadata.json("missing_curvature", dict, {})
+    if unweighted := [task for task in tasks if task not in given]:
+        raise InputError(f"{metadata.file}: the metadata's lambda lacks the tasks {', '.join(unweighted)}.")
+    weights = {task: {"": float(given[task])} for task in tasks}
+    for layer, absent in missing.items():
+        total = sum(float(given[task]) for task in tasks if task not in absent)
+        for task in tasks:
+            if task not in absent and total > 0:
+                weights[task][layer] = float(given[task]) / total
+    return weights
+
+
+def _split(owner: str, form: str, weights: dict[str, dict[str, float]]) -> tuple[str, str]:
+    """The prefix of a term or a task, with its slash, and the layer's or the parameter's name."""
+    if form == "optimal" and (match := re.match(r"(term\d+/)(.+)", owner)):
+        return match[1], match[2]
+    if form == "per_task":
+        # A task's name may itself begin another's; the longest is meant.
+        for task in sorted(weights, key=len, reverse=True):
+            if owner.startswith(task + "/"):
+                return task + "/", owner[len(task) + 1 :]
+        raise InputError(f"{owner}: its name begins with no task of the metadata; the file's form is per_task.")
+    return "", owner
+
+
+def _weight(prefix: str, owner: str, weights: dict[str, dict[str, float]]) -> float:
+    by_layer = weights.get(prefix.removesuffix("/"))
+    return 1.0 if by_layer is None else by_layer.get(owner, by_layer[""])
+
+
+def _matrix(file: Path, name: str, tensor: torch.Tensor, is_diagonal: bool) -> torch.Tensor:
+    if tensor.dtype not in (torch.float32, torch.float64):
+        raise InputError(f"{file}: {name} is of the type {tensor.dtype}; expected F32 or F64.")
+    shape = list(tensor.shape)
+    if tensor.ndim == 1 and not is_diagonal:
+        if packed_dimension(tensor.numel()) is None:
+            raise InputError(
+                f"{file}: {name} has the shape {shape}, which is no packed triangle [n(n + 1)/2]; a diagonal is stated "
+                "in the metadata."
+            )
+        tensor = unpacked(tensor)
+    elif tensor.ndim != (1 if is_diagonal else 2) or tensor.shape[0] != tensor.shape[-1] or tensor.numel() == 0:
+        raise InputError(f"{file}: {name} has the shape {shape}; expected a square, a packed triangle or a diagonal.")
+    if problem := flaw(tensor, is_diagonal):
+        raise InputError(f"{file}: {name} {problem}.")
+    return tensor if is_diagonal else symmetrized(tensor)

@@ -1,0 +1,154 @@
+"""Jobs by the real program."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cases import TASKS, write_job
+
+import kfacd
+
+OPTIONS = ["regularizer: {form: accumulated, targets: leave_one_out}"]
+
+
+def test_a_plan_lists_the_stages_and_changes_nothing(kfacctl: str, tmp_path: Path) -> None:
+    plan = kfacd.plan(write_job(tmp_path, OPTIONS))
+    stages = {stage.stage: stage for stage in plan.stages}
+    assert stages["factor"].units == len(TASKS) * 21
+    assert stages["factor"].known_units == 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_input_has_the_sentences_of_the_program(kfacctl: str, tmp_path: Path) -> None:
+    job = write_job(tmp_path, OPTIONS)
+    job.write_text(job.read_text().replace("merge_method", "merge_metod"))
+    with pytest.raises(kfacd.InputError) as caught:
+        kfacd.run(job, progress=False)
+    first, second = caught.value.problems
+    assert first.startswith('job.yaml:1:1: unknown key "merge_metod" in the job. Did you mean "merge_method"?')
+    assert second == 'job.yaml:1:1: the key "merge_method" is missing.'
+    with pytest.raises(kfacd.InputError) as caught:
+        kfacd.plan(tmp_path / "none.yaml")
+    assert str(caught.value) == f"{tmp_path}/none.yaml: there is no such job file. Check the path."
+
+
+def test_a_coordinator_that_is_not_there_is_unreachable(kfacctl: str) -> None:
+    coordinator = kfacd.Coordinator("tcp://127.0.0.1:1", timeout=1)
+    with pytest.raises(kfacd.UnreachableError, match=r"^no coordinator answered at tcp://127.0.0.1:1"):
+        kfacd.jobs(coordinator)
+
+
+@pytest.mark.parametrize("command", [kfacd.status, kfacd.watch, kfacd.cancel])
+def test_every_command_says_that_it_is_unreachable(kfacctl: str, command: object) -> None:
+    with pytest.raises(kfacd.UnreachableError):
+        command("job-1", kfacd.Coordinator("tcp://127.0.0.1:1", timeout=1))  # type: ignore[operator]
+
+
+def test_an_absent_program_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KFACD_KFACCTL", str(tmp_path / "kfacctl"))
+    with pytest.raises(kfacd.ProgramNotFoundError) as caught:
+        kfacd.plan("job.yaml")
+    assert str(caught.value) == f"KFACD_KFACCTL names {tmp_path / 'kfacctl'}, which is no program that can be run."
+    monkeypatch.delenv("KFACD_KFACCTL")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(kfacd.ProgramNotFoundError, match=r"neither beside .* nor on PATH"):
+        kfacd.plan("job.yaml")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(1, kfacd.JobFailedError), (2, kfacd.InputError), (3, kfacd.UnreachableError), (130, kfacd.JobInterruptedError)],
+)
+def test_every_exit_code_has_its_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, error: type[Exception]
+) -> None:
+    program = tmp_path / "kfacctl"
+    program.write_text(
+        f"#!/bin/sh\necho 'note: a remark' >&2\necho 'error: first.' >&2\necho second. >&2\nexit {code}\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    with pytest.raises(error) as caught:
+        kfacd.submit("job.yaml")
+    assert str(caught.value) == "first.\nsecond."
+
+
+def await_socket(path: Path) -> None:
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"{path} did not appear")
+
+
+class Interrupting(io.StringIO):
+    """A terminal at which somebody presses Ctrl-C when the first line appears."""
+
+    def write(self, text: str) -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        return len(text)
+
+
+def test_an_interrupt_ends_the_program_by_one_signal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program, signals = tmp_path / "kfacctl", tmp_path / "signals"
+    program.write_text(
+        f"#!/bin/sh\ntrap 'echo got >>{signals}; exit 130' TERM INT\necho ready >&2\nwhile :; do sleep 0.05; done\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    monkeypatch.setattr(sys, "stderr", Interrupting())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            kfacd.run("job.yaml")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert signals.read_text() == "got\n"
+
+
+@pytest.fixture
+def coordinator(kfacctl: str, tmp_path: Path) -> Iterator[kfacd.Coordinator]:
+    """A coordinator and a worker of this build, which end with the test."""
+    daemon = Path(kfacctl).with_name("kfacd")
+    if not daemon.exists():
+        pytest.skip("the program kfacd is not beside kfacctl")
+    endpoint = f"ipc://{tmp_path}/socket"
+    commands = [
+        ["coordinator", "--bind", endpoint, "--state-directory", str(tmp_path / "state"), "--http", "off"],
+        ["worker", "--coordinator", endpoint, "--cache-directory", str(tmp_path / "worker"), "--lanes", "1"],
+    ]
+    commands = [[str(daemon), *command, "--log-level", "error", "--end-with-input"] for command in commands]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for command in commands]
+    await_socket(tmp_path / "socket")
+    yield kfacd.Coordinator(endpoint, timeout=30)
+    for process in reversed(processes):
+        process.terminate()
+    for process in processes:
+        process.wait()
+
+
+def test_a_job_is_submitted_followed_and_fetched(
+    coordinator: kfacd.Coordinator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "job").mkdir()
+    name = kfacd.submit(write_job(tmp_path / "job", OPTIONS), coordinator)
+    status = kfacd.watch(name, coordinator, progress=True)
+    assert status.state == "succeeded"
+    assert status.finished_units == status.total_units > 0
+    assert name in capsys.readouterr().err
+    assert coordinator.endpoint is not None
+    assert [job.job for job in kfacd.jobs(coordinator.endpoint)] == [name]
+    assert kfacd.status(name, coordinator) == kfacd.jobs(coordinator)[0]
+    kfacd.cancel(name, coordinator)
+    fetched = kfacd.fetch(name, tmp_path / "fetched", coordinator)
+    assert (fetched / "regularizer/alpha/regularizer.safetensors").exists()
+    with pytest.raises(kfacd.InputError):
+        kfacd.status("no-such-job", coordinator)
