@@ -151,7 +151,7 @@ def test_outputs_that_are_no_output_are_refused() -> None:
     ]
     for output, kind, message in cases:
         with kfacd.collect(model, task="t") as collection, pytest.raises(kind, match=message):
-            collection.step(output())  # type: ignore[no-untyped-call]
+            collection.step(output())
     with (
         kfacd.collect(model, task="t") as collection,
         torch.no_grad(),

@@ -30,7 +30,9 @@ public struct JobFileDescription: Equatable, Sendable {
     /// The metadata of all files; for a key that two files set, the first file counts.
     public let metadata: [String: String]
 
-    /// The layouts that a file of rows, factors or a regularizer declares, by layer; none for other kinds, and for a malformed value.
+    /// The layouts that a file of rows, factors or a regularizer declares, by layer.
+    ///
+    /// There are none for other kinds, and for a malformed value.
     public var layouts: [String: WeightLayout] {
         guard [.capture, .partials, .factors, .regularizer].contains(kind) else { return [:] }
         return (try? reader.layouts()) ?? [:]

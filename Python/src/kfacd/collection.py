@@ -199,7 +199,7 @@ class Collection:
             self._calls.append(call)
         if not call.input.is_floating_point():
             return call.input
-        tapped: Tensor = Tap.apply(call.input, self._token, False)  # type: ignore[no-untyped-call]
+        tapped: Tensor = Tap.apply(call.input, self._token, False)
         return tapped
 
     def end(self, call: Call, output: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ class Collection:
                 f'Leave it out with "!{call.layer.name}".'
             )
         if not call.input.is_floating_point():
-            output = Tap.apply(output, self._token, True)  # type: ignore[no-untyped-call]
+            output = Tap.apply(output, self._token, True)
         if output.requires_grad and not call.is_repeated:
             output.register_hook(partial(self._gradient_arrived, call))
         return output

@@ -118,7 +118,7 @@ class Linearized(nn.Module):
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Linearized:
         # θ₀ moves and is cast with θ.
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)
         object.__setattr__(self, "_base", {name: fn(tensor) for name, tensor in self._base.items()})
         return self
 
