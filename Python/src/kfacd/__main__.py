@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from kfacd import caches
+from kfacd.checkpoints import sha256_base
 from kfacd.errors import KfacdError
-from kfacd.tensor_files import sha256_base
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from kfacd import tensor_files
+from kfacd import checkpoints, tensor_files
 from kfacd.adapters import LowRank, low_rank_parts
 from kfacd.addresses import Place, bias_place, module_of, parameter_place, weight_place
-from kfacd.globs import matches
 from kfacd.models import layout_of, named_adapters, named_modules, named_parameters, plain_tensors, require_whole
+from kfacd.patterns import matches
 from kfacd.problems import InputError, listed
 from kfacd.regularizer import Regularizer, Term
 
@@ -315,7 +315,7 @@ def set_base(tracked: list[Tracked], regularizer: Regularizer, model: nn.Module,
         tensors = named_parameters(base)
     elif isinstance(base, (str, Path)):
         where = str(base)
-        if regularizer.sha256_base is not None and (found := tensor_files.sha256_base(base)) != regularizer.sha256_base:
+        if regularizer.sha256_base is not None and (found := checkpoints.sha256_base(base)) != regularizer.sha256_base:
             raise InputError(
                 f"{base}: its SHA-256 is {found}; the regularizer {regularizer.path} is for the base "
                 f"{regularizer.sha256_base}. Give the checkpoint that was base_model of the job."

@@ -1,9 +1,8 @@
-"""Checkpoints in safetensors: their tensors, and the digest that other files state as ``sha256_base``."""
+"""Files of tensors in safetensors, single and sharded."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -47,18 +46,6 @@ def files_of_set(path: Path, stem: str) -> list[Path]:
     return [index.parent / name for name in sorted(names)]
 
 
-def sha256_base(path: str | Path) -> str:
-    """The digest of a checkpoint, as captures, factors and regularizers state it.
-
-    It is the SHA-256 of the file. For shards it is that of the files' digests, in the order of their names.
-
-    Raises:
-        InputError: There is no checkpoint at this path.
-    """
-    digests = [_digest(file) for file in files_of_set(Path(path), "model")]
-    return digests[0].hex() if len(digests) == 1 else hashlib.sha256(b"".join(digests)).hexdigest()
-
-
 def load_tensors(path: str | Path, names: Iterable[str] | None = None) -> dict[str, torch.Tensor]:
     """Reads the tensors of a checkpoint that have these names; names that it lacks are left out.
 
@@ -99,14 +86,3 @@ def opened(file: Path) -> Iterator[Any]:
         raise InputError(f"{file}: this is no whole safetensors file ({error}).") from error
     except OSError as error:
         raise InputError(f"{file}: the file cannot be read ({error.strerror or error}).") from error
-
-
-def _digest(file: Path) -> bytes:
-    digest = hashlib.sha256()
-    try:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise InputError(f"{file}: the file cannot be read ({error.strerror or error}).") from error
-    return digest.digest()
