@@ -84,6 +84,14 @@ class FactorSet:
 
         return replace(self, a=mended(self.a), b=mended(self.b), f=mended(self.f))
 
+    def diagonal_problems(self, holder: str) -> list[str]:
+        """A sentence for each layer of which a holder of whole matrices could not hold both factors."""
+        return [
+            f"{layer}: only a diagonal is known, and {holder} has whole matrices."
+            for layer in self.a
+            if self.a[layer].ndim == 1 or self.b[layer].ndim == 1
+        ]
+
     def as_tak(self) -> FactorSet:
         """These factors in the convention ``tak``, in which B is divided by the rows and not by N.
 

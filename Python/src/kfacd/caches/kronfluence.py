@@ -70,11 +70,7 @@ def write(directory: Path, factors: FactorSet) -> list[Path]:
     factors = factors.as_tak()
     problems = [f"{name}: kronfluence has no factors of parameters outside layers." for name in factors.f]
     problems += [f"{layer}: kronfluence has no parts of layers." for layer in factors.a if "[" in layer]
-    problems += [
-        f"{layer}: only a diagonal is known, and kronfluence has whole matrices."
-        for layer in factors.a
-        if factors.a[layer].ndim == 1 or factors.b[layer].ndim == 1
-    ]
+    problems += factors.diagonal_problems("kronfluence")
     problems += [
         f"{layer}: its weight is stored as [d_in, d_out]; kronfluence has Linear and Conv2d alone."
         for layer, layout in factors.layout.items()

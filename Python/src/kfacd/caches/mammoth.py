@@ -76,11 +76,7 @@ def write(directory: Path, factors: FactorSet, *, task: str, task_id: int, prefi
         for name in names
         if not name.startswith(prefix)
     ]
-    problems += [
-        f"{layer}: only a diagonal is known, and mammoth's cache has whole matrices."
-        for layer in factors.a
-        if factors.a[layer].ndim == 1 or factors.b[layer].ndim == 1
-    ]
+    problems += factors.diagonal_problems("mammoth's cache")
     problems += [
         f"{layer}: its weight is stored as [d_in, d_out], which mammoth has of the projection alone."
         for layer, layout in factors.layout.items()
