@@ -53,6 +53,7 @@ struct CaptureSumFinder {
     private mutating func add(_ layer: CaptureSet.Layer) throws {
         let name = layer.name.rawValue
         noteLayer(name, rows: layer.input.rowCount, samples: layer.sampleCount)
+        requireWidths(of: layer)
         guard !isReduced || layer.positionCount != nil || !layer.rowSamples.isEmpty else {
             problems.append(
                 "\(place): layer \"\(name)\" has \(layer.input.rowCount) rows of \(layer.sampleCount) samples; \"reduce\" "
@@ -137,6 +138,20 @@ struct CaptureSumFinder {
     }
 
     // MARK: - What the base says
+
+    /// Refuses rows of another width than the base's weight has, before they are sent.
+    ///
+    /// A job may know the layout by the base's configuration, so either layout is right.
+    private mutating func requireWidths(of layer: CaptureSet.Layer) {
+        let name = layer.name.rawValue
+        guard let base = bias.base, hasBias[name] != nil, layer.input.indexType == nil else { return }
+        let (inputs, outputs) = (layer.input.columnCount, layer.outputGradient.columnCount)
+        let known = [WeightLayout.outIn, .inOut].compactMap { try? base.widths(of: name, $0) }
+        guard let first = known.first, !known.contains(where: { $0 == (inputs, outputs) }) else { return }
+        problems.append(
+            "\(place): layer \"\(name)\" has rows of \(inputs) inputs and \(outputs) outputs; the base's weight has "
+                + "\(first.inputs) and \(first.outputs). Capture the task on this base.")
+    }
 
     private mutating func widths(ofEmbedding name: String) -> (inputs: Int, outputs: Int)? {
         widths(

@@ -96,7 +96,7 @@ struct RowPush: Sendable {
         do throws(JobFileError) {
             captures = try CaptureSet(opening: names.map { FilePath($0) })
         } catch {
-            throw CommandFailure(.badInput, error.all.map(\.description).lazy.cutLines)
+            throw CommandFailure(.badInput, error.sentences.cutLines)
         }
         guard let task = options.task.map(TaskName.init(rawValue:)) ?? captures.task else {
             throw CommandFailure(.badInput, "\(names[0]): does not name its task. Name it with --task.")

@@ -199,6 +199,14 @@ extension SerialIntegrationTests {
             var stranger = captured
             stranger.tensors = captured.tensors.map { $0.renamed($0.name.replacing("fc.", with: "fd.")) }
             try stranger.write(to: model.directory.appending("stranger.safetensors"))
+            var swapped = captured
+            swapped.tensors = captured.tensors.map { tensor in
+                let name = tensor.name
+                return name.hasPrefix("fc.")
+                    ? tensor.renamed("q." + name.dropFirst(3))
+                    : name.hasPrefix("q.") ? tensor.renamed("fc." + name.dropFirst(2)) : tensor
+            }
+            try swapped.write(to: model.directory.appending("swapped.safetensors"))
             func file(_ name: String) -> String { model.directory.appending(name) }
             let base = ["--base", file("base.safetensors")]
             let cases: [([String], String)] = [
@@ -222,6 +230,7 @@ extension SerialIntegrationTests {
                     "\"reduce\" needs the sample of each row."
                 ),
                 (["--rows", file("stranger.safetensors"), "--run", "r"] + base, "the base has no layer \"fd\"."),
+                (["--rows", file("swapped.safetensors"), "--run", "r"] + base, "Capture the task on this base."),
                 (
                     ["--rows", file("captures/alpha.safetensors"), "--run", "r", "--bias", "z*"],
                     "the pattern \"z*\" of \"bias\" matches none of the 4 captured layers."
