@@ -210,7 +210,12 @@ extension JobSpec {
             return CaptureValidation(of: task.name, captures).problems(with: blocks)
         }
         if let set = inventory.factorSets[task.name] {
-            return factorSetProblems(of: task, set, blocks)
+            let stored = StoredShapes(noun: "factor", verb: "Make", place: place(ofFactorsOf: task)) {
+                set.factors[$0]?.shape
+            }
+            var faults = SharedFaults()
+            for block in blocks { stored.check(block, &faults) }
+            return faults.problems
         }
         if let partials = inventory.partials[task.name] {
             return PartialsValidation(of: task.name, partials).problems(with: blocks)
@@ -232,31 +237,6 @@ extension JobSpec {
                 "the factors of \"\(block.name)\" are the sum over its uses \(summed.sorted().quotedList), but the job "
                     + "sums \(uses.sorted().quotedList). Take the same layers in all tasks, or make the factors again.",
                 about: block.name, of: "layers", at: place(ofFactorsOf: task))
-        }
-        return faults.problems
-    }
-
-    private func factorSetProblems(
-        of task: TaskSpec, _ set: FactorSetInventory, _ blocks: [CurvatureBlock]
-    ) -> [JobProblem] {
-        let place = place(ofFactorsOf: task)
-        var faults = SharedFaults()
-        for block in blocks {
-            for (side, shape) in block.factors {
-                let name = FactorName(owner: block.name, side: side)
-                guard let factor = set.factors[name] else {
-                    faults.append(
-                        "the factor \"\(name)\", which other tasks have, is missing. Make it too, or leave the layer "
-                            + "out with \"layers\".",
-                        about: name.description, of: "factors", at: place)
-                    continue
-                }
-                guard factor.shape != shape else { continue }
-                faults.append(
-                    "the factor \"\(name)\" is \(factor.shape.words); the base's layer needs \(shape.words).",
-                    about: name.description, of: "factors", at: place,
-                    advice: block.advice(about: side, of: factor.shape, needing: shape))
-            }
         }
         return faults.problems
     }

@@ -27,10 +27,7 @@ extension RunStore {
     /// - Throws: ``RunStoreError``; what is there stays.
     public func begin(_ part: PushedPart, from sender: String, at now: Double) throws(RunStoreError) -> Opening {
         try requireValid(part.at)
-        let (known, stream) = state.withLock { state in
-            state.runs[part.run]?.lastActivity = now
-            return (state.runs[part.run]?.parts[part.place], state.runs[part.run]?.streams[part.place])
-        }
+        let (known, stream) = noteOffer(at: part.at, at: now)
         if let stream { throw .streaming(part.at, sender: stream.sender) }
         if let known, known.isWhole {
             guard known.content == part.content else {
@@ -59,6 +56,14 @@ extension RunStore {
         } catch {
             forgetEmpty(part.run)
             throw .file(error)
+        }
+    }
+
+    /// Notes a sign of life of a run, and returns what is at the place.
+    func noteOffer(at: RunPlace, at now: Double) -> (part: StoredRun.Part?, stream: StoredRun.Streamed?) {
+        state.withLock { state in
+            state.runs[at.run]?.lastActivity = now
+            return (state.runs[at.run]?.parts[at.place], state.runs[at.run]?.streams[at.place])
         }
     }
 

@@ -67,10 +67,7 @@ extension RunStore {
         at: RunPlace, byteCount: UInt64, from sender: String, at now: Double
     ) throws(RunStoreError) -> Bool {
         try requireValid(at)
-        let (known, stream) = state.withLock { state in
-            state.runs[at.run]?.lastActivity = now
-            return (state.runs[at.run]?.parts[at.place], state.runs[at.run]?.streams[at.place])
-        }
+        let (known, stream) = noteOffer(at: at, at: now)
         if known?.isWhole == true { return false }
         if let stream { throw .streaming(at, sender: stream.sender) }
         try requireRoom(for: byteCount, at: at, present: 0, replacing: known?.content.byteCount)

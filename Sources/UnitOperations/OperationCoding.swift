@@ -59,9 +59,10 @@ func list<Item, Value>(
     return values
 }
 
-/// Decodes the shape of a factor.
+/// Decodes the shape of a factor, which is never empty.
 func symmetricShape(_ dimension: UInt32, isDiagonal: Bool) throws(OperationError) -> SymmetricShape {
-    SymmetricShape(dimension: try count(dimension, "a dimension"), isDiagonal: isDiagonal)
+    guard dimension > 0 else { throw .malformed("a dimension is 0") }
+    return SymmetricShape(dimension: try count(dimension, "a dimension"), isDiagonal: isDiagonal)
 }
 
 /// Checks the divisor of a sum.

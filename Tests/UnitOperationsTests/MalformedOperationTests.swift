@@ -174,6 +174,7 @@ struct MalformedOperationTests {
         try expectUses("a sum over uses has none") { $0.uses = 0 }
         try expectUses("the number of uses is 131073") { $0.uses = 1 << 17 + 1 }
         try expectUses("a dimension is 4294967295") { $0.inputDimension = .max }
+        try expectUses("a dimension is 0") { $0.inputDimension = 0 }
         try expectUses("a dimension is 2147483649") { $0.gradientDimension = 1 << 31 + 1 }
     }
 
@@ -245,6 +246,7 @@ struct MalformedOperationTests {
         }
         try expectPenalty("d_in is 4294967295") { $0.block.linear.inputs = .max }
         try expectInversion("a dimension is 4294967295") { $0.dimension = .max }
+        try expectInversion("a dimension is 0") { $0.dimension = 0 }
     }
 
     @Test(arguments: [(0, 3), (3, 0), (2, 2), (3, 2), (2, 4), (8, 9), (1 << 40, 1 << 41)] as [(UInt64, UInt64)])

@@ -218,11 +218,8 @@ actor RowStreamDesk {
         for effect in effects {
             switch effect {
             case .order(let order, let worker):
-                if case .add = order {
-                    await endpoint.send(.coordinator(.rowSum(order)), payload: bytes, to: worker)
-                } else {
-                    await endpoint.send(.coordinator(.rowSum(order)), to: worker)
-                }
+                let isAdd = if case .add = order { true } else { false }
+                await endpoint.send(.coordinator(.rowSum(order)), payload: isAdd ? bytes : nil, to: worker)
             case .answer(let number, let takenBytes, let credit):
                 guard let peer = peers[number], let push = places[peer] else { continue }
                 metrics.noteRows(takenBytes - push.content.takenBytes)
