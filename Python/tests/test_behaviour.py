@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 from collections.abc import Callable
@@ -334,3 +335,45 @@ def test_masks_by_pattern_serve_encoder_and_decoder(tmp_path: Path) -> None:
     torch.testing.assert_close(found["encoder.A"], rows.T @ rows / 3)
     rows = y[masks["decoder*"].bool()]
     torch.testing.assert_close(found["decoder.A"], rows.T @ rows / 5)
+
+
+def test_rows_of_padding_are_left_out_whatever_they_hold(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    x = torch.randn(70, 10, 4)
+    mask = torch.arange(10) < torch.arange(70).remainder(10).add(1).unsqueeze(-1)
+    padded = x.masked_fill(~mask.unsqueeze(-1), math.nan)
+    with kfacd.collect(model, task="t", run="r", probes=1) as collection:
+        collection.step(model(padded), mask=mask)
+    found, metadata = stored(collection.save(tmp_path))
+    rows = torch.cat([x[mask], torch.ones(int(mask.sum()), 1)], 1).double()
+    torch.testing.assert_close(found["0.A"].double(), rows.T @ rows / len(rows), rtol=1e-5, atol=1e-6)
+    assert json.loads(metadata["rows"]) == {"0": len(rows), "2": len(rows)}
+
+
+def test_nothing_of_the_size_of_rows_stays_after_a_step() -> None:
+    def large() -> list[list[int]]:
+        gc.collect()
+        tensors = [each for each in gc.get_objects() if issubclass(type(each), Tensor)]
+        return [list(each.shape) for each in tensors if each.untyped_storage().nbytes() >= 4 * 40 * 25]
+
+    model = network()
+    mask = torch.arange(25) < torch.full((40, 1), 20)
+    before = large()
+    with kfacd.collect(model, task="t", run="r", probes=2) as collection:
+        for _ in range(2):
+            # The caller may keep the output, whose graph must not keep rows.
+            output = model(torch.randn(40, 25, 4)).sum(dim=1)
+            collection.step(output, mask=mask)
+        assert large() == before
+
+
+def test_bfloat16_products_are_recorded_and_near_those_of_fp32(tmp_path: Path) -> None:
+    model, x = network(), torch.randn(64, 4)
+    fine = factors_of(model, lambda m: m(x), tmp_path / "fine", probes=2)
+    coarse = factors_of(model, lambda m: m(x), tmp_path / "coarse", probes=2, products="bfloat16")
+    recorded = [stored(tmp_path / each / "factors.safetensors")[1]["products"] for each in ("fine", "coarse")]
+    assert recorded == ["float32", "bfloat16"]
+    rounded = torch.cat([x.bfloat16().double(), torch.ones(64, 1).double()], 1)
+    torch.testing.assert_close(coarse["0.A"].double(), rounded.T @ rounded / 64, rtol=1e-5, atol=1e-6)
+    for name, value in fine.items():
+        assert float((coarse[name] - value).norm() / value.norm()) < 2**-7

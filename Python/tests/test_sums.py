@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from kfacd import sums
 from kfacd.partials import square
@@ -22,6 +25,27 @@ def test_a_sum_of_any_size_is_that_of_fp64(size: int, ones: bool) -> None:
     expected = (wide.T @ wide).numpy()
     found = square(total.packed(0), expected.shape[0])
     assert np.linalg.norm(found - expected) < 1e-6 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("size", [1, 384, 769, 1537])
+@pytest.mark.parametrize("arranged", [lambda rows: rows, lambda rows: torch.cat([rows, rows], 1)[:, : rows.shape[1]]])
+def test_a_sum_of_many_rows_at_once_is_that_of_fp64(size: int, arranged: Callable[[Tensor], Tensor]) -> None:
+    rows = torch.randn(sums.SYMMETRIC_ROWS + 3, size)
+    total = Sum(1, size)
+    total.add(arranged(rows), len(rows))
+    total.add(rows[:7], 7)
+    wide = torch.cat([rows, rows[:7]]).double()
+    expected = (wide.T @ wide).numpy()
+    assert np.linalg.norm(square(total.packed(0), size) - expected) < 1e-6 * np.linalg.norm(expected)
+
+
+def test_a_flush_takes_the_whole_lower_triangle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "FLUSH_ROWS", 32)
+    rows = torch.randn(100, 600)
+    total = Sum(1, 600)
+    total.add(rows, 100)
+    expected = (rows.double().T @ rows.double()).numpy()
+    assert np.linalg.norm(square(total.packed(0), 600) - expected) < 1e-6 * np.linalg.norm(expected)
 
 
 def test_groups_and_diagonals_are_blocks_of_the_whole() -> None:

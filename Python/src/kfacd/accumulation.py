@@ -12,7 +12,7 @@ from torch import Tensor
 from .calls import Call, Layer, Normalization
 from .errors import SelectionError, listed
 from .partials import SummedLayer, SummedParameter
-from .rows import Batch, geometry_of, summed, total
+from .rows import Batch, geometry_of, kept, summed
 from .sums import Packed, Products, Sum
 
 Kind = Literal["tak", "expand", "reduce"]
@@ -51,6 +51,10 @@ class Accumulation:
         self._batch, self._mask_of = Batch(samples), mask_of
         self._summed.clear()
 
+    def end(self) -> None:
+        """Ends a step, whole or not; nothing of it stays but the sums."""
+        self.begin(1, lambda _: None)
+
     def add_gradient(self, call: Call, gradient: Tensor) -> None:
         """Adds the gradient of a call's output, of one probe.
 
@@ -59,17 +63,17 @@ class Accumulation:
             gradient: As the output, in any floating-point type.
         """
         layer = call.layer
-        rows = self._batch.gradient_rows(call, gradient.float(), self._mask_of(call))
+        rows = self._batch.gradient_rows(call, gradient, self._mask_of(call))
         if isinstance(layer, Normalization):
             (inputs,) = self._batch.input_rows(call, self._mask_of(call))
             if layer.scale is not None:
-                self._sum_up(layer, layer.scale, (rows.values * inputs.values).sum(dim=1))
+                self._sum_up(layer, layer.scale, (rows.values.float() * inputs.values).sum(dim=1))
             if layer.shift is not None:
-                self._sum_up(layer, layer.shift, rows.values.sum(dim=1))
+                self._sum_up(layer, layer.shift, rows.values.float().sum(dim=1))
         elif self._normalization == "reduce":
             self._sum_up(layer, "B", summed(rows, self._batch.size))
         else:
-            self._gradient_sum(layer).add(rows.values.reshape(-1, rows.values.shape[-1]), 0, self._products)
+            self._gradient_sum(layer).add(kept(rows), 0, self._products)
 
     def end_probe(self) -> None:
         """Adds what was summed over the rows of each sample."""
@@ -218,9 +222,9 @@ class Accumulation:
         count = 0
         for call in calls:
             for rows in self._batch.input_rows(call, self._mask_of(call)):
-                found = total(rows.counts, rows.samples)
-                target.add(rows.values.reshape(-1, rows.values.shape[-1]), found, self._products)
-                count += found
+                values = kept(rows)
+                target.add(values, values.shape[0], self._products)
+                count += values.shape[0]
         return count
 
     def _add_means(self, target: Sum, calls: list[Call]) -> int:

@@ -128,6 +128,7 @@ class Collection:
             raise
         finally:
             self._is_backward = False
+            accumulation.end()
             for call in self._calls:
                 # The graph may live on in the caller's variables, and must not keep the rows.
                 call.input = call.input.new_empty(0)

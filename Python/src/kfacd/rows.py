@@ -20,22 +20,46 @@ class Rows3:
     """Rows of consecutive samples, or of routed tokens.
 
     Attributes:
-        values: [samples, R, d], or [rows, d] of routed tokens, or [samples, R] of indices. Rows that do not count are
-            zero, or −1.
+        given: [samples, R, d], or [rows, d] of routed tokens, or [samples, R] of indices, −1 where none counts.
         counts: The rows of each sample of the step, [samples], or R where all have as many.
         first: The first sample.
         sample: The sample of each row, where the rows are of routed tokens.
+        keep: Which rows count, [samples, R] or [rows], where not all do; those of indices tell it themselves.
+        index: The numbers of the rows that count, where they are known.
     """
 
-    values: Tensor
+    given: Tensor
     counts: Tensor | int
     first: int = 0
     sample: Tensor | None = None
+    keep: Tensor | None = None
+    index: Tensor | None = None
 
     @property
     def samples(self) -> int:
         """The samples of these rows."""
-        return self.values.shape[0]
+        return self.given.shape[0]
+
+    @property
+    def values(self) -> Tensor:
+        """The rows in their arrangement; those that do not count are zero."""
+        # Padding may hold anything, also NaN, so it is not multiplied by zero.
+        return self.given if self.keep is None else self.given.masked_fill(~self.keep.unsqueeze(-1), 0)
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """The mask of a layer's rows.
+
+    Attributes:
+        keep: [samples, R], or none where all rows count.
+        counts: The rows of each sample.
+        index: The numbers of the rows that count.
+    """
+
+    keep: Tensor | None
+    counts: Tensor | int
+    index: Tensor | None
 
 
 class Batch:
@@ -44,7 +68,7 @@ class Batch:
     def __init__(self, size: int) -> None:
         """Describes a step of so many samples."""
         self.size = size
-        self._expanded: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
+        self._expanded: dict[tuple[int, int, int], Expanded] = {}
 
     def input_rows(self, call: Call, mask: Tensor | None) -> Iterator[Rows3]:
         """The rows of a call's input, in chunks of samples.
@@ -93,20 +117,21 @@ class Batch:
         positions = arranged.shape[1]
         counts: Tensor | int = positions
         keep: Tensor | None = None
+        kept_index: Tensor | None = None
         if mask is not None and not (positions == 1 and mask.shape[1] != 1):
-            whole, every = self._mask(call, mask, positions, shape[1] if len(shape) > 1 else 1)
-            keep, counts = whole[first : first + samples], every[first : first + samples]
+            expanded = self._mask(call, mask, positions, shape[1] if len(shape) > 1 else 1)
+            if expanded.keep is not None and isinstance(expanded.counts, Tensor):
+                part = slice(first, first + samples)
+                keep, counts = expanded.keep[part], expanded.counts[part]
+                kept_index = expanded.index if samples == self.size else None
         if index:
             if keep is not None:
                 arranged = arranged.masked_fill(~keep, -1)
-            counts = (arranged >= 0).sum(dim=1)
-        elif keep is not None:
-            # Padding may hold anything, also NaN, so it is not multiplied by zero.
-            arranged = arranged.masked_fill(~keep.unsqueeze(-1), 0)
-        return Rows3(arranged, counts, first)
+            return Rows3(arranged, (arranged >= 0).sum(dim=1), first)
+        return Rows3(arranged, counts, first, keep=keep, index=kept_index)
 
-    def _mask(self, call: Call, mask: Tensor, positions: int, second: int) -> tuple[Tensor, Tensor]:
-        """The mask of a layer's rows, [samples, R], and the rows of each sample."""
+    def _mask(self, call: Call, mask: Tensor, positions: int, second: int) -> Expanded:
+        """The mask of a layer's rows."""
         width = mask.shape[1]
         repeats = positions // width if second == width and positions % width == 0 else 1
         if positions != width * repeats:
@@ -117,8 +142,13 @@ class Batch:
             )
         key = (id(mask), positions, repeats)
         if key not in self._expanded:
-            expanded = mask if repeats == 1 else mask.repeat_interleave(repeats, dim=1)
-            self._expanded[key] = (expanded, expanded.sum(dim=1))
+            keep = mask if repeats == 1 else mask.repeat_interleave(repeats, dim=1)
+            # Found once for all layers: a device waits for it.
+            index = keep.reshape(-1).nonzero().squeeze(-1)
+            is_whole = index.numel() == keep.numel()
+            self._expanded[key] = (
+                Expanded(None, positions, None) if is_whole else Expanded(keep, keep.sum(dim=1), index)
+            )
         return self._expanded[key]
 
     def _routed(self, call: Call, value: Tensor, mask: Tensor | None) -> Rows3:
@@ -130,7 +160,7 @@ class Batch:
                 "the output. Give all samples the same length, and a mask."
             )
         sample = index // (call.tokens // self.size)
-        keep = torch.ones_like(index, dtype=torch.bool)
+        keep: Tensor | None = None
         if mask is not None:
             if mask.numel() != call.tokens:
                 raise ShapeError(
@@ -138,9 +168,9 @@ class Batch:
                     f"expected [{self.size}, {call.tokens // self.size}]."
                 )
             keep = mask.reshape(-1)[index]
-            value = value.masked_fill(~keep.unsqueeze(-1), 0)
-        counts = torch.zeros(self.size, dtype=torch.long, device=index.device).index_add_(0, sample, keep.long())
-        return Rows3(value, counts, sample=sample)
+        ones = torch.ones_like(index) if keep is None else keep.long()
+        counts = torch.zeros(self.size, dtype=torch.long, device=index.device).index_add_(0, sample, ones)
+        return Rows3(value, counts, sample=sample, keep=keep)
 
 
 def summed(rows: Rows3, batch: int) -> Tensor:
@@ -151,9 +181,12 @@ def summed(rows: Rows3, batch: int) -> Tensor:
     return values.sum(dim=1)
 
 
-def total(counts: Tensor | int, samples: int) -> int:
-    """The number of rows."""
-    return counts * samples if isinstance(counts, int) else int(counts.sum())
+def kept(rows: Rows3) -> Tensor:
+    """The rows that count, [rows, d]; the given ones where all do."""
+    values = rows.given.reshape(-1, rows.given.shape[-1])
+    if rows.keep is None:
+        return values
+    return values.index_select(0, rows.keep.reshape(-1).nonzero().squeeze(-1) if rows.index is None else rows.index)
 
 
 def geometry_of(call: Call) -> object:
