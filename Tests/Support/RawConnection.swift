@@ -41,7 +41,7 @@ public final class RawConnection: Sendable {
     /// Connects, and sends nothing.
     public init(to port: UInt16) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in(
             sin_family: sa_family_t(AF_INET), sin_port: port.bigEndian,
@@ -81,7 +81,7 @@ public final class RawConnection: Sendable {
         public var othersByteCount = 0
     }
 
-    /// Reads messages until the other side closes, or sends nothing for twenty seconds; answers its probes.
+    /// Reads messages until the other side closes, or sends nothing for a minute; answers its probes.
     ///
     /// The reader runs on a thread of its own, because it blocks and tests share few threads.
     public var messages: AsyncStream<ReceivedMessage> {
@@ -114,7 +114,7 @@ public final class RawConnection: Sendable {
         }
     }
 
-    /// The other side closed, or sent nothing for twenty seconds.
+    /// The other side closed, or sent nothing for a minute.
     private struct Silence: Error {}
 
     private func bytes(_ count: Int) throws -> [UInt8] {
@@ -126,7 +126,7 @@ public final class RawConnection: Sendable {
         }
     }
 
-    /// Reads until the other side has closed; returns false after twenty seconds.
+    /// Reads until the other side has closed; returns false after a minute.
     ///
     /// The wait runs on a thread of its own, because it blocks and tests share few threads.
     public var isClosedByOther: Bool {
