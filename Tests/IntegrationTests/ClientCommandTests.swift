@@ -130,10 +130,10 @@ extension SerialIntegrationTests {
                 try #require(cancelled.exitCode == 0, "\(cancelled.errors)")
                 // The current units end although nobody wants their results.
                 cluster.resumeWorkers()
-                try await eventually("the end of \(job)", within: .seconds(20)) {
+                try await eventually("the end of \(job)") {
                     try await cluster.status(job).state == "cancelled"
                 }
-                try await eventually("the removal of what was staged", within: .seconds(20)) {
+                try await eventually("the removal of what was staged") {
                     !FileManager.default.fileExists(atPath: output)
                 }
                 #expect(try await cluster.client("watch", job).exitCode == 1)

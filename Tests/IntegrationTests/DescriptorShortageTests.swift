@@ -13,7 +13,7 @@ extension SerialIntegrationTests {
                 let port = try await cluster.coordinator.statusPort()
                 #expect(try await cluster.client("jobs").exitCode == 0)
                 // The descriptors of the last client are free a moment after its end.
-                try await eventually("a line in the log", within: .seconds(40)) {
+                try await eventually("a line in the log") {
                     try await DescriptorShortage.begin(in: cluster.coordinator)
                     let answer = try await cluster.client("jobs", "--timeout", "3")
                     #expect([0, 3].contains(answer.exitCode), "\(answer.errors)")
@@ -37,9 +37,9 @@ extension SerialIntegrationTests {
                 let worker = try cluster.startWorker("worker")
                 try await cluster.waitForWorkers(1)
                 cluster.coordinator.send(SIGKILL)
-                _ = try await cluster.coordinator.exitCode(within: .seconds(10))
+                _ = try await cluster.coordinator.exitCode()
                 // libzmq may hold the descriptor of an attempt at this moment.
-                try await eventually("a worker without descriptors", within: .seconds(20)) {
+                try await eventually("a worker without descriptors") {
                     try await DescriptorShortage.begin(in: worker)
                     return worker.errors.contains("this process has no descriptor left")
                 }

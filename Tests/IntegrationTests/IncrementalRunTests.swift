@@ -108,7 +108,7 @@ extension SerialIntegrationTests {
                 let held = try await heldBlobs(cluster)
                 try #require(held.values.reduce(0, +) > 0)
                 try await cluster.restartCoordinator()
-                try await eventually("all that the workers hold", within: .seconds(30)) {
+                try await eventually("all that the workers hold") {
                     let found = try await heldBlobs(cluster)
                     return found.count == held.count && held.allSatisfy { found[$0.key, default: 0] >= $0.value }
                 }

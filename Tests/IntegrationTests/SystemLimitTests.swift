@@ -13,7 +13,7 @@ extension SerialIntegrationTests {
             let shell = try RunningProgram(
                 "/bin/bash", ["-c", "\(prefix) exec \"$@\"", "bash"] + command, name: "shell-\(UUID().uuidString)",
                 in: model.directory, environment: ["TMPDIR": model.directory.path])
-            return (try await shell.exitCode(within: .seconds(60)), shell)
+            return (try await shell.exitCode(), shell)
         }
 
         private var job: [String] {

@@ -44,7 +44,7 @@ final class ChaosRun {
         try cluster.startWorkers()
         try await disturb(while: watch)
         try await repairAll()
-        let code = try await watch.exitCode(within: .seconds(90))
+        let code = try await watch.exitCode()
         try #require(code == 0, "\(watch.logTail)")
         counts.runs = 1
         counts.cuts = cluster.lines.reduce(0) { $0 + $1.cutConnections }
@@ -134,7 +134,7 @@ final class ChaosRun {
         for _ in 0..<10 {
             let client = try cluster.disturbedClient(
                 ["submit", jobFile, "--timeout", "2"], name: "submit-\(UUID().uuidString)")
-            switch try await client.exitCode(within: .seconds(30)) {
+            switch try await client.exitCode() {
             case 0: return client.output.trimmingCharacters(in: .whitespacesAndNewlines)
             case 3: continue
             default: throw WaitError(description: client.logTail)

@@ -73,7 +73,7 @@ final class Cluster {
     /// - Throws: ``WaitError`` when the coordinator does not get ready.
     func restartCoordinator() async throws {
         coordinator.send(SIGKILL)
-        _ = try await coordinator.exitCode(within: .seconds(10))
+        _ = try await coordinator.exitCode()
         programs += 1
         (coordinator, _) = try await CoordinatorProgram.start(
             endpoint, options, name: "coordinator-\(programs)", environment: environment, in: directory)
@@ -102,8 +102,10 @@ final class Cluster {
     ///
     /// - Throws: ``WaitError`` when they do not connect in time.
     func waitForWorkers(_ count: Int) async throws {
-        try await eventually("\(count) workers", within: .seconds(20)) {
-            try await self.workerStatuses().count == count
+        var last: [WorkerStatus] = []
+        try await eventually("\(count) workers", finding: "\(last)") {
+            last = try await self.workerStatuses()
+            return last.count == count
         }
     }
 
@@ -170,7 +172,7 @@ final class Cluster {
         var last: JobStatus?
         // A worker needs longer than the first turn to start.
         var (turn, sum) = (Duration.milliseconds(100), Duration.zero)
-        try await eventually("\(units) finished units of \(job)", within: .seconds(120)) {
+        try await eventually("\(units) finished units of \(job)", finding: "\(last, default: "no answer")") {
             for worker in self.workers { try await worker.stop() }
             let status = try await self.status(job)
             last = status
@@ -198,7 +200,7 @@ final class Cluster {
     @discardableResult
     func waitForSuccess(_ job: String) async throws -> JobStatus {
         var last: JobStatus?
-        try await eventually("the end of \(job)", within: .seconds(90)) {
+        try await eventually("the end of \(job)", finding: "\(last, default: "no answer")") {
             last = try await self.status(job)
             return last?.state != "running" && last?.state != "paused"
         }

@@ -82,7 +82,7 @@ final class GuardedCluster {
                 secret("coordinator"), "--authorized-keys", directory.appending("authorized"),
             ] + roots.flatMap { ["--root", $0] }, name: "coordinator", in: directory)
         daemons.append(program)
-        try await eventually("a coordinator that is ready", within: .seconds(20)) {
+        try await eventually("a coordinator that is ready", finding: program.logTail) {
             guard program.isRunning else { throw WaitError(description: program.logTail) }
             return program.output.hasSuffix("\n")
         }

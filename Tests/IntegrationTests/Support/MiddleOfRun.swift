@@ -23,7 +23,7 @@ struct MiddleOfRun {
             Programs.client,
             ["run", try model.writeJob(output: output), "--workers", "\(workers)", "--state-directory", state.path],
             name: "run", in: model.directory, environment: ["TMPDIR": temporaries.path])
-        try await eventually("staged files", within: .seconds(30)) {
+        try await eventually("staged files") {
             guard client.isRunning else { throw WaitError(description: client.logTail) }
             return OutputTree.staging(of: "job-1", in: output) != nil
         }
