@@ -120,9 +120,9 @@ extension SerialIntegrationTests {
         }
 
         @Test func `a cancelled job leaves nothing and the next one runs`() async throws {
-            try await Cluster.with { cluster in
-                let large = try LargeModel()
-                let output = large.directory.appending("out")
+            let large = try LargeModel()
+            let output = large.directory.appending("out")
+            try await Cluster.with(startingOver: output) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(try large.writeJob(output: output))
                 try await cluster.holdWorkers(job, units: 5)

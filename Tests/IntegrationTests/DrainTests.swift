@@ -16,8 +16,8 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `a worker that drains finishes what is under way and begins nothing`() async throws {
-            try await Cluster.with { cluster in
-                let leaver = try cluster.startWorker("leaver", options: ["--drain-timeout", "60"])
+            try await Cluster.with(startingOver: output) { cluster in
+                let leaver = try cluster.startWorker("leaver")
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: 4)
                 leaver.send(SIGTERM)
@@ -45,7 +45,7 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `an operator drains a worker by its name, and is told of a name that nobody has`() async throws {
-            try await Cluster.with { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 let leaver = try cluster.startWorker("leaver")
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: 4)
@@ -62,7 +62,7 @@ extension SerialDisturbanceTests {
 
         @Test func `a second signal ends a worker at once`() async throws {
             try await Cluster.with { cluster in
-                let worker = try cluster.startWorker("stubborn", options: ["--drain-timeout", "600"])
+                let worker = try cluster.startWorker("stubborn")
                 _ = try await cluster.submit(job)
                 try await eventually("a unit under way") {
                     let reply = try await cluster.client("workers", "--output", "json").json

@@ -111,7 +111,7 @@ extension SerialIntegrationTests {
         @Test func `rows beyond the credit and after the commit end a stream`() async throws {
             let captured = try #require(model.captures["alpha"])
             let tensors = try rowTensors(of: captured)
-            try await Cluster.with(workerTimeout: .seconds(60)) { cluster in
+            try await Cluster.with { cluster in
                 let workers = try await startRowWorkers(1, cluster)
                 let peer = try await PushPeer(cluster.endpoint)
                 try await peer.offer(try rowOffer(of: captured), run: "alpha")

@@ -180,7 +180,7 @@ extension SerialIntegrationTests {
         {
             let captured = try #require(model.captures["alpha"])
             let tensors = try rowTensors(of: captured)
-            try await Cluster.with { cluster in
+            try await Cluster.with(workerTimeout: Cluster.shortTimeout) { cluster in
                 let workers = try await startRowWorkers(2, cluster)
                 try await requireStream(cluster, [capture("alpha")], run: "calm")
                 let peer = try await PushPeer(cluster.endpoint)

@@ -133,7 +133,7 @@ final class ChaosRun {
     private func submit() async throws -> String {
         for _ in 0..<10 {
             let client = try cluster.disturbedClient(
-                ["submit", jobFile, "--timeout", "2"], name: "submit-\(UUID().uuidString)")
+                ["submit", jobFile, "--timeout", "10"], name: "submit-\(UUID().uuidString)")
             switch try await client.exitCode() {
             case 0: return client.output.trimmingCharacters(in: .whitespacesAndNewlines)
             case 3: continue
@@ -145,7 +145,7 @@ final class ChaosRun {
 
     /// Notes how many units the coordinator reported as finished; these must stay finished.
     private func noteProgress(of coordinator: SupervisedDaemon) async {
-        guard let result = try? await cluster.client("jobs", "--output", "json", "--timeout", "1"),
+        guard let result = try? await cluster.client("jobs", "--output", "json", "--timeout", "5"),
             let jobs = try? result.json["jobs"] as? [[String: Any]],
             let finished = jobs.first?["finished_units"] as? Int, let name = coordinator.programs.last?.name
         else { return }

@@ -59,7 +59,7 @@ final class SupervisedDaemon {
     func end() async throws {
         guard isUp, let program = programs.last else { return }
         // Before its first line the process does not handle signals.
-        try await eventually("the first words of \(name)") {
+        try await eventually("the first words of \(name)", finding: program.logTail) {
             !program.errors.isEmpty || !program.isRunning
         }
         program.send(SIGTERM)

@@ -3,6 +3,11 @@ struct WaitError: Error, CustomStringConvertible {
     let description: String
 }
 
+/// A job went on, or ended, before a test could act at the moment that it needs.
+struct MissedMoment: Error, CustomStringConvertible {
+    let description: String
+}
+
 extension Duration {
     /// The longest wait for what a quiet machine does within seconds.
     ///
