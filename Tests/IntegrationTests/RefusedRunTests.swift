@@ -81,10 +81,12 @@ extension SerialIntegrationTests {
 
         @Test(arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGKILL])
         func `an interrupted run leaves no process and no file`(signal: Int32) async throws {
-            let run = try await MiddleOfRun(workers: 2)
+            let run = try await MiddleOfRun.held(workers: 2)
+            defer { run.signalWorkers(SIGCONT) }
             // The client, the coordinator and two workers.
             try #require(run.processes.count == 4)
             run.client.send(signal)
+            run.signalWorkers(SIGCONT)
             let code = try await run.client.exitCode()
             #expect(code == (signal == SIGKILL ? 128 + SIGKILL : 130), "\(run.client.errors)")
             // Daemons of a killed client see the end of their input. Other daemons have ended before the client.
@@ -106,9 +108,11 @@ extension SerialIntegrationTests {
 
         @Test(arguments: ["worker", "coordinator"])
         func `a run whose daemons are killed ends with exit code 1 and leaves nothing`(kind: String) async throws {
-            let run = try await MiddleOfRun(workers: 1)
+            let run = try await MiddleOfRun.held(workers: 1)
+            defer { run.signalWorkers(SIGCONT) }
             let doomed = try #require(run.processes.first { $0.value.contains(" \(kind) ") })
             kill(doomed.key, SIGKILL)
+            run.signalWorkers(SIGCONT)
             #expect(try await run.client.exitCode() == 1, "\(run.client.logTail)")
             #expect(run.client.errors.contains("ended unexpectedly"), "\(run.client.errors)")
             #expect(run.processes.isEmpty)
