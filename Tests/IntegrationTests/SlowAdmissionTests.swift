@@ -37,7 +37,8 @@ extension SerialIntegrationTests {
 
         @Test func `SIGTERM ends the coordinator, and nothing was queued`() async throws {
             try await Cluster.with { cluster in
-                let waiting = try submit(to: cluster, timeout: 5)
+                // The client still waits when the check has begun, and this test waits for its end.
+                let waiting = try submit(to: cluster, timeout: 15)
                 try await slow.waitForCheck(by: cluster.coordinator)
                 cluster.coordinator.send(SIGTERM)
                 #expect(try await cluster.coordinator.exitCode() == 0)
