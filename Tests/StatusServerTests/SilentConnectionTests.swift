@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Logging
+import TestSupport
 import Testing
 
 @testable import StatusServer
@@ -100,7 +101,7 @@ private final class PlainConnection {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 14)
         while true {
-            let count = recv(descriptor, &buffer, buffer.count, 0)
+            let count = uninterrupted { recv(descriptor, &buffer, buffer.count, 0) }
             guard count >= 0 else { throw Failure(reason: "the server neither answers nor ends the connection") }
             guard count > 0 else { break }
             bytes += buffer.prefix(count)

@@ -121,8 +121,13 @@ public final class RawConnection: Sendable {
         // The kernel would wait for a byte even when none is asked for.
         guard count > 0 else { return [] }
         return try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            guard recv(descriptor, buffer.baseAddress, count, Int32(MSG_WAITALL)) == count else { throw Silence() }
-            filled = count
+            while filled < count {
+                let got = uninterrupted {
+                    recv(descriptor, buffer.baseAddress.map { $0 + filled }, count - filled, Int32(MSG_WAITALL))
+                }
+                guard got > 0 else { throw Silence() }
+                filled += got
+            }
         }
     }
 
@@ -140,7 +145,7 @@ public final class RawConnection: Sendable {
     private static func isClosedByOther(_ descriptor: Int32) -> Bool {
         var bytes = [UInt8](repeating: 0, count: 4096)
         while true {
-            let count = recv(descriptor, &bytes, bytes.count, 0)
+            let count = uninterrupted { recv(descriptor, &bytes, bytes.count, 0) }
             if count == 0 || count < 0 && errno == ECONNRESET { return true }
             if count < 0 { return false }
         }

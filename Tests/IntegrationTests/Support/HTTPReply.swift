@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// A daemon's answer to a GET; the request uses a plain socket and nothing of the server's library.
@@ -31,7 +32,7 @@ struct HTTPReply {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            let count = recv(descriptor, &buffer, buffer.count, 0)
+            let count = uninterrupted { recv(descriptor, &buffer, buffer.count, 0) }
             try #require(count >= 0, "the daemon says no more for a minute after \(bytes.count) bytes")
             guard count > 0 else { break }
             bytes += buffer.prefix(count)

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// A peer that writes ZeroMQ's transport byte by byte, so that it can send what our programs never would.
@@ -63,7 +64,7 @@ final class RawPeer {
         /// Whether a peer connects in time.
         func isAsked(withinMilliseconds limit: Int32) -> Bool {
             var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            return Glibc.poll(&poll, 1, limit) == 1
+            return uninterrupted { Glibc.poll(&poll, 1, limit) } == 1
         }
 
         /// Accepts the next connection, and completes the handshake as a coordinator's socket.
@@ -137,7 +138,8 @@ final class RawPeer {
         var filled = 0
         while filled < count {
             let got = bytes.withUnsafeMutableBytes {
-                recv(descriptor, $0.baseAddress.map { $0 + filled }, count - filled, 0)
+                let rest = $0.baseAddress.map { $0 + filled }
+                return uninterrupted { recv(descriptor, rest, count - filled, 0) }
             }
             guard got > 0 else {
                 throw Failure(description: "the peer says nothing more after \(filled) of \(count) bytes")
