@@ -81,12 +81,12 @@ def test_every_exit_code_has_its_error(
     assert str(caught.value) == "first.\nsecond."
 
 
-def await_socket(path: Path) -> None:
-    for _ in range(600):
-        if path.exists():
-            return
+def await_socket(path: Path, coordinator: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 180
+    while not path.exists():
+        assert coordinator.poll() is None, f"the coordinator ended with code {coordinator.returncode}"
+        assert time.monotonic() < end, f"{path} did not appear within three minutes"
         time.sleep(0.05)
-    raise TimeoutError(f"{path} did not appear")
 
 
 class Interrupting(io.StringIO):
@@ -127,7 +127,7 @@ def coordinator(kfacctl: str, tmp_path: Path) -> Iterator[kfacd.Coordinator]:
     ]
     commands = [[str(daemon), *command, "--log-level", "error", "--end-with-input"] for command in commands]
     processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for command in commands]
-    await_socket(tmp_path / "socket")
+    await_socket(tmp_path / "socket", processes[0])
     yield kfacd.Coordinator(endpoint, timeout=30)
     for process in reversed(processes):
         process.terminate()

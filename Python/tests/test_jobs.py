@@ -79,7 +79,7 @@ def test_a_job_merges_with_factors_and_partial_sums(architecture: str, normaliza
     # JSON is YAML.
     (tmp_path / "job.yaml").write_text(json.dumps(job))
     command = [str(PROGRAM), "run", str(tmp_path / "job.yaml"), "--workers", "1", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     merged = load_file(next((tmp_path / "out" / "merged").glob("*.safetensors")))
     report = json.loads((tmp_path / "out" / "report.json").read_text())

@@ -48,9 +48,14 @@ final class DaemonChild: Sendable {
     /// Shows the daemon's standard error on ours, from its first line on.
     func showErrors() { errors.show() }
 
+    /// The longest wait for what an ended daemon wrote.
+    ///
+    /// Its pipe ends with it. A machine that stands still meanwhile must not cost the user the cause of the end.
+    private static let wordsLimit: Duration = .seconds(10)
+
     /// The last lines of its standard error, for the message of a failure.
     var lastWords: String {
-        errors.waitForEnd(within: isRunning ? .zero : .seconds(1))
+        errors.waitForEnd(within: isRunning ? .zero : Self.wordsLimit)
         let lines = errors.takeLast()
         return lines.isEmpty
             ? "It printed nothing." : "Its last words:\n" + lines.map { "  \($0)" }.joined(separator: "\n")
@@ -90,7 +95,7 @@ final class DaemonChild: Sendable {
             Terminal.note("the \(name) (process \(process.processIdentifier)) does not end; its files stay.")
         }
         errors.show()
-        errors.waitForEnd(within: .seconds(1))
+        errors.waitForEnd(within: isRunning ? .zero : Self.wordsLimit)
     }
 
     private func wait(_ limit: Duration) {

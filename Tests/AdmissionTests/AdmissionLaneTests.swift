@@ -5,7 +5,7 @@ import Testing
 @testable import Admission
 
 /// A lane whose check hangs until the test releases it.
-@Suite(.timeLimit(.minutes(2))) struct AdmissionLaneTests {
+@Suite(.timeLimit(.minutes(5))) struct AdmissionLaneTests {
     private let lane = AdmissionLane("test")
 
     @Test func `a check gives its result or its refusal`() async throws {

@@ -9,7 +9,7 @@ import Testing
 @testable import CoordinatorService
 
 /// The check of slow job files, with real directories.
-@Suite(.timeLimit(.minutes(2))) struct AdmissionDeskTests {
+@Suite(.timeLimit(.minutes(5))) struct AdmissionDeskTests {
     private let directory: TemporaryDirectory
     private let owner = ClaimOwner(coordinator: "c", stateDirectory: "")
 

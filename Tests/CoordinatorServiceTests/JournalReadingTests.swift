@@ -15,7 +15,7 @@ import ZeroMQ
 @testable import CoordinatorService
 
 /// The signs of a coordinator that reads its journal.
-@Suite(.timeLimit(.minutes(2))) struct JournalReadingTests {
+@Suite(.timeLimit(.minutes(5))) struct JournalReadingTests {
     private let directory: TemporaryDirectory
 
     init() throws {

@@ -12,7 +12,7 @@ import ZeroMQ
 @testable import Messaging
 
 /// Transfers over real sockets, with peers that the test controls.
-@Suite(.timeLimit(.minutes(2))) final class TransferServiceTests: Sendable {
+@Suite(.timeLimit(.minutes(5))) final class TransferServiceTests: Sendable {
     private let directory: TemporaryDirectory
     private let store: BlobStore
     private let endpoint: CoordinatorEndpoint

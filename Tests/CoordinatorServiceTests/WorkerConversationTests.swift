@@ -19,7 +19,7 @@ import ZeroMQ
 @testable import Messaging
 
 /// How a coordinator handles workers' messages, and which connections it ends.
-@Suite(.timeLimit(.minutes(1))) final class WorkerConversationTests: Sendable {
+@Suite(.timeLimit(.minutes(5))) final class WorkerConversationTests: Sendable {
     private let directory: TemporaryDirectory
     private let endpoint: CoordinatorEndpoint
     private let coordinator: Coordinator

@@ -2,7 +2,7 @@ import Testing
 import Yams
 
 /// The alerts use metrics that exist, and the operator's guide has an answer to each alert.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct AlertTests {
     private static let rules = "Deploy/prometheus/kfacd.rules.yaml"
     private static let cases = "Deploy/prometheus/kfacd.rules.test.yaml"

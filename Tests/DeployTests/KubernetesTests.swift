@@ -3,7 +3,7 @@ import Testing
 import Yams
 
 /// The manifests match each other, the package and the programs.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct KubernetesTests {
     private static let files = ["volumes", "coordinator", "worker", "network"].map { "Deploy/kubernetes/\($0).yaml" }
     private let documents: [Node]

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The package, the container and the batch script use files that the project has.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct PackageTests {
     @Test func `the container builds with the packages of install-dependencies, and runs what the package holds`()
         throws

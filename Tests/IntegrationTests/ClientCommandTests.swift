@@ -120,9 +120,9 @@ extension SerialIntegrationTests {
         }
 
         @Test func `a cancelled job leaves nothing and the next one runs`() async throws {
-            try await Cluster.with { cluster in
-                let large = try LargeModel()
-                let output = large.directory.appending("out")
+            let large = try LargeModel()
+            let output = large.directory.appending("out")
+            try await Cluster.with(startingOver: output) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(try large.writeJob(output: output))
                 try await cluster.holdWorkers(job, units: 5)
@@ -130,10 +130,10 @@ extension SerialIntegrationTests {
                 try #require(cancelled.exitCode == 0, "\(cancelled.errors)")
                 // The current units end although nobody wants their results.
                 cluster.resumeWorkers()
-                try await eventually("the end of \(job)", within: .seconds(20)) {
+                try await eventually("the end of \(job)") {
                     try await cluster.status(job).state == "cancelled"
                 }
-                try await eventually("the removal of what was staged", within: .seconds(20)) {
+                try await eventually("the removal of what was staged") {
                     !FileManager.default.fileExists(atPath: output)
                 }
                 #expect(try await cluster.client("watch", job).exitCode == 1)

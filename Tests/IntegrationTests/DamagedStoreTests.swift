@@ -46,11 +46,26 @@ extension SerialDisturbanceTests {
         ///
         /// - Returns: The number of damaged blobs.
         private func damageBlobs(_ damage: Damage, below directory: String) throws -> Int {
-            let blobs = OutputTree.paths(below: directory).filter {
-                $0.hasPrefix("durable/") || $0.hasPrefix("pending/")
-            }
+            let blobs = blobs(below: directory)
             for blob in blobs { try damage.inflict(on: "\(directory)/\(blob)") }
             return blobs.count
+        }
+
+        private func blobs(below directory: String) -> [String] {
+            OutputTree.paths(below: directory).filter { $0.hasPrefix("durable/") || $0.hasPrefix("pending/") }
+        }
+
+        /// Holds the workers when a dozen units are finished, and later until the coordinator has what the test needs.
+        ///
+        /// The coordinator takes up results in its own time, so the condition may come true while the workers stand
+        /// still, or only after more units.
+        private func hold(_ cluster: Cluster, _ job: String, until condition: () -> Bool) async throws {
+            var units = 12
+            while true {
+                units = try await cluster.holdWorkers(job, units: units).finishedUnits + 1
+                if condition() { return }
+                cluster.resumeWorkers()
+            }
         }
 
         private func requireReferenceBytes() throws {
@@ -60,13 +75,14 @@ extension SerialDisturbanceTests {
 
         @Test(arguments: Damage.allCases)
         func `blobs that are damaged while the coordinator is down are made again`(damage: Damage) async throws {
-            try await Cluster.with { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
-                try await cluster.holdWorkers(job, units: 12)
+                let blobs = cluster.directory.appending("state/blobs")
+                try await hold(cluster, job) { !self.blobs(below: blobs).isEmpty }
                 cluster.coordinator.send(SIGKILL)
-                _ = try await cluster.coordinator.exitCode(within: .seconds(10))
-                let count = try damageBlobs(damage, below: cluster.directory.appending("state/blobs"))
+                _ = try await cluster.coordinator.exitCode()
+                let count = try damageBlobs(damage, below: blobs)
                 try #require(count > 0)
                 cluster.resumeWorkers()
                 try await cluster.restartCoordinator()
@@ -78,14 +94,14 @@ extension SerialDisturbanceTests {
 
         @Test(arguments: Damage.allCases)
         func `blobs that are damaged under a coordinator that runs are made again`(damage: Damage) async throws {
-            try await Cluster.with { cluster in
+            try await Cluster.with(workerTimeout: Cluster.shortTimeout, startingOver: output) { cluster in
                 let worker = try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: 12)
                 _ = try damageBlobs(damage, below: cluster.directory.appending("state/blobs"))
                 // No other process holds their blobs.
                 worker.send(SIGKILL)
-                _ = try await worker.exitCode(within: .seconds(10))
+                _ = try await worker.exitCode()
                 try cluster.startWorker("heir")
                 try await cluster.waitForSuccess(job)
             }
@@ -95,7 +111,7 @@ extension SerialDisturbanceTests {
         @Test(arguments: Damage.allCases)
         func `blobs that are damaged in a worker's cache are made again`(damage: Damage) async throws {
             let cache = try TemporaryDirectory()
-            try await Cluster.with { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 let worker = try cluster.startWorker("worker", options: ["--cache-directory", cache.path])
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: 12)
@@ -108,25 +124,27 @@ extension SerialDisturbanceTests {
             try requireReferenceBytes()
         }
 
-        /// The job's files that are written and not published yet.
+        /// The job's files that are written and not published yet; none once their publication has begun.
         private func stagedFiles(of job: String) -> [String] {
             guard let staging = OutputTree.staging(of: job, in: output) else { return [] }
-            return OutputTree.paths(below: staging).filter { $0.hasSuffix(".safetensors") }.map { "\(staging)/\($0)" }
+            let paths = OutputTree.paths(below: staging)
+            guard !paths.contains(".publication.json") else { return [] }
+            return paths.filter { $0.hasSuffix(".safetensors") }.map { "\(staging)/\($0)" }
         }
 
         @Test(arguments: Damage.allCases)
         func `files that are damaged before they are published are written again`(damage: Damage) async throws {
-            try await Cluster.with { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
-                var units = 12
-                while stagedFiles(of: job).isEmpty {
-                    let status = try await cluster.holdWorkers(job, units: units)
-                    units = status.finishedUnits + 1
-                    try await Task.sleep(for: .milliseconds(200))
-                    if stagedFiles(of: job).isEmpty { cluster.resumeWorkers() }
+                try await hold(cluster, job) { !stagedFiles(of: job).isEmpty }
+                try await cluster.coordinator.stop()
+                let files = stagedFiles(of: job)
+                guard !files.isEmpty else {
+                    throw MissedMoment(description: "\(job) was published before its files were damaged")
                 }
-                for file in stagedFiles(of: job) { try damage.inflict(on: file) }
+                for file in files { try damage.inflict(on: file) }
+                cluster.coordinator.resume()
                 cluster.resumeWorkers()
                 try await cluster.waitForSuccess(job)
                 #expect(cluster.coordinator.errors.contains("staged files are damaged"))
@@ -135,12 +153,12 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `a journal that lost its end says so and names the job`() async throws {
-            try await Cluster.with { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: 12)
                 cluster.coordinator.send(SIGKILL)
-                _ = try await cluster.coordinator.exitCode(within: .seconds(10))
+                _ = try await cluster.coordinator.exitCode()
                 let journal = cluster.directory.appending("state/journal.sqlite")
                 try FileManager.default.removeItem(atPath: "\(journal)-wal")
                 try await cluster.restartCoordinator()

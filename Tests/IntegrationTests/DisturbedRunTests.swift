@@ -28,12 +28,12 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `a worker that is killed in the middle changes no byte`() async throws {
-            try await Cluster.with { cluster in
+            try await Cluster.with(workerTimeout: Cluster.shortTimeout, startingOver: output) { cluster in
                 let doomed = try cluster.startWorker("doomed")
                 let job = try await cluster.submit(job)
                 let status = try await cluster.holdWorkers(job, units: 12)
                 doomed.send(SIGKILL)
-                #expect(try await doomed.exitCode(within: .seconds(10)) == 128 + SIGKILL)
+                #expect(try await doomed.exitCode() == 128 + SIGKILL)
                 try #require(status.finishedUnits < status.totalUnits)
                 let running = try await cluster.status(job)
                 try #require(running.state == "running")
@@ -45,7 +45,7 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `one of two workers is killed and the other goes on`() async throws {
-            try await Cluster.with(workerTimeout: .milliseconds(1000)) { cluster in
+            try await Cluster.with(workerTimeout: Cluster.shortTimeout, startingOver: output) { cluster in
                 let doomed = try cluster.startWorker("doomed")
                 try cluster.startWorker("survivor")
                 try await cluster.waitForWorkers(2)
@@ -59,10 +59,12 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `a coordinator that is killed and restarted goes on where it stopped`() async throws {
-            try await Cluster.with { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 let worker = try cluster.startWorker("faithful")
                 let job = try await cluster.submit(job)
                 let before = try await cluster.holdWorkers(job, units: 12)
+                // The job cannot end before the coordinator is killed, and the worker talks to it meanwhile.
+                try await cluster.coordinator.stop()
                 cluster.resumeWorkers()
                 try await cluster.restartCoordinator()
                 let resumed = try Self.resumedUnits(cluster.coordinator.errors)
@@ -81,12 +83,12 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `a coordinator that is killed while no worker is there finishes with a new one`() async throws {
-            try await Cluster.with { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 let doomed = try cluster.startWorker("doomed")
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: 12)
                 doomed.send(SIGKILL)
-                _ = try await doomed.exitCode(within: .seconds(10))
+                _ = try await doomed.exitCode()
                 try await cluster.restartCoordinator()
                 try cluster.startWorker("heir")
                 try await cluster.waitForSuccess(job)
@@ -95,18 +97,16 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `a coordinator that is killed while it writes files leaves no half of one`() async throws {
-            try await attempt("a file that is being written") { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 try cluster.startWorker("faithful")
                 let job = try await cluster.submit(job)
-                let isHalted = try await haltCoordinator(cluster, job) {
+                try await haltCoordinator(cluster, job, "a file that is being written") {
                     OutputTree.paths(below: output).contains {
                         $0.contains(".safetensors.") && $0.hasSuffix(".partial")
                     }
                 }
-                guard isHalted else { return false }
                 try await cluster.restartCoordinator()
                 try await cluster.waitForSuccess(job)
-                return true
             }
             try requireReferenceBytes()
         }
@@ -118,36 +118,35 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `files that vanished are written again, whatever happens meanwhile`() async throws {
-            try await attempt("staged files") { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 try cluster.startWorker("faithful")
                 let job = try await cluster.submit(job)
-                guard try await haltCoordinator(cluster, job, when: { stagedFiles.count >= 5 }) else { return false }
+                try await haltCoordinator(cluster, job, "five staged files") { stagedFiles.count >= 5 }
                 cluster.coordinator.send(SIGKILL)
-                _ = try await cluster.coordinator.exitCode(within: .seconds(10))
+                _ = try await cluster.coordinator.exitCode()
                 try FileManager.default.removeItem(
                     atPath: try #require(OutputTree.staging(of: "job-1", in: output)))
                 try await cluster.restartCoordinator()
                 // The coordinator is halted again while only some files exist. The journal still says that the others
                 // were written.
-                guard try await haltCoordinator(cluster, job, when: { !stagedFiles.isEmpty }) else { return false }
+                try await haltCoordinator(cluster, job, "a staged file") { !stagedFiles.isEmpty }
                 try await cluster.restartCoordinator()
                 try await cluster.waitForSuccess(job)
-                return true
             }
             try requireReferenceBytes()
         }
 
         @Test func `daemons that are told to stop end at once, and the job goes on after them`() async throws {
-            try await Cluster.with { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 let leaver = try cluster.startWorker("leaver")
                 let job = try await cluster.submit(job)
                 let before = try await cluster.holdWorkers(job, units: 8)
                 leaver.send(SIGTERM)
                 cluster.resumeWorkers()
-                #expect(try await leaver.exitCode(within: .seconds(10)) == 0, "\(leaver.logTail)")
+                #expect(try await leaver.exitCode() == 0, "\(leaver.logTail)")
                 #expect(!cluster.coordinator.errors.contains("worker lost"))
                 cluster.coordinator.send(SIGTERM)
-                #expect(try await cluster.coordinator.exitCode(within: .seconds(10)) == 0)
+                #expect(try await cluster.coordinator.exitCode() == 0)
                 try await cluster.restartCoordinator()
                 #expect(try Self.resumedUnits(cluster.coordinator.errors) >= before.finishedUnits)
                 try cluster.startWorker("heir")
@@ -158,13 +157,13 @@ extension SerialDisturbanceTests {
 
         @Test func `a worker that joins late gets work`() async throws {
             // The early worker is never lost, although it is stopped.
-            try await Cluster.with(workerTimeout: .seconds(30)) { cluster in
+            try await Cluster.with(workerTimeout: .seconds(600), startingOver: output) { cluster in
                 try cluster.startWorker("early")
                 let job = try await cluster.submit(job)
                 // The job cannot end without the stopped worker's units, so the late worker has time to start.
                 try await cluster.holdWorkers(job, units: 4)
                 try cluster.startWorker("late")
-                try await eventually("a unit of the late worker", within: .seconds(60)) {
+                try await eventually("a unit of the late worker") {
                     try await cluster.workerStatuses().contains { $0.name.hasPrefix("late-") && $0.finishedUnits > 0 }
                 }
                 cluster.resumeWorkers()
@@ -174,11 +173,11 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `a worker that was stopped past its timeout and goes on changes no byte`() async throws {
-            try await Cluster.with(workerTimeout: .milliseconds(1000)) { cluster in
+            try await Cluster.with(workerTimeout: Cluster.shortTimeout, startingOver: output) { cluster in
                 let sleeper = try cluster.startWorker("sleeper")
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: 8)
-                try await eventually("the loss of the stopped worker", within: .seconds(20)) {
+                try await eventually("the loss of the stopped worker") {
                     cluster.coordinator.errors.contains("worker lost")
                 }
                 #expect(try await cluster.status(job).state == "running")
@@ -206,47 +205,28 @@ extension SerialDisturbanceTests {
 
         // MARK: - What lasts a moment
 
-        /// How often a test starts again when it missed the moment that it needs.
-        private static let attemptsMax = 5
-
-        /// Runs a body on new clusters until it hits the moment that it needs.
-        ///
-        /// - Parameters:
-        ///   - moment: The moment, for the message.
-        ///   - body: Returns whether it hit the moment. If not, the job's files are removed.
-        /// - Throws: What the body throws, or ``WaitError`` when no attempt hit the moment.
-        private func attempt(_ moment: String, _ body: (Cluster) async throws -> Bool) async throws {
-            for _ in 0..<Self.attemptsMax {
-                var wasMet = false
-                try await Cluster.with { cluster in wasMet = try await body(cluster) }
-                if wasMet { return }
-                try FileManager.default.removeItem(atPath: output)
-            }
-            throw WaitError(description: "in \(Self.attemptsMax) runs of the job \(moment) could not be met")
-        }
-
         /// Runs the coordinator in steps of a few milliseconds until a condition holds while it is stopped.
         ///
         /// The coordinator stays stopped, so that the next signal kills it at that moment.
         ///
         /// On a busy machine a step can be longer than the moment.
         ///
-        /// - Returns: False when the job ended first.
-        /// - Throws: ``WaitError`` when neither happens, or what the requirement throws when the job fails.
+        /// - Throws: ``MissedMoment`` when the job ended first, ``WaitError`` when neither happens, or what the
+        ///   requirement throws when the job fails.
         private func haltCoordinator(
-            _ cluster: Cluster, _ job: String, when condition: () -> Bool
-        ) async throws -> Bool {
+            _ cluster: Cluster, _ job: String, _ moment: String, when condition: () -> Bool
+        ) async throws {
             var isMet = false
-            try await eventually("a moment of the coordinator", within: .seconds(120)) {
+            try await eventually(moment, finding: "\(OutputTree.paths(below: output))") {
                 try await cluster.coordinator.stop()
                 isMet = condition()
                 guard !isMet else { return true }
                 cluster.coordinator.resume()
                 return FileManager.default.fileExists(atPath: "\(output)/report.json")
             }
-            // The coordinator removes the rest itself, so this waits for it.
-            if !isMet { try await cluster.waitForSuccess(job) }
-            return isMet
+            guard !isMet else { return }
+            try await cluster.waitForSuccess(job)
+            throw MissedMoment(description: "\(job) was over before the coordinator was stopped at \(moment)")
         }
 
         // MARK: - What was computed by whom

@@ -41,7 +41,7 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `changes nothing, is ended at its third word, and the job ends as without it`() async throws {
-            try await Cluster.with { cluster in
+            try await Cluster.with(startingOver: output) { cluster in
                 try cluster.startWorker("honest")
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: 4)

@@ -21,7 +21,7 @@ extension SerialDisturbanceTests {
             let launcher = { (directory: TemporaryDirectory) in
                 SmallDisk.launcher(for: directory.appending("state"), mebibytes: 64)
             }
-            try await Cluster.with(launcher: launcher) { cluster in
+            try await Cluster.with(startingOver: output, launcher: launcher) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
                 // No unit is finished while the disk fills up.
@@ -30,7 +30,7 @@ extension SerialDisturbanceTests {
                 let ballast = try SmallDisk.fill(state, of: cluster.coordinator)
                 cluster.resumeWorkers()
                 var paused: Cluster.JobStatus?
-                try await eventually("the pause of \(job)", within: .seconds(30)) {
+                try await eventually("the pause of \(job)", finding: "\(paused, default: "no answer")") {
                     let status = try await cluster.status(job)
                     try #require(["running", "paused"].contains(status.state), "\(status.message)")
                     paused = status
@@ -54,7 +54,7 @@ extension SerialDisturbanceTests {
                 let worker = try cluster.startWorker(
                     "worker", launcher: launcher, options: ["--cache-directory", cache])
                 let job = try await cluster.submit(job)
-                try await eventually("the pause of \(job)", within: .seconds(30)) {
+                try await eventually("the pause of \(job)") {
                     try await cluster.status(job).state == "paused"
                 }
                 try FileManager.default.removeItem(at: SmallDisk.ballast(cache, of: worker))

@@ -21,7 +21,7 @@ extension SerialIntegrationTests {
             let program = try RunningProgram(
                 lonely, arguments, name: "alone-\(UUID().uuidString)", in: model.directory,
                 environment: ["PATH": "/nonexistent", "TMPDIR": model.directory.appending("missing")])
-            let code = try await program.exitCode(within: .seconds(60))
+            let code = try await program.exitCode()
             return CommandResult(exitCode: code, output: program.output, errors: program.errors)
         }
 
@@ -86,7 +86,7 @@ extension SerialIntegrationTests {
                 Programs.client, ["plan", model.jobPath], name: "plan", in: model.directory)
             try await model.waitForCheck(by: plan)
             plan.send(signal)
-            #expect(try await plan.exitCode(within: .seconds(20)) == 128 + signal, "\(plan.logTail)")
+            #expect(try await plan.exitCode() == 128 + signal, "\(plan.logTail)")
         }
 
         @Test func `a plan that takes long shows its progress on a terminal`() async throws {
@@ -100,7 +100,7 @@ extension SerialIntegrationTests {
             process.standardError = terminal.device
             try process.run()
             defer { kill(process.processIdentifier, SIGKILL) }
-            try await eventually("progress", within: .seconds(30)) {
+            try await eventually("progress", finding: terminal.text) {
                 terminal.text.contains("checking the job file: reading the whole base for its digest (")
             }
         }

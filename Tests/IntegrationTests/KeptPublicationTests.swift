@@ -20,7 +20,7 @@ extension SerialIntegrationTests {
             try Data("mine".utf8).write(to: URL(fileURLWithPath: stranger))
             try cluster.startWorker("worker")
             var message = ""
-            try await eventually("the end of \(job)", within: .seconds(60)) {
+            try await eventually("the end of \(job)") {
                 let status = try await cluster.status(job)
                 message = status.message
                 return status.state != "running"
@@ -85,7 +85,7 @@ extension SerialIntegrationTests {
                 #expect(
                     refused.errors.contains("is that of \(job) of the coordinator "), "\(refused.errors)")
                 #expect(try await cluster.client("cancel", job).exitCode == 0)
-                try await eventually("a free output", within: .seconds(20)) {
+                try await eventually("a free output") {
                     try await publish(kept).exitCode == 0
                 }
             }

@@ -22,7 +22,9 @@ extension SerialIntegrationTests {
             // One worker reads the files at their paths. The other may read none, so they are streamed to it.
             try cluster.startWorker(key: "near", options: ["--root", model.directory.path])
             try cluster.startWorker(key: "far")
-            try await eventually("two workers", within: .seconds(20)) { try await cluster.workers(as: "ci").count == 2 }
+            try await eventually("two workers", finding: cluster.logs) {
+                try await cluster.workers(as: "ci").count == 2
+            }
             let result = try await cluster.client("boss", "submit", model.jobPath, "--watch")
             try #require(result.exitCode == 0, "\(result.errors)\n\(cluster.logs)")
             let job = result.output.trimmingCharacters(in: .whitespacesAndNewlines)
@@ -55,7 +57,7 @@ extension SerialIntegrationTests {
             }
             #expect(try await cluster.client("ci", "jobs").exitCode == 0)
             let worker = try cluster.startWorker(key: "boss")
-            #expect(try await worker.exitCode(within: .seconds(30)) == 1)
+            #expect(try await worker.exitCode() == 1)
             #expect(
                 worker.errors.contains("the key \\\"boss\\\": it has the role submitter; working needs worker"),
                 "\(worker.errors)")
@@ -67,6 +69,7 @@ extension SerialIntegrationTests {
             let cluster = try await GuardedCluster(holders: ["stranger": [], "ci": ["reader"]])
             let coordinator = try await cluster.startCoordinator(roots: [model.directory.path])
             let endpoint = cluster.endpoint
+            let start = ContinuousClock.now
             for _ in 0..<2 {
                 let refused = try await cluster.client("stranger", "jobs")
                 #expect(refused.exitCode == 2)
@@ -76,7 +79,8 @@ extension SerialIntegrationTests {
                         + "role, into the coordinator's directory of authorized keys, and reload the coordinator.\n")
             }
             let worker = try cluster.startWorker(key: "stranger")
-            #expect(try await worker.exitCode(within: .seconds(30)) == 1)
+            #expect(try await worker.exitCode() == 1)
+            #expect(worker.errors.contains("does not know this key"), "\(worker.logTail)")
             let wrong = try await Client.run(
                 [
                     "jobs", "--coordinator", endpoint, "--secret-key", cluster.secret("ci"), "--server-key",
@@ -92,7 +96,9 @@ extension SerialIntegrationTests {
             // The known key was answered, so the log is complete by now.
             #expect(try await cluster.client("ci", "jobs").exitCode == 0)
             let lines = coordinator.errors.split(separator: "\n").filter { $0.contains("an unknown key was refused") }
-            #expect(lines.count == 1, "\(coordinator.errors)")
+            // A key is told once a minute.
+            let minutes = Int((ContinuousClock.now - start) / .seconds(60))
+            #expect((1...1 + minutes).contains(lines.count), "\(coordinator.errors)")
             #expect(!coordinator.errors.contains("a message was refused"))
         }
 
@@ -101,12 +107,12 @@ extension SerialIntegrationTests {
                 holders: ["gpu": ["worker"], "ci": ["reader"], "other": ["reader"]])
             let coordinator = try await cluster.startCoordinator(roots: [model.directory.path])
             let worker = try cluster.startWorker(key: "gpu")
-            try await eventually("a worker", within: .seconds(20)) { try await cluster.workers(as: "ci").count == 1 }
+            try await eventually("a worker", finding: cluster.logs) { try await cluster.workers(as: "ci").count == 1 }
             // The file is not a key file, so the reload fails and nothing changes.
             try Data("nonsense\n".utf8).write(
                 to: URL(fileURLWithPath: cluster.directory.appending("authorized/bad.public")))
             coordinator.send(SIGHUP)
-            try await eventually("a failed reload", within: .seconds(20)) {
+            try await eventually("a failed reload", finding: coordinator.logTail) {
                 coordinator.errors.contains("authorized keys could not be reloaded; the old ones stay")
             }
             #expect(
@@ -114,11 +120,11 @@ extension SerialIntegrationTests {
             #expect(try await cluster.workers(as: "ci").count == 1)
             for name in ["bad", "gpu", "ci"] { try cluster.directory.remove("authorized/\(name).public") }
             coordinator.send(SIGHUP)
-            try await eventually("a reload", within: .seconds(20)) {
+            try await eventually("a reload", finding: coordinator.logTail) {
                 coordinator.errors.contains("authorized keys reloaded")
             }
             // The connected worker's next heartbeat is refused, and the worker ends.
-            #expect(try await worker.exitCode(within: .seconds(30)) == 1)
+            #expect(try await worker.exitCode() == 1)
             #expect(worker.errors.contains("this key: it is not authorized (any more)"), "\(worker.errors)")
             #expect(try await cluster.workers(as: "other") == [])
             #expect(try await cluster.client("ci", "jobs").exitCode == 2)
@@ -181,7 +187,7 @@ extension SerialIntegrationTests {
         private func daemon(_ arguments: String...) async throws -> CommandResult {
             let program = try RunningProgram(
                 Programs.daemon, arguments + ["--end-with-input"], name: "refused", in: model.directory)
-            let code = try await program.exitCode(within: .seconds(20))
+            let code = try await program.exitCode()
             return CommandResult(exitCode: code, output: program.output, errors: program.errors)
         }
     }

@@ -52,7 +52,7 @@ extension SerialIntegrationTests {
                         name,
                     ]
                         + options)
-                try #require(try await program.exitCode(within: .seconds(60)) == 0, "\(program.logTail)")
+                try #require(try await program.exitCode() == 0, "\(program.logTail)")
             }
             let vectors = try ["free", "bound", "again"].map { name in
                 let tuned = try TensorFile(reading: lab.directory.appending(name))
@@ -112,7 +112,7 @@ extension SerialIntegrationTests {
         func `bad usage is exit code 2`(arguments: [String]) async throws {
             let data = arguments.count > 1 || arguments[0] == "evaluate" ? ["--data", "data"] : []
             let program = try lab.start(arguments + data)
-            #expect(try await program.exitCode(within: .seconds(60)) == 2, "\(program.logTail)")
+            #expect(try await program.exitCode() == 2, "\(program.logTail)")
             #expect(!program.errors.isEmpty)
             #expect(!FileManager.default.fileExists(atPath: lab.directory.appending("out")))
         }
@@ -191,7 +191,7 @@ extension SerialIntegrationTests {
         /// - Throws: ``WaitError`` when the study does not end in time, or what the requirement throws when it fails.
         private func reproduce(_ output: String, _ methods: String = Self.methods) async throws -> [[String: Any]] {
             let program = try lab.start(reproduction(output, methods))
-            try #require(try await program.exitCode(within: .seconds(180)) == 0, "\(program.logTail)")
+            try #require(try await program.exitCode() == 0, "\(program.logTail)")
             return try rows("\(output)/results.json").map { row in
                 var row = row
                 row["seconds"] = nil
@@ -233,7 +233,7 @@ extension SerialIntegrationTests {
             let output = lab.directory.appending("study")
             let program = try lab.start(reproduction(output, methods))
             var processes: Set<ProcessTree.Member> = []
-            try await eventually("a coordinator and two workers", within: .seconds(60)) {
+            try await eventually("a coordinator and two workers", finding: program.logTail) {
                 guard program.isRunning else { throw WaitError(description: program.logTail) }
                 processes = ProcessTree.below(" --output \(output)")
                 return processes.count { $0.command.contains("/kfacd ") } == 3
@@ -244,9 +244,9 @@ extension SerialIntegrationTests {
             let state = "/var/tmp/kfacd-run-\(client.number)"
             defer { try? FileManager.default.removeItem(atPath: state) }
             program.send(signal)
-            #expect(try await program.exitCode(within: .seconds(30)) == 130, "\(program.logTail)")
+            #expect(try await program.exitCode() == 130, "\(program.logTail)")
             #expect(program.errors.hasSuffix("error: interrupted; run it again to go on.\n"), "\(program.errors)")
-            try await eventually("the end of the daemons", within: .seconds(5)) {
+            try await eventually("the end of the daemons") {
                 ProcessTree.running(processes).isEmpty
             }
             #expect(!FileManager.default.fileExists(atPath: state))

@@ -75,7 +75,7 @@ extension SerialIntegrationTests {
             ]
             let program = try RunningProgram(
                 shell[0], Array(shell.dropFirst()), name: "inherited-\(UUID().uuidString)", in: model.directory)
-            #expect(try await program.exitCode(within: .seconds(60)) == 0, "\(program.errors)")
+            #expect(try await program.exitCode() == 0, "\(program.errors)")
         }
 
         @Test(arguments: [12, 40, 90])
@@ -86,7 +86,7 @@ extension SerialIntegrationTests {
                 let shell = limited(to: count) + command
                 let program = try RunningProgram(
                     shell[0], Array(shell.dropFirst()), name: "limited-\(UUID().uuidString)", in: model.directory)
-                #expect(try await program.exitCode(within: .seconds(30)) == 2)
+                #expect(try await program.exitCode() == 2)
                 #expect(program.errors.split(separator: "\n").count == 1, "\(program.errors)")
                 #expect(program.errors.contains("this process may have \(count) files and sockets open; at least 96"))
                 #expect(program.errors.contains("ulimit -n 4096"))
@@ -149,12 +149,10 @@ extension SerialIntegrationTests {
             try await Cluster.with(options: ["--root", root]) { cluster in
                 for (name, pattern) in [("out", "/captures/.?/outside/*"), ("endless", "/captures\(endless)/x")] {
                     try model.directory.write(Array(job(root + pattern).utf8), to: "\(name).yaml")
-                    let start = ContinuousClock.now
                     let result = try await cluster.client("plan", model.directory.appending("\(name).yaml"))
                     #expect(result.exitCode == 2)
                     #expect(result.errors.contains("matches no file"), "\(result.errors)")
                     #expect(!result.errors.contains("outside/0"))
-                    #expect(ContinuousClock.now - start < .seconds(30))
                 }
             }
         }

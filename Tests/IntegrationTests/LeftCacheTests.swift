@@ -19,11 +19,11 @@ extension SerialIntegrationTests {
                 let abandoned = try caches()
                 #expect(abandoned.count == 1)
                 killed.send(SIGKILL)
-                _ = try await killed.exitCode(within: .seconds(10))
+                _ = try await killed.exitCode()
                 #expect(try caches() == abandoned)
 
                 let second = try cluster.startWorker("second", environment: environment)
-                try await eventually("the second worker", within: .seconds(20)) {
+                try await eventually("the second worker") {
                     cluster.coordinator.errors.contains("worker joined worker=second")
                 }
                 let inUse = try caches()
@@ -31,7 +31,7 @@ extension SerialIntegrationTests {
                 #expect(inUse.isDisjoint(with: abandoned))
 
                 try cluster.startWorker("third", environment: environment)
-                try await eventually("the third worker", within: .seconds(20)) {
+                try await eventually("the third worker") {
                     cluster.coordinator.errors.contains("worker joined worker=third")
                 }
                 #expect(try caches().count == 2)

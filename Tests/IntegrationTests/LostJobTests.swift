@@ -33,7 +33,7 @@ extension SerialIntegrationTests {
                 let job = try await cluster.submit(model.jobPath)
                 #expect(FileManager.default.fileExists(atPath: claim))
                 cluster.coordinator.send(SIGKILL)
-                _ = try await cluster.coordinator.exitCode(within: .seconds(10))
+                _ = try await cluster.coordinator.exitCode()
                 try loss.inflict(on: cluster.directory.appending("state/journal.sqlite"))
                 try await cluster.restartCoordinator()
                 let log = cluster.coordinator.errors

@@ -94,11 +94,11 @@ extension SerialIntegrationTests {
                     Programs.client, ["push", "--quiet", path], name: "push", in: cluster.directory,
                     environment: ["KFACD_COORDINATOR": cluster.endpoint])
                 // The client is stopped while its push is open, if it is not faster than this test.
-                try await eventually("an open push", within: .seconds(60)) { try await !self.runs(cluster).isEmpty }
+                try await eventually("an open push") { try await !self.runs(cluster).isEmpty }
                 try await client.stop()
                 try await cluster.restartCoordinator()
                 client.resume()
-                #expect(try await client.exitCode(within: .seconds(120)) == 0, "\(client.logTail)")
+                #expect(try await client.exitCode() == 0, "\(client.logTail)")
                 let run = try await runs(cluster)[0]
                 #expect(run["complete"] as? Bool == true && run["files"] as? Int == 1)
             }
@@ -130,7 +130,7 @@ extension SerialIntegrationTests {
                 try await peer.chunk(bytes.prefix(50), at: 0)
                 _ = try await peer.answer()
                 cluster.coordinator.send(SIGTERM)
-                #expect(try await cluster.coordinator.exitCode(within: .seconds(20)) == 0)
+                #expect(try await cluster.coordinator.exitCode() == 0)
                 try await cluster.restartCoordinator()
                 #expect(try await runs(cluster)[0]["arrived_bytes"] as? Int == 50)
                 try await requirePush(cluster, files[0])
@@ -158,12 +158,19 @@ extension SerialIntegrationTests {
             let files = try writePartials(ranks: 1, flushes: 1)
             let bytes = try Array(Data(contentsOf: URL(fileURLWithPath: files[0][0])))
             try await Cluster.with { cluster in
-                let peers = [try await PushPeer(cluster.endpoint), try await PushPeer(cluster.endpoint)]
+                var peers = [try await PushPeer(cluster.endpoint), try await PushPeer(cluster.endpoint)]
                 try await peers[0].offer(bytes, run: "alpha")
                 _ = try await peers[0].answer()
                 try await peers[1].offer(bytes, run: "alpha")
+                var answer = try await peers[1].answer()
+                // Who has been silent for two seconds gives way. On a machine that stood still, the first has.
+                while answer == .state(PushState(offset: 0, credit: 8, isWhole: false)) {
+                    peers.swapAt(0, 1)
+                    try await peers[1].offer(bytes, run: "alpha")
+                    answer = try await peers[1].answer()
+                }
                 #expect(
-                    try await peers[1].answer()
+                    answer
                         == .failure(
                             .busy,
                             "run \"alpha\", sequence 0 of rank 0: a client on peer pushes it at the moment. Try again later."
@@ -197,9 +204,18 @@ extension SerialIntegrationTests {
             }
         }
 
+        /// A file of a run that no job uses.
+        private func unusedPartials() throws -> String {
+            var sums = PartialSums(capture: try #require(model.captures["alpha"]))
+            sums.run = "unused"
+            let path = model.directory.appending("unused.safetensors")
+            try sums.file(rank: 0, sequence: 0, samples: 0..<SmallModel.samples).write(to: path)
+            return path
+        }
+
         @Test func `a job holds its run until its end, and a removed run is gone`() async throws {
             let files = try writePartials(ranks: 1, flushes: 1)
-            try await Cluster.with(options: ["--run-expiry", "1s"]) { cluster in
+            try await Cluster.with { cluster in
                 for paths in files { try await requirePush(cluster, paths) }
                 try use({ "run:\($0)" }, output: "pushed")
                 // Without a worker the job waits.
@@ -208,15 +224,21 @@ extension SerialIntegrationTests {
                 #expect(refused.exitCode == 2)
                 #expect(refused.errors == "error: run \"alpha\": a job uses it. Wait for the job, or cancel it.\n")
                 #expect(try await runs(cluster).map { $0["jobs"] as? [String] } == [[job], [job], [job]])
-                try await cluster.restartCoordinator()
-                try await Task.sleep(for: .seconds(2))
-                #expect(try await runs(cluster).count == 3)
+                let unused = try unusedPartials()
+                try await requirePush(cluster, [unused])
+                try await cluster.restartCoordinator(adding: ["--run-expiry", "1s"])
+                // The run that no job uses is the youngest. When it has expired, the others would have too.
+                try await eventually("the expiry of one run") {
+                    try await self.runs(cluster).count == 3
+                }
+                #expect(try await runs(cluster).map { $0["jobs"] as? [String] } == [[job], [job], [job]])
                 try cluster.startWorker("w")
                 try await cluster.waitForSuccess(job)
-                try await eventually("the expiry of the runs", within: .seconds(20)) {
+                try await eventually("the expiry of the runs") {
                     try await self.runs(cluster).isEmpty
                 }
                 #expect(cluster.coordinator.errors.contains("a pushed run expired and was removed"))
+                try await cluster.restartCoordinator()
                 try await requirePush(cluster, files[0])
                 let removed = try await cluster.client("runs", "--remove", "alpha")
                 #expect(removed.exitCode == 0, "\(removed.errors)")

@@ -40,9 +40,9 @@ extension SerialIntegrationTests {
                         "push", "--rows", model.directory.appending("captures/alpha.safetensors"), "--run", "alpha",
                         "--base", model.directory.appending("base.safetensors"),
                     ], name: "push", in: cluster.directory, environment: ["KFACD_COORDINATOR": cluster.endpoint])
-                try await eventually("a wait", within: .seconds(60)) { client.errors.contains("no worker takes rows") }
+                try await eventually("a wait") { client.errors.contains("no worker takes rows") }
                 try cluster.startWorker("rows", options: ["--row-memory", "256"])
-                #expect(try await client.exitCode(within: .seconds(60)) == 0, "\(client.logTail)")
+                #expect(try await client.exitCode() == 0, "\(client.logTail)")
             }
         }
 
@@ -111,7 +111,7 @@ extension SerialIntegrationTests {
         @Test func `rows beyond the credit and after the commit end a stream`() async throws {
             let captured = try #require(model.captures["alpha"])
             let tensors = try rowTensors(of: captured)
-            try await Cluster.with(workerTimeout: .seconds(60)) { cluster in
+            try await Cluster.with { cluster in
                 let workers = try await startRowWorkers(1, cluster)
                 let peer = try await PushPeer(cluster.endpoint)
                 try await peer.offer(try rowOffer(of: captured), run: "alpha")
@@ -258,7 +258,7 @@ extension SerialIntegrationTests {
                     result.errors.contains(
                         "tensor \"q.output_grad\": row 40 holds NaN or infinity; expected finite values."),
                     "\(result.errors)")
-                try await eventually("the end of the stream", within: .seconds(20)) {
+                try await eventually("the end of the stream") {
                     try await self.runs(cluster).isEmpty
                 }
             }

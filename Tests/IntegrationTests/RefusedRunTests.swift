@@ -76,19 +76,21 @@ extension SerialIntegrationTests {
                 "/bin/sh", ["-c", script, Programs.client, model.directory.appending("base.safetensors")],
                 name: "shell",
                 in: model.directory)
-            #expect(try await shell.exitCode(within: .seconds(30)) == 1, "\(shell.logTail)")
+            #expect(try await shell.exitCode() == 1, "\(shell.logTail)")
         }
 
         @Test(arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGKILL])
         func `an interrupted run leaves no process and no file`(signal: Int32) async throws {
-            let run = try await MiddleOfRun(workers: 2)
+            let run = try await MiddleOfRun.held(workers: 2)
+            defer { run.signalWorkers(SIGCONT) }
             // The client, the coordinator and two workers.
             try #require(run.processes.count == 4)
             run.client.send(signal)
-            let code = try await run.client.exitCode(within: .seconds(20))
+            run.signalWorkers(SIGCONT)
+            let code = try await run.client.exitCode()
             #expect(code == (signal == SIGKILL ? 128 + SIGKILL : 130), "\(run.client.errors)")
             // Daemons of a killed client see the end of their input. Other daemons have ended before the client.
-            try await eventually("the end of the daemons", within: .seconds(signal == SIGKILL ? 20 : 0)) {
+            try await eventually("the end of the daemons", within: signal == SIGKILL ? .patience : .zero) {
                 run.processes.isEmpty
             }
             if signal == SIGKILL {
@@ -106,10 +108,12 @@ extension SerialIntegrationTests {
 
         @Test(arguments: ["worker", "coordinator"])
         func `a run whose daemons are killed ends with exit code 1 and leaves nothing`(kind: String) async throws {
-            let run = try await MiddleOfRun(workers: 1)
+            let run = try await MiddleOfRun.held(workers: 1)
+            defer { run.signalWorkers(SIGCONT) }
             let doomed = try #require(run.processes.first { $0.value.contains(" \(kind) ") })
             kill(doomed.key, SIGKILL)
-            #expect(try await run.client.exitCode(within: .seconds(20)) == 1, "\(run.client.logTail)")
+            run.signalWorkers(SIGCONT)
+            #expect(try await run.client.exitCode() == 1, "\(run.client.logTail)")
             #expect(run.client.errors.contains("ended unexpectedly"), "\(run.client.errors)")
             #expect(run.processes.isEmpty)
             #expect(run.leftovers == [])

@@ -180,7 +180,7 @@ extension SerialIntegrationTests {
         {
             let captured = try #require(model.captures["alpha"])
             let tensors = try rowTensors(of: captured)
-            try await Cluster.with { cluster in
+            try await Cluster.with(workerTimeout: Cluster.shortTimeout) { cluster in
                 let workers = try await startRowWorkers(2, cluster)
                 try await requireStream(cluster, [capture("alpha")], run: "calm")
                 let peer = try await PushPeer(cluster.endpoint)
@@ -231,17 +231,17 @@ extension SerialIntegrationTests {
                 }
                 let first = try client()
                 // The client is stopped while its stream is open, if it is not faster than this test.
-                try await eventually("an open stream", within: .seconds(60)) { try await !self.runs(cluster).isEmpty }
+                try await eventually("an open stream") { try await !self.runs(cluster).isEmpty }
                 try await first.stop()
                 for worker in cluster.workers { worker.send(SIGKILL) }
                 try cluster.startWorker("late", options: ["--row-memory", "256"])
                 try await cluster.restartCoordinator()
                 first.resume()
-                #expect(try await first.exitCode(within: .seconds(180)) == 0, "\(first.logTail)")
+                #expect(try await first.exitCode() == 0, "\(first.logTail)")
                 let names = try storedNames(cluster, "large")
                 #expect(names.count == 1)
                 let again = try client()
-                #expect(try await again.exitCode(within: .seconds(60)) == 0)
+                #expect(try await again.exitCode() == 0)
                 #expect(again.errors.contains("was there already as sequence 0 of rank 0 of run \"large\""))
                 #expect(try storedNames(cluster, "large") == names)
             }

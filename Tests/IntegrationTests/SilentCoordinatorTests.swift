@@ -21,13 +21,10 @@ extension SerialIntegrationTests {
             if shakesHands { peers.shakeHands() }
             defer { withExtendedLifetime(peers) {} }
             for command in Self.commands {
-                let start = ContinuousClock.now
                 let result = try await Client.run(
-                    command + ["--timeout", "1", "--coordinator", "tcp://127.0.0.1:\(listener.port)"], in: directory,
-                    within: .seconds(30))
+                    command + ["--timeout", "1", "--coordinator", "tcp://127.0.0.1:\(listener.port)"], in: directory)
                 #expect(result.exitCode == 3, "\(command): \(result.errors)")
                 #expect(result.errors.contains("within 1.0 seconds"), "\(command): \(result.errors)")
-                #expect(ContinuousClock.now - start < .seconds(20), "\(command)")
             }
         }
     }
@@ -43,7 +40,7 @@ private final class SilentPeers: @unchecked Sendable {
 
     func shakeHands() {
         Thread.detachNewThread { [weak self] in
-            // No peer is awaited once the test is over. A failed wait without a test would fail the whole run.
+            // No peer is awaited once the test is over. A client that gave up is no peer any more.
             while let self {
                 guard self.listener.isAsked(withinMilliseconds: 100) else { continue }
                 if let peer = try? self.listener.accept() { self.peers.append(peer) }

@@ -13,7 +13,7 @@ extension SerialIntegrationTests {
             let shell = try RunningProgram(
                 "/bin/bash", ["-c", "\(prefix) exec \"$@\"", "bash"] + command, name: "shell-\(UUID().uuidString)",
                 in: model.directory, environment: ["TMPDIR": model.directory.path])
-            return (try await shell.exitCode(within: .seconds(60)), shell)
+            return (try await shell.exitCode(), shell)
         }
 
         private var job: [String] {
@@ -183,7 +183,7 @@ extension SerialIntegrationTests {
             var command = [
                 Programs.daemon, "worker", "--coordinator",
                 endpoint.replacing("none", with: "\(model.directory.path)/none"),
-                "--http", "off", "--patience", "4",
+                "--http", "off", "--patience", "3600", "--end-with-input",
             ]
             if endpoint.hasPrefix("tcp") {
                 for name in ["other", "own"] {
@@ -193,11 +193,18 @@ extension SerialIntegrationTests {
                 command += ["--server-key", model.directory.appending("other.public")]
                 command += ["--secret-key", model.directory.appending("own.secret")]
             }
-            let (code, program) = try await run("", command)
-            #expect(code == 1)
+            let worker = try RunningProgram(
+                command[0], Array(command.dropFirst()), name: "worker", in: model.directory,
+                environment: ["TMPDIR": model.directory.path])
+            // A name server that does not answer is told after ten seconds.
+            try await eventually("the cause", finding: worker.logTail) {
+                guard worker.isRunning else { throw WaitError(description: worker.logTail) }
+                return worker.errors.contains("waiting for it")
+            }
             let words = endpoint.hasPrefix("tcp") ? "no-such-host.invalid" : "there is no socket"
-            let line = program.errors.split(separator: "\n").first { $0.contains("waiting for it") }
-            #expect(line?.contains(words) == true, "\(program.errors)")
+            let line = worker.errors.split(separator: "\n").first { $0.contains("waiting for it") }
+            #expect(line?.contains(words) == true, "\(worker.errors)")
+            #expect(worker.isRunning)
         }
 
         @Test func `a client that can reach nobody says so at once`() async throws {
@@ -206,12 +213,11 @@ extension SerialIntegrationTests {
                 ("tcp://127.0.0.1:0", 2, "a port from 1 to 65535"), ("inproc://x", 2, "reaches only this process"),
                 ("http://127.0.0.1:80", 2, "expected tcp://HOST:PORT"), ("tcp://127.0.0.1", 2, "has no port"),
             ] {
-                let start = ContinuousClock.now
+                // The timeout is longer than a test waits.
                 let result = try await Client.run(
-                    ["jobs", "--coordinator", endpoint, "--timeout", "30"], in: model.directory)
+                    ["jobs", "--coordinator", endpoint, "--timeout", "3600"], in: model.directory)
                 #expect(result.exitCode == code, "\(endpoint): \(result.errors)")
                 #expect(result.errors.contains(words), "\(result.errors)")
-                #expect(start.duration(to: .now) < .seconds(15))
             }
         }
     }

@@ -15,7 +15,7 @@ extension SerialIntegrationTests {
             let all = launcher + command
             let program = try RunningProgram(
                 all[0], Array(all.dropFirst()), name: "program-\(UUID().uuidString)", in: model.directory)
-            return (try await program.exitCode(within: .seconds(60)), program.errors)
+            return (try await program.exitCode(), program.errors)
         }
 
         private func coordinator(_ directory: String) -> [String] {

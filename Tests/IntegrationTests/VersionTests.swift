@@ -50,7 +50,7 @@ extension SerialIntegrationTests {
             let peer = try listener.accept()
             _ = try peer.receive()
             try peer.send(Self.otherVersion)
-            let code = try await program.exitCode(within: .seconds(20))
+            let code = try await program.exitCode()
             #expect(code == (kind == "client" ? 2 : 1), "\(program.logTail)")
             let sentence = "protocol version 9, this program speaks version \(FormatVersion.wire.number)"
             #expect(program.errors.contains(sentence), "\(program.logTail)")

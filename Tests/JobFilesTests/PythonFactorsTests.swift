@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// numpy reads our factor files, and we read captures from numpy.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct PythonFactorsTests {
     @Test(.enabled(if: Python.hasSafetensors, Python.reason))
     func `numpy reads symmetric factors and their metadata`() throws {

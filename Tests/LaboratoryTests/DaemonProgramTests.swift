@@ -5,7 +5,7 @@ import Testing
 
 @testable import Laboratory
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct DaemonProgramTests {
     private let directory: TemporaryDirectory
 

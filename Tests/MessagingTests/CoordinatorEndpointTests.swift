@@ -8,7 +8,7 @@ import ZeroMQ
 @testable import Messaging
 
 /// The coordinator's socket, with real peers.
-@Suite(.timeLimit(.minutes(1))) struct CoordinatorEndpointTests {
+@Suite(.timeLimit(.minutes(5))) struct CoordinatorEndpointTests {
     private let context: Context
 
     init() throws { context = try Context() }

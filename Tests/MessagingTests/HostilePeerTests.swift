@@ -9,7 +9,7 @@ import ZeroMQ
 @testable import Messaging
 
 /// Bytes at the coordinator's port from peers that do not keep to the protocol.
-@Suite(.timeLimit(.minutes(2))) struct HostilePeerTests {
+@Suite(.timeLimit(.minutes(5))) struct HostilePeerTests {
     private let context: Context
     private let endpoint: CoordinatorEndpoint
     private let port: UInt16
@@ -271,7 +271,7 @@ import ZeroMQ
 }
 
 /// Connections that break while a router is behind with them: libzmq must not end the process (its issue 4364).
-@Suite(.timeLimit(.minutes(2))) struct BrokenConnectionTests {
+@Suite(.timeLimit(.minutes(5))) struct BrokenConnectionTests {
     private static let message: [UInt8] = [0, 3, 0xff, 0xff, 0xff]
 
     private let router: MessageChannel

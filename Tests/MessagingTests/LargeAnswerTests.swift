@@ -7,7 +7,7 @@ import ZeroMQ
 @testable import Messaging
 
 /// Answers that are too large for a message, and answers that never come.
-@Suite(.timeLimit(.minutes(2))) struct LargeAnswerTests {
+@Suite(.timeLimit(.minutes(5))) struct LargeAnswerTests {
     private let context: Context
 
     init() throws { context = try Context() }

@@ -8,7 +8,7 @@ import ZeroMQ
 @testable import Messaging
 
 /// The client's side of a stream of rows.
-@Suite(.timeLimit(.minutes(2))) struct RowStreamTests {
+@Suite(.timeLimit(.minutes(5))) struct RowStreamTests {
     private let context: Context
     private static let offer = PushOffer(
         run: "monday", place: PartialsPlace(rank: 1, sequence: 2), host: "here",

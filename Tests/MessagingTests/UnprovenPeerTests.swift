@@ -9,7 +9,7 @@ import ZeroMQ
 @testable import Messaging
 
 /// Peers without a proved key at a coordinator that asks for one; they cost little, and keep nobody out.
-@Suite(.timeLimit(.minutes(2))) struct UnprovenPeerTests {
+@Suite(.timeLimit(.minutes(5))) struct UnprovenPeerTests {
     private let context: Context
     private let directory: TemporaryDirectory
     private let (own, known): (CurveKeyPair, CurveKeyPair)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The reference implementation reads our files, and we read its files.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct PythonInteroperabilityTests {
     @Test(.enabled(if: Python.hasSafetensors, Python.reason))
     func `the reference implementation reads our file and writes the same bytes`() throws {

@@ -43,10 +43,10 @@ public final class NotificationListener: Sendable {
 
     /// Waits for the next message.
     ///
-    /// - Throws: ``Failure`` when no message arrives within ten seconds.
+    /// - Throws: ``Failure`` when no message arrives within a minute.
     public func next() throws -> [String] {
         var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        guard poll(&item, 1, 10_000) == 1, let message = message(flags: 0) else {
+        guard uninterrupted({ poll(&item, 1, 60_000) }) == 1, let message = message(flags: 0) else {
             throw Failure(description: "no notification came")
         }
         return message
@@ -70,7 +70,7 @@ public final class NotificationListener: Sendable {
 
     private func message(flags: Int32) -> [String]? {
         var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = recv(descriptor, &bytes, bytes.count, flags)
+        let count = uninterrupted { recv(descriptor, &bytes, bytes.count, flags) }
         guard count >= 0 else { return nil }
         return String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: "\n").map(String.init)
     }

@@ -41,7 +41,7 @@ public final class RawConnection: Sendable {
     /// Connects, and sends nothing.
     public init(to port: UInt16) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in(
             sin_family: sa_family_t(AF_INET), sin_port: port.bigEndian,
@@ -81,7 +81,7 @@ public final class RawConnection: Sendable {
         public var othersByteCount = 0
     }
 
-    /// Reads messages until the other side closes, or sends nothing for twenty seconds; answers its probes.
+    /// Reads messages until the other side closes, or sends nothing for a minute; answers its probes.
     ///
     /// The reader runs on a thread of its own, because it blocks and tests share few threads.
     public var messages: AsyncStream<ReceivedMessage> {
@@ -114,19 +114,24 @@ public final class RawConnection: Sendable {
         }
     }
 
-    /// The other side closed, or sent nothing for twenty seconds.
+    /// The other side closed, or sent nothing for a minute.
     private struct Silence: Error {}
 
     private func bytes(_ count: Int) throws -> [UInt8] {
         // The kernel would wait for a byte even when none is asked for.
         guard count > 0 else { return [] }
         return try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            guard recv(descriptor, buffer.baseAddress, count, Int32(MSG_WAITALL)) == count else { throw Silence() }
-            filled = count
+            while filled < count {
+                let got = uninterrupted {
+                    recv(descriptor, buffer.baseAddress.map { $0 + filled }, count - filled, Int32(MSG_WAITALL))
+                }
+                guard got > 0 else { throw Silence() }
+                filled += got
+            }
         }
     }
 
-    /// Reads until the other side has closed; returns false after twenty seconds.
+    /// Reads until the other side has closed; returns false after a minute.
     ///
     /// The wait runs on a thread of its own, because it blocks and tests share few threads.
     public var isClosedByOther: Bool {
@@ -140,7 +145,7 @@ public final class RawConnection: Sendable {
     private static func isClosedByOther(_ descriptor: Int32) -> Bool {
         var bytes = [UInt8](repeating: 0, count: 4096)
         while true {
-            let count = recv(descriptor, &bytes, bytes.count, 0)
+            let count = uninterrupted { recv(descriptor, &bytes, bytes.count, 0) }
             if count == 0 || count < 0 && errno == ECONNRESET { return true }
             if count < 0 { return false }
         }

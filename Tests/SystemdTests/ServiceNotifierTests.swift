@@ -6,7 +6,7 @@ import Testing
 
 @testable import Systemd
 
-@Suite(.timeLimit(.minutes(2))) struct ServiceNotifierTests {
+@Suite(.timeLimit(.minutes(5))) struct ServiceNotifierTests {
     private let directory: TemporaryDirectory
     private let manager: NotificationListener
     private let notifier: ServiceNotifier

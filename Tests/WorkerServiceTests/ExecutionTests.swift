@@ -21,7 +21,7 @@ private struct ForeignOperation: UnitOperation {
 }
 
 /// The operations that a worker can compute.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct ExecutionTests {
     @Test func `every operation of leases has an execution`() throws {
         try UnexecutableOperations.refuse(among: OperationRegistry.operations)

@@ -8,7 +8,7 @@ import WireProtocol
 @testable import WorkerService
 
 /// The queues of a worker: units, and blobs to collect.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct QueueTests {
     private func digest(_ number: UInt8) -> BlobDigest { BlobDigest(hashing: [number].span.bytes) }
 

@@ -6,7 +6,7 @@ import WireProtocol
 import ZeroMQ
 
 /// Results of a worker that are too large to report to the coordinator.
-@Suite(.timeLimit(.minutes(1))) struct ReportTests {
+@Suite(.timeLimit(.minutes(5))) struct ReportTests {
     @Test func `results too large for a message fail their unit, and say why`() async throws {
         let context = try Context()
         let coordinator = try await FakeCoordinator(context: context)

@@ -1,7 +1,7 @@
 import Testing
 import ZeroMQ
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ChannelClosingTests {
     @Test func `a closed channel refuses everything, and closing again is harmless`() async throws {
         let router = try await MessageChannel.bind(Endpoint("tcp://127.0.0.1:0"), context: Context())
@@ -140,8 +140,8 @@ struct ChannelClosingTests {
                 }
             }
             #expect(try await dealer.receive().frames == ["acknowledged"])
-            #expect(await dealer.close() == 0)
-            #expect(await router.close() == 0)
+            #expect(await dealer.close(flushingFor: .seconds(60)) == 0)
+            #expect(await router.close(flushingFor: .seconds(60)) == 0)
         }
     }
 
@@ -152,7 +152,7 @@ struct ChannelClosingTests {
         options.linger = .seconds(30)
         let dealer = try await MessageChannel.connect(router.endpoint, context: context, options: options)
         for number in 0..<50 { try await dealer.send(Message([.number(number, byteCount: 100_000)])) }
-        #expect(await dealer.close() == 0)
+        #expect(await dealer.close(flushingFor: .seconds(60)) == 0)
         for number in 0..<50 { #expect(try await router.receive().frames.map(\.number) == [number]) }
         await router.close()
     }

@@ -2,7 +2,7 @@ import Testing
 import ZeroMQ
 
 /// Frames that are larger than a wire frame may be.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct FramePiecesTests {
     private static let piece = SocketOptions().maximumFrameBytes
 

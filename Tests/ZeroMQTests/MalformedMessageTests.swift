@@ -1,7 +1,7 @@
 import Testing
 import ZeroMQ
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct MalformedMessageTests {
     @Test func `a message of too many frames is dropped and reported, and the next is received`() async throws {
         let expected = MalformedMessage.tooManyFrames(count: 9, limit: 8)

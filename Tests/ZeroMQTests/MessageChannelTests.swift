@@ -1,7 +1,7 @@
 import Testing
 import ZeroMQ
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct MessageChannelTests {
     @Test(arguments: ["tcp://127.0.0.1:0", "tcp://[::1]:0", "ipc://*", "inproc://echo"])
     func `a dealer's messages come back from a router`(address: String) async throws {
@@ -175,7 +175,7 @@ struct MessageChannelTests {
     @Test(arguments: [false, true])
     func `an owner is released once when the peer never connects`(isImmediate: Bool) async throws {
         let releases = Counter()
-        let closedEndpoint = try await unusedEndpoint()
+        let closedEndpoint = try ClosedPort.endpoint
         do {
             let context = try Context()
             var options = SocketOptions()
@@ -205,11 +205,4 @@ struct MessageChannelTests {
         await dealer.close()
         await router.close()
     }
-}
-
-/// A loopback port that was free a moment ago.
-func unusedEndpoint() async throws -> Endpoint {
-    let router = try await MessageChannel.bind(Endpoint("tcp://127.0.0.1:0"), context: Context())
-    await router.close()
-    return router.endpoint
 }

@@ -44,7 +44,7 @@ final class ChaosRun {
         try cluster.startWorkers()
         try await disturb(while: watch)
         try await repairAll()
-        let code = try await watch.exitCode(within: .seconds(90))
+        let code = try await watch.exitCode()
         try #require(code == 0, "\(watch.logTail)")
         counts.runs = 1
         counts.cuts = cluster.lines.reduce(0) { $0 + $1.cutConnections }
@@ -133,8 +133,8 @@ final class ChaosRun {
     private func submit() async throws -> String {
         for _ in 0..<10 {
             let client = try cluster.disturbedClient(
-                ["submit", jobFile, "--timeout", "2"], name: "submit-\(UUID().uuidString)")
-            switch try await client.exitCode(within: .seconds(30)) {
+                ["submit", jobFile, "--timeout", "10"], name: "submit-\(UUID().uuidString)")
+            switch try await client.exitCode() {
             case 0: return client.output.trimmingCharacters(in: .whitespacesAndNewlines)
             case 3: continue
             default: throw WaitError(description: client.logTail)
@@ -145,7 +145,7 @@ final class ChaosRun {
 
     /// Notes how many units the coordinator reported as finished; these must stay finished.
     private func noteProgress(of coordinator: SupervisedDaemon) async {
-        guard let result = try? await cluster.client("jobs", "--output", "json", "--timeout", "1"),
+        guard let result = try? await cluster.client("jobs", "--output", "json", "--timeout", "5"),
             let jobs = try? result.json["jobs"] as? [[String: Any]],
             let finished = jobs.first?["finished_units"] as? Int, let name = coordinator.programs.last?.name
         else { return }

@@ -94,6 +94,7 @@ final class SupervisedCluster {
                 launcher + [
                     Programs.daemon, "worker", "--coordinator", endpoint, "--name", name, "--lanes", "1", "--memory",
                     "1024", "--cache-directory", directory.appending("cache-\(name)"), "--end-with-input",
+                    "--drain-timeout", "3600",
                 ] + protection(keys?.workerOptions)
             return SupervisedDaemon(name) { name in
                 try RunningProgram(

@@ -38,7 +38,7 @@ final class SupervisedDaemon {
         }
         program.send(SIGKILL)
         (isUp, isStopped) = (false, false)
-        _ = try await program.exitCode(within: .seconds(10))
+        _ = try await program.exitCode()
     }
 
     /// Stops the process.
@@ -59,12 +59,12 @@ final class SupervisedDaemon {
     func end() async throws {
         guard isUp, let program = programs.last else { return }
         // Before its first line the process does not handle signals.
-        try await eventually("the first words of \(name)", within: .seconds(20)) {
+        try await eventually("the first words of \(name)", finding: program.logTail) {
             !program.errors.isEmpty || !program.isRunning
         }
         program.send(SIGTERM)
         isUp = false
-        let code = try await program.exitCode(within: .seconds(20))
+        let code = try await program.exitCode()
         try #require(code == 0, "\(program.logTail)")
     }
 }

@@ -23,27 +23,23 @@ enum Client {
     /// - Throws: ``WaitError`` when the command does not end in time. It is then killed.
     static func run(
         _ arguments: [String], in directory: TemporaryDirectory, environment: [String: String] = [:],
-        launcher: [String] = [], within limit: Duration = .seconds(60)
+        launcher: [String] = []
     ) async throws -> CommandResult {
         let name = "client-\(UUID().uuidString)"
         let command = launcher + [Programs.client] + arguments
         let program = try RunningProgram(
             command[0], Array(command.dropFirst()), name: name, in: directory, environment: environment)
-        do {
-            let code = try await program.exitCode(within: limit)
-            let result = CommandResult(exitCode: code, output: program.output, errors: program.errors)
-            for end in ["stdout", "stderr"] {
-                try? FileManager.default.removeItem(atPath: directory.appending("\(name).\(end)"))
-            }
-            return result
-        } catch {
-            throw WaitError(description: "\(error)\n\(program.logTail)")
+        let code = try await program.exitCode()
+        let result = CommandResult(exitCode: code, output: program.output, errors: program.errors)
+        for end in ["stdout", "stderr"] {
+            try? FileManager.default.removeItem(atPath: directory.appending("\(name).\(end)"))
         }
+        return result
     }
 
     /// Runs a job on this machine, and requires its success.
     ///
-    /// - Throws: what ``run(_:in:environment:within:)`` throws, or what the requirement throws.
+    /// - Throws: what ``run(_:in:environment:launcher:)`` throws, or what the requirement throws.
     @discardableResult
     static func runJob(
         _ path: String, workers: Int = 1, in directory: TemporaryDirectory, options: [String] = [],

@@ -26,21 +26,53 @@ final class Cluster {
         let heldBlobs: Int
     }
 
+    /// The silence after which a test expects the loss of a worker that it kills.
+    static let shortTimeout = Duration.seconds(5)
+
+    /// How often a body starts over when it missed the moment that it needs.
+    private static let attemptsMax = 5
+
     /// Starts a coordinator and runs a body; if the body throws, the test's messages include the log of every daemon.
     ///
+    /// A job may be faster than the test that wants to act in its middle. Then the body starts over.
+    ///
+    /// - Parameters:
+    ///   - workerTimeout: The silence after which a worker is lost. By default only a dead worker is that silent.
+    ///   - output: The output of the body's job. If it is given, and the body throws ``MissedMoment``, the output is
+    ///     removed, and the body runs again on a new cluster.
+    ///   - options: More options of the coordinator.
+    ///   - environment: More variables of the coordinator.
+    ///   - launcher: The command that starts the coordinator.
+    ///   - sourceLocation: The location for a failure's report.
+    ///   - body: Receives the cluster.
     /// - Throws: what the body throws.
     static func with(
-        workerTimeout: Duration = .seconds(5), options: [String] = [], environment: [String: String] = [:],
-        launcher: (TemporaryDirectory) -> [String] = { _ in [] }, sourceLocation: SourceLocation = #_sourceLocation,
-        _ body: (Cluster) async throws -> Void
+        workerTimeout: Duration = .seconds(60), startingOver output: String? = nil, options: [String] = [],
+        environment: [String: String] = [:], launcher: (TemporaryDirectory) -> [String] = { _ in [] },
+        sourceLocation: SourceLocation = #_sourceLocation, _ body: (Cluster) async throws -> Void
     ) async throws {
-        let cluster = try await Cluster(workerTimeout: workerTimeout, options, environment, launcher)
-        do {
-            try await body(cluster)
-        } catch {
-            let logs = ([cluster.coordinator] + cluster.workers).map(\.logTail).joined(separator: "\n\n")
-            Issue.record("\(error)\n\(logs)", sourceLocation: sourceLocation)
-            throw error
+        var attempt = 1
+        while true {
+            let cluster = try await Cluster(workerTimeout: workerTimeout, options, environment, launcher)
+            do {
+                return try await body(cluster)
+            } catch is MissedMoment where output != nil && attempt < attemptsMax {
+                attempt += 1
+            } catch {
+                let logs = ([cluster.coordinator] + cluster.workers).map(\.logTail).joined(separator: "\n\n")
+                Issue.record("attempt \(attempt): \(error)\n\(logs)", sourceLocation: sourceLocation)
+                throw error
+            }
+            try await cluster.end()
+            if let output { try? FileManager.default.removeItem(atPath: output) }
+        }
+    }
+
+    /// Ends the daemons, so that none of them writes any more.
+    private func end() async throws {
+        for program in workers + [coordinator] {
+            program.send(SIGKILL)
+            _ = try await program.exitCode()
         }
     }
 
@@ -53,11 +85,11 @@ final class Cluster {
     ) async throws {
         self.environment = environment
         directory = try TemporaryDirectory()
+        let heartbeat = min(workerTimeout / 5, .seconds(1))
         self.options =
-            [
-                "--heartbeat", "\(workerTimeout / .milliseconds(5))".split(separator: ".")[0].description,
-                "--worker-timeout", "\(workerTimeout / .milliseconds(1))".split(separator: ".")[0].description,
-            ] + options
+            [("--heartbeat", heartbeat), ("--worker-timeout", workerTimeout)].flatMap { option, duration in
+                [option, "\(Int(duration / .milliseconds(1)))"]
+            } + options
         let (allOptions, place, command) = (self.options, self.directory, launcher(self.directory))
         (coordinator, endpoint) = try await QuietPort.with { port in
             try await CoordinatorProgram.start(
@@ -68,18 +100,20 @@ final class Cluster {
 
     // MARK: - Daemons
 
-    /// Kills the coordinator and starts it again on the same port and state.
+    /// Kills the coordinator and starts it again on the same port and state, with more options if given.
     ///
     /// - Throws: ``WaitError`` when the coordinator does not get ready.
-    func restartCoordinator() async throws {
+    func restartCoordinator(adding more: [String] = []) async throws {
         coordinator.send(SIGKILL)
-        _ = try await coordinator.exitCode(within: .seconds(10))
+        _ = try await coordinator.exitCode()
         programs += 1
         (coordinator, _) = try await CoordinatorProgram.start(
-            endpoint, options, name: "coordinator-\(programs)", environment: environment, in: directory)
+            endpoint, options + more, name: "coordinator-\(programs)", environment: environment, in: directory)
     }
 
     /// Starts a worker with one lane, through a launcher with its arguments if given.
+    ///
+    /// A worker that is told to leave has longer than a test waits, so a test sees whether it leaves by itself.
     ///
     /// - Throws: what Foundation throws when the worker cannot be started.
     @discardableResult
@@ -90,7 +124,7 @@ final class Cluster {
         let command =
             launcher + [
                 Programs.daemon, "worker", "--coordinator", endpoint, "--name", name, "--lanes", "1", "--memory",
-                "\(memoryMiB)", "--end-with-input",
+                "\(memoryMiB)", "--end-with-input", "--drain-timeout", "3600",
             ] + options
         let worker = try RunningProgram(
             command[0], Array(command.dropFirst()), name: name, in: directory, environment: environment)
@@ -102,8 +136,10 @@ final class Cluster {
     ///
     /// - Throws: ``WaitError`` when they do not connect in time.
     func waitForWorkers(_ count: Int) async throws {
-        try await eventually("\(count) workers", within: .seconds(20)) {
-            try await self.workerStatuses().count == count
+        var last: [WorkerStatus] = []
+        try await eventually("\(count) workers", finding: "\(last)") {
+            last = try await self.workerStatuses()
+            return last.count == count
         }
     }
 
@@ -164,18 +200,19 @@ final class Cluster {
     /// The workers are stopped for every check. Between two checks they run for a quarter of their total time so far.
     /// So they do little more than needed, on slow and fast machines.
     ///
-    /// - Throws: ``WaitError`` when the part is not done in time, or the job ends first.
+    /// - Throws: ``WaitError`` when the part is not done in time, ``MissedMoment`` when the job ends first.
     @discardableResult
     func holdWorkers(_ job: String, units: Int) async throws -> JobStatus {
         var last: JobStatus?
         // A worker needs longer than the first turn to start.
         var (turn, sum) = (Duration.milliseconds(100), Duration.zero)
-        try await eventually("\(units) finished units of \(job)", within: .seconds(120)) {
+        try await eventually("\(units) finished units of \(job)", finding: "\(last, default: "no answer")") {
             for worker in self.workers { try await worker.stop() }
             let status = try await self.status(job)
             last = status
             guard status.state == "running" else {
-                throw WaitError(description: "\(job) was over (\(status.state) \(status.message)) before it was seen")
+                throw MissedMoment(
+                    description: "\(job) was over (\(status.state) \(status.message)) before its workers were held")
             }
             guard status.finishedUnits < units else { return true }
             self.resumeWorkers()
@@ -198,7 +235,7 @@ final class Cluster {
     @discardableResult
     func waitForSuccess(_ job: String) async throws -> JobStatus {
         var last: JobStatus?
-        try await eventually("the end of \(job)", within: .seconds(90)) {
+        try await eventually("the end of \(job)", finding: "\(last, default: "no answer")") {
             last = try await self.status(job)
             return last?.state != "running" && last?.state != "paused"
         }

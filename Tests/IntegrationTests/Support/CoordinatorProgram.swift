@@ -24,7 +24,7 @@ enum CoordinatorProgram {
     /// - Returns: Its endpoint.
     /// - Throws: ``WaitError`` when the coordinator ends or does not listen in time.
     static func endpoint(of program: RunningProgram) async throws -> String {
-        try await eventually("a coordinator that is ready", within: .seconds(20)) {
+        try await eventually("a coordinator that is ready", finding: program.logTail) {
             guard program.isRunning else { throw WaitError(description: program.logTail) }
             return program.output.hasSuffix("\n")
         }

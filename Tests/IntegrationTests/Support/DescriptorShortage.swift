@@ -31,7 +31,7 @@ enum DescriptorShortage {
         let directory = try TemporaryDirectory()
         let setter = try RunningProgram(
             program, ["--pid", "\(process.number)", "--nofile=\(limit)"], name: "prlimit", in: directory)
-        guard try await setter.exitCode(within: .seconds(20)) == 0 else {
+        guard try await setter.exitCode() == 0 else {
             throw WaitError(description: setter.logTail)
         }
     }

@@ -78,11 +78,11 @@ final class GuardedCluster {
             Programs.daemon,
             [
                 "coordinator", "--bind", "tcp://\(address):0", "--state-directory", directory.appending("state"),
-                "--heartbeat", "200", "--worker-timeout", "3000", "--end-with-input", "--secret-key",
+                "--heartbeat", "200", "--worker-timeout", "60000", "--end-with-input", "--secret-key",
                 secret("coordinator"), "--authorized-keys", directory.appending("authorized"),
             ] + roots.flatMap { ["--root", $0] }, name: "coordinator", in: directory)
         daemons.append(program)
-        try await eventually("a coordinator that is ready", within: .seconds(20)) {
+        try await eventually("a coordinator that is ready", finding: program.logTail) {
             guard program.isRunning else { throw WaitError(description: program.logTail) }
             return program.output.hasSuffix("\n")
         }

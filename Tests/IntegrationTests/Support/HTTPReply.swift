@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// A daemon's answer to a GET; the request uses a plain socket and nothing of the server's library.
@@ -14,7 +15,7 @@ struct HTTPReply {
     init(get path: String, port: UInt16) throws {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
-        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -31,7 +32,8 @@ struct HTTPReply {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            let count = recv(descriptor, &buffer, buffer.count, 0)
+            let count = uninterrupted { recv(descriptor, &buffer, buffer.count, 0) }
+            try #require(count >= 0, "the daemon says no more for a minute after \(bytes.count) bytes")
             guard count > 0 else { break }
             bytes += buffer.prefix(count)
         }
@@ -74,7 +76,7 @@ extension RunningProgram {
     func statusPort() async throws -> UInt16 {
         let pattern = /serving status pages endpoint=http:\/\/127\.0\.0\.1:([0-9]+)/
         var port: UInt16?
-        try await eventually("status pages", within: .seconds(20)) {
+        try await eventually("status pages", finding: self.logTail) {
             guard self.isRunning else { throw WaitError(description: self.logTail) }
             port = self.errors.firstMatch(of: pattern).flatMap { UInt16($0.1) }
             return port != nil

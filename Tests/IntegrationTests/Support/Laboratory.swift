@@ -32,7 +32,7 @@ final class Laboratory {
     /// - Throws: ``WaitError`` when the command does not end in time.
     func run(_ command: String, _ arguments: String..., data: String = "data") async throws -> CommandResult {
         let program = try start([command, "--data", data, "--lanes", "2"] + arguments)
-        let code = try await program.exitCode(within: .seconds(120))
+        let code = try await program.exitCode()
         return CommandResult(exitCode: code, output: program.output, errors: program.errors)
     }
 

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A `kfacctl run` of the large model that has staged its first files.
+/// A `kfacctl run` of the large model that has staged its first files, and whose workers stand still.
 struct MiddleOfRun {
     let client: RunningProgram
     private let model: LargeModel
@@ -11,10 +11,24 @@ struct MiddleOfRun {
     /// Texts that occur only in the command lines of its processes: the state directory and the endpoint.
     private let marks: [String]
 
-    /// Starts the run and waits until the job makes progress.
+    /// How often the run is started when it is faster than this process.
+    private static let attemptsMax = 5
+
+    /// Starts a run, waits until the job makes progress, and stops the workers, so that the job cannot end.
     ///
-    /// - Throws: ``WaitError`` when it does not.
-    init(workers: Int) async throws {
+    /// - Throws: ``WaitError`` when the job makes no progress, ``MissedMoment`` when it ends first again and again.
+    static func held(workers: Int) async throws -> MiddleOfRun {
+        for _ in 0..<attemptsMax {
+            let run = try await MiddleOfRun(workers: workers)
+            run.signalWorkers(SIGSTOP)
+            if run.hasStaged { return run }
+            // A stopped worker would never see that its client is gone.
+            run.signalWorkers(SIGKILL)
+        }
+        throw MissedMoment(description: "\(attemptsMax) runs were over before their workers were stopped")
+    }
+
+    private init(workers: Int) async throws {
         model = try LargeModel()
         state = try TemporaryDirectory()
         temporaries = try TemporaryDirectory()
@@ -23,13 +37,23 @@ struct MiddleOfRun {
             Programs.client,
             ["run", try model.writeJob(output: output), "--workers", "\(workers)", "--state-directory", state.path],
             name: "run", in: model.directory, environment: ["TMPDIR": temporaries.path])
-        try await eventually("staged files", within: .seconds(30)) {
-            guard client.isRunning else { throw WaitError(description: client.logTail) }
-            return OutputTree.staging(of: "job-1", in: output) != nil
+        try await eventually("staged files", finding: client.logTail) {
+            OutputTree.staging(of: "job-1", in: output) != nil || !client.isRunning
         }
+        if !client.isRunning, try await client.exitCode() != 0 { throw WaitError(description: client.logTail) }
         let address = try #require(client.errors.split(separator: " ").first { $0.hasPrefix("tcp://127.0.0.1:") })
         self.client = client
         marks = [state.path, String(address.dropLast())]
+    }
+
+    /// Whether files are staged and not published yet.
+    private var hasStaged: Bool {
+        OutputTree.staging(of: "job-1", in: model.directory.appending("out")) != nil
+    }
+
+    /// Sends a signal to the workers.
+    func signalWorkers(_ signal: Int32) {
+        for (number, line) in processes where line.contains(" worker ") { kill(number, signal) }
     }
 
     /// The command lines of the running client and daemons, by process.

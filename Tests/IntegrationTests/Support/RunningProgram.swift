@@ -83,7 +83,7 @@ final class RunningProgram {
     /// - Throws: ``WaitError`` when the process still runs.
     func stop() async throws {
         send(SIGSTOP)
-        try await eventually("the standstill of \(description)", within: .seconds(20)) {
+        try await eventually("the standstill of \(name)", finding: logTail) {
             !self.isRunning || self.standsStill
         }
     }
@@ -109,8 +109,8 @@ final class RunningProgram {
     ///
     /// - Returns: The exit code, or 128 plus the number of the signal that ended the process.
     /// - Throws: ``WaitError`` when the process still runs afterwards.
-    func exitCode(within limit: Duration) async throws -> Int32 {
-        try await eventually("the end of \(description)", within: limit) { !self.process.isRunning }
+    func exitCode() async throws -> Int32 {
+        try await eventually("the end of \(name)", finding: logTail) { !self.process.isRunning }
         return process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
     }
 

@@ -25,7 +25,7 @@ extension SmallModel {
     /// - Throws: ``WaitError`` when the process ends before, or does not read it in time.
     func waitForCheck(by program: RunningProgram) async throws {
         let base = directory.appending("base.safetensors")
-        try await eventually("the check of \(base)", within: .seconds(30)) {
+        try await eventually("the check of \(base)", finding: program.logTail) {
             guard program.isRunning else { throw WaitError(description: program.logTail) }
             let descriptors = "/proc/\(program.number)/fd"
             let names = (try? FileManager.default.contentsOfDirectory(atPath: descriptors)) ?? []
