@@ -109,7 +109,8 @@ class WheelChecks:
     def processes(self) -> str:
         """What pip installed is the program itself: its name, its exit codes, its answer to SIGTERM."""
         script = (
-            "environment/bin/kfacd coordinator --bind ipc:///tmp/coordinator --http off --state-directory state >/dev/null & "
+            "environment/bin/kfacd coordinator --bind ipc:///tmp/coordinator --http off --state-directory state "
+            ">/dev/null & "
             "until [ -S /tmp/coordinator ]; do sleep 0.1; done; "
             'readlink "/proc/$!/exe"; kill "$!"; wait "$!"; echo "$?"; '
             'environment/bin/kfacctl nonsense 2>/dev/null; echo "$?"'
@@ -155,6 +156,8 @@ def check(report: Report, debian: UserTree, wheels: list[Path], binaries: Path) 
     if is_older(debian, wheels[1]):
         report.check("pip refuses the programs on this older glibc", checks.refused)
         return
+    version = debian.output("python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
+    wheelhouse.add_dependencies(debian.wheels, version)
     report.check("equal sources give equal wheels", checks.same_wheels)
     report.check("pip installs both wheels", checks.install)
     report.check("the programs load the wheel's libraries", checks.own_libraries)
@@ -176,8 +179,6 @@ def main() -> int:
         binaries = options.binaries or wheelhouse.REPOSITORY / ".build/static/release"
         try:
             with UserTree(options.suite, Path(directory), options.keep) as debian:
-                version = debian.output("python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
-                wheelhouse.add_dependencies(Path(directory), version)
                 report = Report(print)
                 check(report, debian, wheels, binaries.resolve())
         except debian_tree.Unavailable as reason:

@@ -8,7 +8,7 @@ from pathlib import Path
 from debian_tree import Unavailable, cache_directory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PIP = REPOSITORY / ".build/wheels/environment/bin/pip"
+PYTHON = REPOSITORY / ".build/wheels/environment/bin/python"
 TORCH = "torch==2.13.0"
 
 
@@ -26,11 +26,12 @@ def add_dependencies(wheels: Path, python: str) -> None:
 
     They are kept in the user's cache directory.
     """
-    kept = cache_directory() / f"wheels-{python}"
+    kept = cache_directory() / f"wheels-{python}-{TORCH}"
     kept.mkdir(parents=True, exist_ok=True)
     complete = kept / "complete"
     if not complete.exists():
-        command = [str(PIP), "download", "--quiet", "--disable-pip-version-check", "--timeout", "15", "--retries", "1"]
+        command = [str(PYTHON), "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        command += ["--timeout", "15", "--retries", "1"]
         command += ["--only-binary=:all:", "--python-version", python, "--dest", str(kept), "--find-links", str(kept)]
         # PyTorch's own index has the small wheel for CPUs, but not what that needs. PyPI has all, at ten times the
         # size.
