@@ -50,5 +50,7 @@ stripped_programs() {
         fi
         strip --strip-all --remove-section=.comment --remove-section=.note -o "$directory/$program" \
             "$binaries/$program"
+        [[ $("$directory/$program" --version) == "$version" ]] ||
+            fail "$binaries/$program has not the version $version of these sources." "Build it again."
     done
 }

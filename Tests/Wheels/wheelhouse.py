@@ -36,16 +36,14 @@ def add_dependencies(wheels: Path, python: str) -> None:
         # PyTorch's own index has the small wheel for CPUs, but not what that needs. PyPI has all, at ten times the
         # size.
         index = ["--no-deps", "--index-url", "https://download.pytorch.org/whl/cpu"]
-        subprocess.run([*command, *index, TORCH], stderr=subprocess.DEVNULL, timeout=600, check=False)
-        result = subprocess.run(
-            [*command, TORCH, "numpy", "safetensors"],
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            timeout=600,
-            check=False,
-        )
-        if result.returncode != 0:
-            raise Unavailable(f"pip could not download {TORCH}, numpy and safetensors:\n{result.stderr[-500:]}")
+        try:
+            subprocess.run([*command, *index, TORCH], stderr=subprocess.DEVNULL, timeout=600, check=False)
+            subprocess.run([*command, TORCH, "numpy", "safetensors"], capture_output=True, timeout=600, check=True)
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode(errors="replace")[-500:]
+            raise Unavailable(f"pip could not download {TORCH}, numpy and safetensors:\n{said}") from None
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"pip could not download {TORCH}, numpy and safetensors within 600 s.") from None
         complete.touch()
     for file in kept.glob("*.whl"):
         try:
