@@ -50,6 +50,10 @@ quickstart: ## Install what is missing, build, and merge eight tasks.
 package: ## Make the Debian package of kfacd and kfacctl.
 	Deploy/debian/build
 
+.PHONY: wheels
+wheels: ## Make the wheels of the Python package and of the programs.
+	Deploy/wheels/build
+
 .PHONY: python
 python: ## Check the Python package: style, types, tests, wheel.
 	Python/check
@@ -57,6 +61,10 @@ python: ## Check the Python package: style, types, tests, wheel.
 .PHONY: systemd
 systemd: ## Test the package and its services on a real systemd; needs root.
 	Tests/Systemd/run
+
+.PHONY: test-wheels
+test-wheels: ## Test the wheels in a fresh Debian; needs root.
+	Tests/Wheels/run
 
 .PHONY: protos
 protos: ## Generate the Swift code of messages and operations; needs protoc (Debian: protobuf-compiler).

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import platform
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,8 +61,67 @@ def test_an_absent_program_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert str(caught.value) == f"KFACD_KFACCTL names {tmp_path / 'kfacctl'}, which is no program that can be run."
     monkeypatch.delenv("KFACD_KFACCTL")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(kfacd.ProgramNotFoundError, match=r"neither beside .* nor on PATH"):
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(tmp_path))
+    with pytest.raises(kfacd.ProgramNotFoundError) as caught:
         kfacd.plan("job.yaml")
+    assert str(caught.value) == (
+        f"The program kfacctl is neither beside {sys.executable} nor on PATH. Install the wheel kfacd-programs of the "
+        "same version with this Python's pip, or the package kfacd on this machine, or set KFACD_KFACCTL to its path."
+    )
+
+
+@pytest.mark.parametrize("is_of_user", [False, True])
+def test_the_program_is_found_where_pip_puts_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_of_user: bool
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "kfacctl"
+    monkeypatch.delenv("KFACD_KFACCTL", raising=False)
+    monkeypatch.setenv("PATH", "")
+    if is_of_user:
+        monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(program.parent))
+    else:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    program.touch(mode=0o755)
+    assert kfacd.job.program() == str(program)
+    program.chmod(0o644)
+    with pytest.raises(kfacd.ProgramNotFoundError) as caught:
+        kfacd.plan("job.yaml")
+    assert str(caught.value) == (
+        f"{program} may not be executed. If its file system is mounted with noexec (findmnt --target "
+        f"{program.parent}), make the environment on another one."
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"), [(b"\x7fELF", "Exec format error"), (b"#!/none\n", "No such file or directory")]
+)
+def test_a_program_for_another_machine_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, cause: str
+) -> None:
+    program = tmp_path / "kfacctl"
+    program.write_bytes(content)
+    program.chmod(0o755)
+    monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    with pytest.raises(kfacd.ProgramNotFoundError) as caught:
+        kfacd.plan("job.yaml")
+    assert str(caught.value) == (
+        f"{program} does not start: {cause}. The programs are for Linux with glibc, on processors of one kind; this "
+        f"machine's kind is {platform.machine()}. Install those that are built for it."
+    )
+
+
+def test_a_program_without_its_libraries_has_the_loaders_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "kfacctl"
+    program.write_text("#!/bin/sh\necho 'kfacctl: error while loading shared libraries: libzmq.so.5' >&2\nexit 127\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    with pytest.raises(kfacd.ProgramNotFoundError) as caught:
+        kfacd.plan("job.yaml")
+    assert str(caught.value) == (
+        f"{program} does not start: kfacctl: error while loading shared libraries: libzmq.so.5\n"
+        "Install the wheel kfacd-programs again, or the libraries that the program needs."
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ struct PackageTests {
         #expect(container.text.contains("RUN Deploy/debian/build --output /package"))
         #expect(container.text.contains("COPY --from=build /package/*.deb"))
         #expect(container.text.contains("\"/usr/bin/kfacd\""))
-        #expect(try DeployedFile("Deploy/debian/build").text.contains("$tree/usr/bin/$program"))
+        #expect(try DeployedFile("Deploy/debian/build").text.contains("stripped_programs \"$tree/usr/bin\""))
     }
 
     @Test func `the units' directories are those of the package and the container`() throws {
@@ -41,11 +41,24 @@ struct PackageTests {
         }
     }
 
+    @Test func `the wheels have the version of the programs, and documents name the glibc that they need`() throws {
+        let version = try DeployedFile("Sources/Telemetry/Build.swift").matches(/static let version = "([^"]+)"/)
+        #expect(version.count == 1)
+        let project = try DeployedFile("Python/pyproject.toml")
+        #expect(project.matches(/\nversion = "([^"]+)"/) == version)
+        #expect(project.matches(/"kfacd-programs==([^"]+)"/) == version)
+        let glibc = try DeployedFile("Deploy/wheels/build").matches(/oldest_glibc=([0-9.]+)/)
+        for document in ["Deploy/README.md", "Python/README.md", "CHANGELOG.md"] {
+            #expect(try DeployedFile(document).matches(/glibc ([0-9.]+[0-9])/) == glibc, "\(document)")
+        }
+    }
+
     /// Every shell script of the project.
     private static let scripts = [
         ".ci/run", "Deploy/debian/build", "Deploy/debian/postinst", "Deploy/debian/postrm", "Deploy/debian/prerm",
         "Deploy/install-dependencies", "Deploy/quickstart", "Deploy/slurm/kfacd.sbatch", "Deploy/test", "Python/check",
-        "Examples/eight-tasks/unpack", "Fuzz/run", "Tests/Systemd/boot", "Tests/Systemd/run",
+        "Deploy/wheels/build", "Examples/eight-tasks/unpack", "Fuzz/run", "Tests/Systemd/boot", "Tests/Systemd/run",
+        "Tests/Wheels/enter", "Tests/Wheels/run",
     ]
 
     @Test(.enabled(if: Git.isThere, Git.reason))
@@ -66,7 +79,7 @@ struct PackageTests {
 
     @Test(.enabled(if: Shellcheck.isThere, Shellcheck.reason), arguments: scripts)
     func `shellcheck finds nothing in a script`(path: String) throws {
-        let (status, output) = try OutsideProgram.run(["shellcheck", path])
+        let (status, output) = try OutsideProgram.run(["shellcheck", "--external-sources", "--check-sourced", path])
         #expect(status == 0, "\(output)")
     }
 

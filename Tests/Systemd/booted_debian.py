@@ -14,6 +14,21 @@ import debian_tree
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/", "PAGER": "cat"}
+# The packages of a machine with systemd, and the libraries that kfacd's package depends on, because it is installed
+# without a network.
+PACKAGES = (
+    "dbus",
+    "init-system-helpers",
+    "libgcc-s1",
+    "libopenblas0",
+    "libopenblas0-pthread",
+    "libsqlite3-0",
+    "libstdc++6",
+    "libzmq5",
+    "procps",
+    "systemd",
+    "systemd-sysv",
+)
 
 
 class CommandFailed(Exception):
@@ -45,7 +60,7 @@ class BootedDebian:
     def __enter__(self):
         try:
             self.tree.mkdir(mode=0o755)
-            origin = debian_tree.unpack(self.tree, self.extra_packages)
+            origin = debian_tree.unpack(self.tree, (*PACKAGES, *self.extra_packages))
             print(f"Debian {debian_tree.SUITE}: made {origin}.", flush=True)
             # Each boot gets a new machine identifier. Without one, systemd would ask the questions of a first boot.
             (self.tree / "etc/machine-id").write_text(uuid.uuid4().hex + "\n")

@@ -1,4 +1,4 @@
-"""A Debian 12 in a directory: made by debootstrap, kept as an archive in the user's cache directory."""
+"""A Debian in a directory: made by debootstrap, kept as an archive in the user's cache directory."""
 
 import hashlib
 import os
@@ -8,21 +8,6 @@ from pathlib import Path
 
 SUITE = "bookworm"
 MIRROR = os.environ.get("KFACD_DEBIAN_MIRROR", "http://deb.debian.org/debian")
-# The packages of a machine with systemd, and the libraries that kfacd's package depends on, because it is installed
-# without a network.
-PACKAGES = (
-    "dbus",
-    "init-system-helpers",
-    "libgcc-s1",
-    "libopenblas0",
-    "libopenblas0-pthread",
-    "libsqlite3-0",
-    "libstdc++6",
-    "libzmq5",
-    "procps",
-    "systemd",
-    "systemd-sysv",
-)
 
 
 class Unavailable(Exception):
@@ -35,22 +20,22 @@ def cache_directory() -> Path:
     return Path(base) / "kfacd-systemd"
 
 
-def unpack(tree: Path, extra_packages: tuple[str, ...] = ()) -> str:
-    """Makes the tree of a Debian in an empty directory; returns whether it came from the archive."""
-    packages = sorted((*PACKAGES, *extra_packages))
-    digest = hashlib.sha256("\n".join((SUITE, MIRROR, *packages)).encode()).hexdigest()[:12]
-    archive = cache_directory() / f"{SUITE}-{digest}.tar"
+def unpack(tree: Path, packages: tuple[str, ...], suite: str = SUITE) -> str:
+    """Makes the tree of a Debian with the packages in an empty directory; returns whether it came from the archive."""
+    names = sorted(packages)
+    digest = hashlib.sha256("\n".join((suite, MIRROR, *names)).encode()).hexdigest()[:12]
+    archive = cache_directory() / f"{suite}-{digest}.tar"
     if archive.exists():
         subprocess.run(["tar", "--extract", "--file", archive, "--directory", tree, "--numeric-owner"], check=True)
         return "from the archive"
-    bootstrap(tree, packages)
+    bootstrap(tree, names, suite)
     keep(tree, archive)
     return "by debootstrap"
 
 
-def bootstrap(tree: Path, packages: list[str]) -> None:
+def bootstrap(tree: Path, packages: list[str], suite: str) -> None:
     """Downloads and unpacks the packages, and configures them within the tree."""
-    command = ["debootstrap", "--variant=minbase", "--include=" + ",".join(packages), SUITE, str(tree), MIRROR]
+    command = ["debootstrap", "--variant=minbase", "--include=" + ",".join(packages), suite, str(tree), MIRROR]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False)
     if result.returncode != 0:
         tail = "\n".join(result.stdout.splitlines()[-5:])

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,21 +212,32 @@ def fetch(
 
 
 def program() -> str:
-    """The path of ``kfacctl``: KFACD_KFACCTL, else beside the Python interpreter, else on PATH.
+    """The path of ``kfacctl``: KFACD_KFACCTL, else where pip puts programs, else on PATH.
+
+    pip puts them beside the interpreter, whether its environment is activated or not, or with ``--user`` into the
+    user's own directory.
 
     Raises:
-        ProgramNotFoundError: It is at none of these places.
+        ProgramNotFoundError: It is at none of these places, or may not be executed there.
     """
     if named := os.environ.get("KFACD_KFACCTL"):
         if not os.access(named, os.X_OK) or os.path.isdir(named):
             raise ProgramNotFoundError(f"KFACD_KFACCTL names {named}, which is no program that can be run.")
         return named
-    beside = Path(sys.executable).parent / "kfacctl"
-    if found := shutil.which(str(beside)) or shutil.which("kfacctl"):
+    users = sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"))
+    for installed in (Path(sys.executable).with_name("kfacctl"), Path(users, "kfacctl")):
+        if installed.is_file():
+            if not os.access(installed, os.X_OK):
+                raise ProgramNotFoundError(
+                    f"{installed} may not be executed. If its file system is mounted with noexec (findmnt --target "
+                    f"{installed.parent}), make the environment on another one."
+                )
+            return str(installed)
+    if found := shutil.which("kfacctl"):
         return found
     raise ProgramNotFoundError(
-        f"The program kfacctl is neither beside {sys.executable} nor on PATH. Install kfacd, or set KFACD_KFACCTL to "
-        "its path."
+        f"The program kfacctl is neither beside {sys.executable} nor on PATH. Install the wheel kfacd-programs of the "
+        "same version with this Python's pip, or the package kfacd on this machine, or set KFACD_KFACCTL to its path."
     )
 
 
@@ -245,15 +258,23 @@ def _call(arguments: list[str], progress: bool = False) -> str:
 
 
 def _run(arguments: list[str], progress: bool) -> _Output:
-    with subprocess.Popen(
-        [program(), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        # A terminal's interrupt reaches this process alone. The program gets one signal, after which it cancels the job
-        # and removes its files; a second one would end it at once.
-        start_new_session=True,
-    ) as process:
+    path = program()
+    try:
+        started = subprocess.Popen(
+            [path, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            # A terminal's interrupt reaches this process alone. The program gets one signal, after which it cancels the
+            # job and removes its files; a second one would end it at once.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ProgramNotFoundError(
+            f"{path} does not start: {error.strerror}. The programs are for Linux with glibc, on processors of one "
+            f"kind; this machine's kind is {platform.machine()}. Install those that are built for it."
+        ) from error
+    with started as process:
         try:
             output = _streamed(process, progress)
         except BaseException:
@@ -268,6 +289,12 @@ def _run(arguments: list[str], progress: bool) -> _Output:
         raise InputError(message.splitlines())
     if code == 3:
         raise UnreachableError(message)
+    if code == 127:
+        # The loader's own exit code.
+        raise ProgramNotFoundError(
+            f"{path} does not start: {message}\nInstall the wheel kfacd-programs again, or the libraries that the "
+            "program needs."
+        )
     if code < 0 or code >= 128:
         raise JobInterruptedError(message)
     raise JobFailedError(message)

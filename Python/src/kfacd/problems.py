@@ -32,7 +32,7 @@ class JobInterruptedError(KfacdError):
 
 
 class ProgramNotFoundError(KfacdError):
-    """The program ``kfacctl`` is not on this machine."""
+    """The program ``kfacctl`` is not on this machine, or does not start there."""
 
 
 def shortened(items: Sequence[str], limit: int = 10) -> list[str]:
