@@ -36,7 +36,7 @@ class Cluster:
             *self.options,
         )
         assert process.stdout is not None
-        assert select.select([process.stdout], [], [], 60)[0], "the coordinator is not ready"
+        assert select.select([process.stdout], [], [], 180)[0], "the coordinator is not ready"
         line = process.stdout.readline().decode().split()
         assert line[:1] == ["ready"], line
         self.bind = line[1]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from architectures import ARCHITECTURES
-from daemons import Cluster
+from daemons import Cluster, factors_of
 from files import errors
 from reference import Case, factors
-from safetensors.torch import load
+from safetensors.torch import load, save_file
 from test_architectures import PROBES, halves, noise_of
 from torch import Tensor, nn
 
@@ -158,20 +159,41 @@ def test_a_doubled_stream_computes_no_gradients_and_changes_nothing(
 
 
 def test_the_rows_of_a_run_are_the_sums_of_its_products(cluster: Cluster, tmp_path: Path) -> None:
-    """Sums here and sums there are of the same rows, in both types of rows."""
+    """Sums here and sums there are of the same rows, in both types of rows, and diagonals too."""
     cluster.start()
     cluster.start_worker("w")
-    kinds: tuple[Products, ...] = ("float32", "bfloat16")
-    for products in kinds:
-        run(cluster, run=products, products=products)
+    kinds: list[tuple[Products, tuple[str, ...]]] = [("float32", ()), ("bfloat16", ("0.A", "2.B"))]
+    for products, diagonal in kinds:
+        run(cluster, run=products, products=products, diagonal=diagonal)
         model = network()
-        with kfacd.collect(model, task="t", run=products, seed=5, products=products) as collection:
+        with kfacd.collect(model, task="t", run=products, seed=5, products=products, diagonal=diagonal) as collection:
             for sequence in range(2):
                 for x in batches()[3 * sequence : 3 * sequence + 3]:
                     collection.step(model(x))
                 sums = load(collection.save_partials(tmp_path).read_bytes())
                 found = load(cluster.files(products)[f"0-{sequence}"])
                 assert errors(found, {name: value.double() for name, value in sums.items()}, {}) == {}
+
+
+def test_a_job_takes_the_rows_of_ranks_that_stream_at_once(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.start()
+    for name in "ab":
+        cluster.start_worker(name)
+    save_file(network().state_dict(), tmp_path / "base.safetensors")
+    with ExitStack() as resources:
+        ranks = [(model, resources.enter_context(each)) for model, each in (collect(cluster, rank=r) for r in range(2))]
+        for number, x in enumerate(batches()):
+            model, collection = ranks[number % 2]
+            collection.step(model(x), samples=range(40 * number, 40 * number + 40))
+        for _, collection in reversed(ranks):
+            collection.commit()
+    model = network()
+    with kfacd.collect(model, task="t", seed=5) as collection:
+        for number, x in enumerate(batches()):
+            collection.step(model(x), samples=range(40 * number, 40 * number + 40))
+    expected = load(collection.save(tmp_path).read_bytes())
+    found = load(factors_of(cluster, tmp_path / "base.safetensors", "run:r", tmp_path / "job"))
+    assert errors(found, {name: value.double() for name, value in expected.items()}, {}) == {}
 
 
 def test_an_end_that_nobody_repeats_says_what_to_do_and_steps_may_be_made_again(cluster: Cluster) -> None:
@@ -233,7 +255,7 @@ def test_what_cannot_be_done_with_streamed_rows_is_refused(cluster: Cluster, tmp
 
 def test_without_workers_that_take_rows_the_wait_has_a_bound(cluster: Cluster) -> None:
     cluster.start()
-    model, collection = collect(cluster, coordinator=kfacd.Coordinator(cluster.bind, timeout=2))
+    model, collection = collect(cluster, coordinator=kfacd.Coordinator(cluster.bind, timeout=10))
     with (
         collection,
         pytest.raises(kfacd.BusyError, match=r'Start workers with "--row-memory MIB".*\n.* waited for \d+ s'),

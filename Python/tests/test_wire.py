@@ -170,6 +170,7 @@ def test_keys_are_checked_before_anything_is_sent(tmp_path: Path, monkeypatch: p
         "own": f"# mine\nformat kfacd.key/1\nsecret {secret.decode()}\npublic {public.decode()}\n",
         "other": f"format kfacd.key/1\nsecret {secret.decode()}\npublic {zmq.curve_keypair()[0].decode()}\n",
         "short": "format kfacd.key/1\nsecret abc\npublic abc\n",
+        "signs": f"format kfacd.key/1\npublic {'~' * 40}\n",
         "text": "hello\n",
     }
     for name, text in texts.items():
@@ -189,7 +190,8 @@ def test_keys_are_checked_before_anything_is_sent(tmp_path: Path, monkeypatch: p
     assert message("server", "absent").endswith("absent: the key file cannot be read: No such file or directory.")
     assert message("server", "text").endswith('expected a line "format kfacd.key/1", as kfacctl keygen writes it.')
     assert message("text", "own").startswith(f"{tmp_path}/text: is no key file")
-    assert message("server", "short").endswith('has no line "public KEY" with a key of 40 characters.')
+    assert message("server", "short").endswith('has no line "public KEY" with a key of 40 characters of Z85.')
+    assert message("signs", "own").endswith('signs: has no line "public KEY" with a key of 40 characters of Z85.')
     assert message("server", "other").endswith(
         "the line public does not belong to the line secret. Make the key again."
     )

@@ -26,7 +26,9 @@ class Connection:
     """A connection, which libzmq makes again after a loss; what was on its way is then lost."""
 
     def __init__(self, coordinator: Coordinator) -> None:
-        """Begins to connect.
+        """Prepares to connect.
+
+        The first wait connects: a coordinator ends connections that say nothing for long.
 
         Raises:
             InputError: The endpoint is none, or keys are missing or wrong.
@@ -56,13 +58,7 @@ class Connection:
         self._stands = self._was_lost = False
         self._lost_handshakes, self._first_loss = 0, 0.0
         self._number = 0
-        try:
-            self._socket.connect(self.endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise InputError(
-                f"{self.endpoint}: the endpoint cannot be opened: {error.strerror}. Correct the address."
-            ) from error
+        self._is_begun = False
 
     def close(self) -> None:
         """Ends the connection; what is on its way may be lost."""
@@ -87,8 +83,11 @@ class Connection:
         Nothing should be sent before, because libzmq would keep it until then.
 
         Raises:
+            InputError: The endpoint cannot be opened.
             NotPermittedError: The coordinator does not know the key, or keys do not match.
         """
+        if not self._is_begun:
+            self._connect()
         end = time.monotonic() + seconds
         while True:
             self._note_events()
@@ -122,6 +121,15 @@ class Connection:
     def was_lost(self) -> bool:
         """Whether the connection was lost since the last wait; what was on its way is then lost too."""
         return self._was_lost
+
+    def _connect(self) -> None:
+        try:
+            self._socket.connect(self.endpoint)
+        except zmq.ZMQError as error:
+            raise InputError(
+                f"{self.endpoint}: the endpoint cannot be opened: {error.strerror}. Correct the address."
+            ) from error
+        self._is_begun = True
 
     def _note_events(self) -> None:
         while self._monitor.poll(0):

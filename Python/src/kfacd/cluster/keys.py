@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from ..job import Coordinator
 from ..problems import InputError
 
 FORMAT = "kfacd.key/1"
+KEY = re.compile(rb"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+"""A key in Z85; source: ZeroMQ RFC 32."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,6 @@ def _lines(file: Path) -> dict[str, str]:
 
 def _key(file: str | os.PathLike[str], lines: dict[str, str], word: str) -> bytes:
     key = lines.get(word, "").encode()
-    if len(key) != 40:
-        raise InputError(f'{os.fspath(file)}: has no line "{word} KEY" with a key of 40 characters.')
+    if not KEY.fullmatch(key):
+        raise InputError(f'{os.fspath(file)}: has no line "{word} KEY" with a key of 40 characters of Z85.')
     return key

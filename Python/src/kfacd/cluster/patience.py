@@ -20,16 +20,17 @@ ATTEMPTS_MAX = 20
 class Patience:
     """The time since the last progress of a push, and what was wrong meanwhile."""
 
-    def __init__(self, endpoint: str, what: str, seconds: float | None) -> None:
+    def __init__(self, endpoint: str, what: str, seconds: float | None, was_reached: bool = False) -> None:
         """Begins to wait.
 
         Args:
             endpoint: Of the coordinator, for messages.
             what: What is pushed, for messages; may be empty.
             seconds: The limit in place of the usual ones.
+            was_reached: Whether the coordinator has answered before.
         """
         self._endpoint, self._what, self._seconds = endpoint, f"{what}: " if what else "", seconds
-        self._was_reached = False
+        self._was_reached = was_reached
         self._obstacle: Failure | None = None
         self._breaks = 0
         self._start = time.monotonic()

@@ -103,7 +103,8 @@ class RowStream:
         self._connection.close()
 
     def _offered(self, metadata: Mapping[str, str], timeout: float | None) -> PushState:
-        patience = Patience(self._connection.endpoint, str(self._place), timeout)
+        # `collect` has reached it, and a coordinator that ended may be about to start again.
+        patience = Patience(self._connection.endpoint, str(self._place), timeout, was_reached=True)
         while True:
             state = self._offer(metadata, patience)
             if state is not None:
