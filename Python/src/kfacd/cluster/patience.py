@@ -12,6 +12,8 @@ from .messages import Failure
 
 CONTACT_SECONDS, FIRST_SECONDS, LATER_SECONDS = 10.0, 60.0, 600.0
 """The wait for a first connection, for the first answer to a push, and for the next progress afterwards."""
+SILENCE_SECONDS = 60.0
+"""Without an answer for so long, an offer is made again; the last chunk's comes when the disk has the file."""
 INTERVAL_SECONDS = 1.0
 ATTEMPTS_MAX = 20
 """Attempts that may end in the middle: one that always does has a cause that stays."""
@@ -79,6 +81,11 @@ class Patience:
             f"{self._what}no coordinator answered at {self._endpoint} within {waited:.0f} s. Check the address, and "
             'that "kfacd coordinator" runs there, then repeat the call.'
         )
+
+
+def silence(timeout: float | None) -> float:
+    """How long an answer is waited for before the next offer."""
+    return min(SILENCE_SECONDS, timeout or SILENCE_SECONDS)
 
 
 def error_of(failure: Failure) -> KfacdError:

@@ -11,11 +11,9 @@ from ..job import Coordinator
 from . import messages
 from .connection import Connection
 from .offers import Place
-from .patience import INTERVAL_SECONDS, Patience
+from .patience import INTERVAL_SECONDS, Patience, silence
 
 CHUNK_BYTES = 1 << 20
-SILENCE_SECONDS = 5.0
-"""Without an answer for so long, the file is offered again."""
 
 
 class Content(Protocol):
@@ -49,6 +47,7 @@ class _Push:
     def __init__(self, connection: Connection, place: Place, content: Content, timeout: float | None) -> None:
         self._connection, self._place, self._content = connection, place, content
         self._digest = content.digest()
+        self._silence = silence(timeout)
         self._patience = Patience(connection.endpoint, str(place), timeout)
 
     def finish(self) -> None:
@@ -68,7 +67,7 @@ class _Push:
         )
         chunks: Iterator[memoryview] | None = None
         position = arrived = unanswered = 0
-        while (answer := self._connection.receive(SILENCE_SECONDS)) is not None:
+        while (answer := self._connection.receive(self._silence)) is not None:
             if answer.request != number:
                 continue
             if answer.failure is not None:

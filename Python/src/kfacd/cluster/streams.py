@@ -12,13 +12,11 @@ from . import messages
 from .connection import Connection
 from .messages import PushState
 from .offers import Place, RowSum
-from .patience import INTERVAL_SECONDS, LATER_SECONDS, Patience, error_of
+from .patience import INTERVAL_SECONDS, LATER_SECONDS, Patience, error_of, silence
 
 MESSAGE_BYTES = 1 << 20
 """A message of rows, and so a row."""
 ELEMENT_BYTES = {"F32": 4, "BF16": 2}
-SILENCE_SECONDS = 5.0
-"""Without an answer for so long, the rows are offered again."""
 
 
 class RowStream:
@@ -96,7 +94,7 @@ class RowStream:
             self._take_answer()
         self._connection.send(messages.commit(self._number, metadata))
         while not self.is_whole:
-            self._take_answer()
+            self._state = self._answer()
 
     def close(self) -> None:
         """Ends the connection, and with it a stream that is not committed."""
@@ -106,19 +104,19 @@ class RowStream:
         # `collect` has reached it, and a coordinator that ended may be about to start again.
         patience = Patience(self._connection.endpoint, str(self._place), timeout, was_reached=True)
         while True:
-            state = self._offer(metadata, patience)
+            state = self._offer(metadata, patience, silence(timeout))
             if state is not None:
                 return state
             patience.require_time()
             time.sleep(INTERVAL_SECONDS)
 
-    def _offer(self, metadata: Mapping[str, str], patience: Patience) -> PushState | None:
+    def _offer(self, metadata: Mapping[str, str], patience: Patience, seconds: float) -> PushState | None:
         """The answer to an offer; none if it should be made again."""
         if not self._connection.wait(INTERVAL_SECONDS):
             return None
         self._number = self._connection.next_number()
         self._connection.send(messages.row_offer(self._number, self._place, socket.gethostname(), metadata, self._sums))
-        while (answer := self._connection.receive(SILENCE_SECONDS)) is not None:
+        while (answer := self._connection.receive(seconds)) is not None:
             if answer.request != self._number:
                 continue
             if answer.failure is not None:
