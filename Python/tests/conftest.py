@@ -11,9 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(2)
 
+from daemons import cluster  # noqa: E402
 from program import finished_job, kfacctl  # noqa: E402
 
-__all__ = ["finished_job", "kfacctl"]
+__all__ = ["cluster", "finished_job", "kfacctl"]
 
 
 @pytest.fixture(autouse=True)

@@ -198,7 +198,7 @@ def test_embeddings_of_positions_are_refused_by_name() -> None:
         ({"fisher": "labels"}, "so set probes=1"),
         ({"fisher": "sampled", "probes": "exact"}, 'probes="exact" needs fisher="features"'),
         ({"probes": 0}, "expected at least 1"),
-        ({"rank": -1}, "expected numbers from 0 on"),
+        ({"rank": -1}, "expected numbers from 0 to 2147483646"),
         ({"layers": []}, "no layer and no parameter is chosen"),
     ],
 )

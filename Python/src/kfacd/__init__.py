@@ -19,10 +19,23 @@ from .errors import (
 from .job import Coordinator, JobStatus, Plan, PlanStage, cancel, fetch, jobs, plan, run, status, submit, watch
 from .linear import Linearized, linearize
 from .penalty import Penalty
-from .problems import InputError, JobFailedError, JobInterruptedError, ProgramNotFoundError, UnreachableError
+from .problems import (
+    BusyError,
+    InputError,
+    JobFailedError,
+    JobInterruptedError,
+    MissingExtraError,
+    NotPermittedError,
+    ProgramNotFoundError,
+    RefusedError,
+    StreamEndedError,
+    UnreachableError,
+    WireVersionError,
+)
 
 __all__ = [
     "BaseMismatchError",
+    "BusyError",
     "Collection",
     "Coordinator",
     "DropoutWarning",
@@ -34,16 +47,21 @@ __all__ = [
     "KfacdError",
     "Linearized",
     "MemoryLimitError",
+    "MissingExtraError",
     "NonFiniteError",
+    "NotPermittedError",
     "OptionError",
     "Penalty",
     "Plan",
     "PlanStage",
     "ProgramNotFoundError",
+    "RefusedError",
     "SelectionError",
     "ShapeError",
+    "StreamEndedError",
     "UnreachableError",
     "UnusedLayerError",
+    "WireVersionError",
     "caches",
     "cancel",
     "collect",

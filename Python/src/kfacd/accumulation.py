@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -12,11 +12,20 @@ from torch import Tensor
 from .calls import Call, Layer, Normalization
 from .errors import SelectionError, listed
 from .partials import SummedLayer, SummedParameter
-from .rows import Batch, geometry_of, kept, summed
+from .rows import (
+    Batch,
+    MaskOf,
+    calls_by_layer,
+    kept,
+    means,
+    parameter_gradients,
+    sharing,
+    summed,
+    summed_one_hot_squares,
+)
 from .sums import Packed, Products, Sum
 
 Kind = Literal["tak", "expand", "reduce"]
-MaskOf = Callable[[Call], Tensor | None]
 
 
 class Accumulation:
@@ -46,14 +55,19 @@ class Accumulation:
         """The layers that every step reaches."""
         return [layer for layer in self.layers if not layer.may_rest] + list(self.normalizations)
 
-    def begin(self, samples: int, mask_of: MaskOf) -> None:
-        """Begins a step."""
+    @property
+    def is_whole(self) -> bool:
+        """Whether gradients are not needed any more, as for streamed rows."""
+        return False
+
+    def begin(self, samples: int, mask_of: MaskOf, calls: Sequence[Call]) -> None:
+        """Begins a step; sums need not know its calls before."""
         self._batch, self._mask_of = Batch(samples), mask_of
         self._summed.clear()
 
     def end(self) -> None:
         """Ends a step, whole or not; nothing of it stays but the sums."""
-        self.begin(1, lambda _: None)
+        self.begin(1, lambda _: None, [])
 
     def add_gradient(self, call: Call, gradient: Tensor) -> None:
         """Adds the gradient of a call's output, of one probe.
@@ -65,11 +79,8 @@ class Accumulation:
         layer = call.layer
         rows = self._batch.gradient_rows(call, gradient, self._mask_of(call))
         if isinstance(layer, Normalization):
-            (inputs,) = self._batch.input_rows(call, self._mask_of(call))
-            if layer.scale is not None:
-                self._sum_up(layer, layer.scale, (rows.values.float() * inputs.values).sum(dim=1))
-            if layer.shift is not None:
-                self._sum_up(layer, layer.shift, rows.values.float().sum(dim=1))
+            for name, values in parameter_gradients(self._batch, call, layer, rows, self._mask_of(call)):
+                self._sum_up(layer, name, values)
         elif self._normalization == "reduce":
             self._sum_up(layer, "B", summed(rows, self._batch.size))
         else:
@@ -86,15 +97,8 @@ class Accumulation:
 
     def add_inputs(self, calls: Iterable[Call]) -> None:
         """Adds the input rows of all calls of the step."""
-        by_layer: dict[Layer, list[Call]] = {}
-        for call in calls:
-            if isinstance(call.layer, Layer):
-                by_layer.setdefault(call.layer, []).append(call)
-        equal: dict[object, list[Layer]] = {}
-        for layer, own in by_layer.items():
-            key = tuple((id(call.input), geometry_of(call), id(self._mask_of(call))) for call in own)
-            equal.setdefault(key, []).append(layer)
-        for layers in equal.values():
+        by_layer = calls_by_layer(calls)
+        for layers in sharing(by_layer, self._mask_of):
             rows = 0
             for target in self._input_sums(layers):
                 rows = self._add_rows(target, by_layer[layers[0]])
@@ -228,37 +232,13 @@ class Accumulation:
         return count
 
     def _add_means(self, target: Sum, calls: list[Call]) -> int:
-        size = self._batch.size
-        sums: Tensor | None = None
-        counts: Tensor | None = None
-        for call in calls:
-            for rows in self._batch.input_rows(call, self._mask_of(call)):
-                part = summed(rows, size)
-                if sums is None or counts is None:
-                    sums = part.new_zeros(size, part.shape[-1])
-                    counts = torch.zeros(size, dtype=torch.long, device=part.device)
-                end = size if rows.sample is not None else rows.first + rows.samples
-                sums[rows.first : end] += part
-                counts[rows.first : end] += rows.counts
-        assert sums is not None and counts is not None, "a layer has at least one call"
-        # A sample without rows has the mean zero, which adds nothing.
-        target.add(sums / counts.clamp_min(1).unsqueeze(-1), int((counts > 0).sum()), self._products)
+        values, counts = means(self._batch, calls, self._mask_of)
+        target.add(values, int((counts > 0).sum()), self._products)
         return int(counts.sum())
 
     def _add_indices(self, target: Sum, calls: list[Call]) -> int:
-        parts = [rows.values for call in calls for rows in self._batch.input_rows(call, self._mask_of(call))]
-        indices = torch.cat(parts, dim=1)
-        kept = indices >= 0
-        count = int(kept.sum())
-        if self._normalization != "reduce":
-            values = torch.bincount(indices[kept], minlength=target.size)
-        else:
-            # Of the mean of one-hot rows the diagonal alone: Σ_n (count_n / R_n)².
-            sample = torch.arange(indices.shape[0], device=indices.device).unsqueeze(-1).expand_as(indices)
-            pairs, repeats = torch.unique((sample * target.size + indices)[kept], return_counts=True)
-            shares = repeats.double() / kept.sum(dim=1)[pairs // target.size].double()
-            values = torch.zeros(target.size, dtype=torch.float64, device=indices.device)
-            values.index_add_(0, pairs % target.size, shares.square())
+        reduces = self._normalization == "reduce"
+        values, count = summed_one_hot_squares(self._batch, calls, self._mask_of, target.size, reduces)
         target.add_to_diagonal(values, 0)
         return count
 

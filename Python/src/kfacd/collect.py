@@ -14,13 +14,19 @@ from torch import Tensor, nn
 
 from . import checkpoints
 from .accumulation import Kind
+from .cluster import require_reachable
 from .collection import Collection
 from .errors import BaseMismatchError, DropoutWarning, OptionError, listed
 from .grouping import grouped
+from .job import Coordinator
 from .partials import require_name
 from .probes import Fisher, Probes
+from .row_accumulation import require_narrow_rows
 from .selection import named_modules, select
 from .sums import Products
+
+NUMBER_MAX = (1 << 31) - 1
+"""Ranks and sequences lie below; source: CLIENT.md, Limits."""
 
 
 def collect(
@@ -43,6 +49,8 @@ def collect(
     rank: int = 0,
     sequence: int = 0,
     allow_unused: bool = False,
+    sink: Literal["sums", "rows"] = "sums",
+    coordinator: Coordinator | str | None = None,
 ) -> Collection:
     """Prepares to collect the curvature of a model at θ₀, in a `with` statement.
 
@@ -59,24 +67,38 @@ def collect(
         base: The checkpoint θ₀ that the model was loaded from, or its `sha256_base`.
         memory: Bytes of the sums on the device.
         passes: Whether several passes over the data are made, where the sums do not fit; see `Collection.passes`.
-        products: The precision of products of rows on a device that has it: `float32`, `tf32` or `bfloat16`.
+        products: The precision of products of rows on a device that has it: `float32`, `tf32` or `bfloat16`. Rows are
+            streamed as `float32`, or as `bfloat16` in half the bytes.
         scale: A factor of gradients during the backward pass; by default 1024 for an output in float16, else 1.
         run: The name of the run, the same in all ranks.
         rank: This process.
         sequence: The number of files that this rank has written before.
         allow_unused: Whether a layer may have no rows.
+        sink: `sums` are kept on the device. With `rows` nothing is kept here: the rows are streamed to workers of a
+            running cluster, which sum them as they arrive; see `Collection.commit` and `Collection.attempts`.
+        coordinator: Where `commit` sends them: an endpoint, or that with keys. It is reached at once, so that a wrong
+            address or key is known before the first step.
 
     Raises:
         KfacdError: Something cannot be collected as asked.
     """
     _require_choice("normalization", normalization, ("tak", "expand", "reduce"))
     _require_choice("products", products, ("float32", "tf32", "bfloat16"))
-    if rank < 0 or sequence < 0:
-        raise OptionError(f"rank={rank}, sequence={sequence}: expected numbers from 0 on.")
+    _require_choice("sink", sink, ("sums", "rows"))
+    if not 0 <= rank < NUMBER_MAX or not 0 <= sequence < NUMBER_MAX:
+        raise OptionError(f"rank={rank}, sequence={sequence}: expected numbers from 0 to {NUMBER_MAX - 1}.")
+    reached = None if coordinator is None else Coordinator.of(coordinator)
+    if sink == "rows":
+        reached = reached or Coordinator()
+        _require_streamable(products, memory, passes)
     watched = select(model, layers, parameters, diagonal)
     chosen = {name: each for one in watched for block in one.blocks for name, each in block.parameters.items()}
     digest = None if base is None else _base_digest(base, chosen)
     _warn_of_training(model)
+    if sink == "rows":
+        require_narrow_rows(watched, products)
+    if reached is not None:
+        require_reachable(reached)
     return Collection(
         model,
         watched,
@@ -89,12 +111,21 @@ def collect(
         sha256_base=digest,
         place=(_run_name(run, task), rank, sequence),
         allow_unused=allow_unused,
+        coordinator=reached,
+        streams_rows=sink == "rows",
     )
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise OptionError(f'{name}="{value}" is unknown; expected {listed(choices)}.')
+
+
+def _require_streamable(products: str, memory: int | None, passes: bool) -> None:
+    if products == "tf32":
+        raise OptionError('products="tf32": workers sum rows in fp32; expected "float32" or "bfloat16".')
+    if memory is not None or passes:
+        raise OptionError('memory= and passes= limit sums, and sink="rows" keeps none here; leave them out.')
 
 
 def _base_digest(base: str | os.PathLike[str], parameters: Mapping[str, Tensor]) -> str:

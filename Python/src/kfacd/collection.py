@@ -8,19 +8,29 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .accumulation import Accumulation, Kind
-from .calls import Call
+from .attempts import Attempt, attempts
+from .calls import Call, Layer, Normalization
+from .cluster import open_stream, push
+from .cluster.offers import Place, RowSum
 from .errors import GraphError, NonFiniteError, OptionError, SelectionError, ShapeError, UnusedLayerError, listed
+from .job import Coordinator
 from .masks import Mask, Masks
-from .partials import Summed, SummedLayer, SummedParameter, write_factors, write_partials
+from .partials import Stated, StatedLayer, Summed, SummedLayer, SummedParameter, partials_file, write, write_factors
 from .probes import Probes
+from .problems import StreamEndedError
+from .row_accumulation import RowAccumulation
 from .selection import Watched
 from .sums import Products
 from .watching import Tap, visible
+
+if TYPE_CHECKING:
+    from .cluster.streams import RowStream
 
 
 class Collection:
@@ -40,12 +50,15 @@ class Collection:
         sha256_base: str | None,
         place: tuple[str, int, int],
         allow_unused: bool,
+        coordinator: Coordinator | None,
+        streams_rows: bool,
     ) -> None:
         """For `collect` only."""
         self._model, self._watched, self._groups, self._probes = model, watched, groups, probes
         self._task, self._normalization, self._products = task, normalization, products
         self._scale, self._sha256_base, self._allow_unused = scale, sha256_base, allow_unused
         self._run, self._rank, self._sequence = place
+        self._coordinator, self._streams_rows = coordinator, streams_rows
         self._first_sequence = self._sequence
         self._resources = ExitStack()
         self._token = torch.zeros((), requires_grad=True)
@@ -54,11 +67,13 @@ class Collection:
         self._without_graph: set[str] = set()
         self._is_backward = False
         self._gradient_scale = 1.0
-        self._accumulation: Accumulation | None = None
+        self._accumulation: Accumulation | RowAccumulation | None = None
         self._finished: tuple[list[SummedLayer], list[SummedParameter]] = ([], [])
         self._steps = 0
         self._samples = 0
         self._numbered = 0
+        self._first = (0, 0)
+        """The steps and the numbered samples before this sequence."""
         self._pass_samples: int | None = None
         self._passes_remain = len(groups) > 1
         self._failure: str | None = None
@@ -82,7 +97,7 @@ class Collection:
         """Leaves the model as it was; the sums stay."""
         self._end_watching()
         if error is not None:
-            self._failure = "the run ended by an error"
+            self._fail("the run ended by an error")
 
     def passes(self) -> Iterator[int]:
         """One pass over the data for each group of layers that fits `memory`; step in every one of them.
@@ -97,6 +112,26 @@ class Collection:
             if len(self._groups) > 1:
                 self._end_group()
         self._passes_remain = False
+
+    def attempts(self) -> Iterator[Attempt]:
+        """Makes the steps of a sequence again when their stream of rows is lost.
+
+        A stream is lost with a worker, with the coordinator and with the connection, and leaves nothing. So each
+        attempt has all steps of the sequence, and ends with `commit`:
+
+            for attempt in collection.attempts():
+                with attempt:
+                    for x in batches:
+                        collection.step(model(x))
+                    collection.commit()
+
+        A sequence that the coordinator has already costs the forward passes alone. Cut long runs into several
+        sequences, each with a loop of its own. Sums are not lost, and need one attempt.
+
+        Raises:
+            StreamEndedError: The last of 20 attempts ended too.
+        """
+        return attempts()
 
     def step(
         self,
@@ -118,13 +153,17 @@ class Collection:
             labels: For `fisher="labels"`.
 
         Raises:
+            StreamEndedError: The stream of rows was lost; the sequence is to be made again, see `attempts`.
             KfacdError: The step cannot be added; the sums are then unusable.
         """
         accumulation = self._opened()
         try:
             self._step(accumulation, output, mask, samples, labels)
+        except StreamEndedError:
+            self._repeat_sequence()
+            raise
         except Exception as error:
-            self._failure = f"step {self._steps} failed ({error})"
+            self._fail(f"step {self._steps} failed ({error})")
             raise
         finally:
             self._is_backward = False
@@ -138,7 +177,7 @@ class Collection:
 
     def _step(
         self,
-        accumulation: Accumulation,
+        accumulation: Accumulation | RowAccumulation,
         output: Tensor,
         mask: Mask | None,
         samples: Tensor | Sequence[int] | None,
@@ -149,7 +188,21 @@ class Collection:
             raise self._graph_error()
         masks = Masks(mask, size, output.device)
         keys = self._sample_keys(size, samples)
-        accumulation.begin(size, masks.of_call)
+        accumulation.begin(size, masks.of_call, self._calls)
+        if not accumulation.is_whole:
+            self._differentiate(accumulation, output, masks, keys, labels)
+        self._steps += 1
+        self._samples += size
+        self._numbered += size
+
+    def _differentiate(
+        self,
+        accumulation: Accumulation | RowAccumulation,
+        output: Tensor,
+        masks: Masks,
+        keys: list[str],
+        labels: Tensor | None,
+    ) -> None:
         self._gradient_scale = self._scale or (1024.0 if output.dtype == torch.float16 else 1.0)
         self._is_backward = True
         has_inputs = False
@@ -171,9 +224,6 @@ class Collection:
                 f"step {self._steps}: {listed(wrong)} is not finite, or too large to be squared in fp32. "
                 "Look at this batch; with float16, set scale= lower or use bfloat16."
             )
-        self._steps += 1
-        self._samples += size
-        self._numbered += size
 
     def _backward(self, root: Tensor, start: Tensor, retain: bool) -> None:
         try:
@@ -273,25 +323,116 @@ class Collection:
         Returns:
             The file, `RUN-RANK-SEQUENCE.safetensors`.
         """
-        if len(self._groups) > 1:
-            raise OptionError("save_partials cannot begin new sums after several passes; use save, or more memory.")
+        self._require_one_group("save_partials")
         file = Path(directory) / f"{self._run}-{self._rank}-{self._sequence}.safetensors"
-        write_partials(file, self._summed(), self._run, self._rank, self._sequence)
-        self._sequence += 1
-        self._samples = 0
-        if self._accumulation is not None:
-            self._accumulation = self._accumulation.emptied()
+        write(file, partials_file(self._summed(), self._run, self._rank, self._sequence))
+        self._begin_sequence()
         return file
 
-    def _summed(self) -> Summed:
+    def commit(self, coordinator: Coordinator | str | None = None) -> str:
+        """Sends this rank's sums to a coordinator, where they are durable afterwards, and begins new ones.
+
+        Of sums, the bytes are those of the file of `save_partials`. They are sent once for a run, rank and sequence,
+        however often they are committed, and go on where a lost connection or a coordinator that was killed left off.
+        If they cannot be sent, they stay, for another `commit` or `save_partials`. Of streamed rows, this is the end.
+
+        Args:
+            coordinator: Its endpoint, or that with the keys; by default the one of `collect`.
+
+        Returns:
+            What the job file names: `factors: run:NAME`, the same for all ranks and sequences.
+
+        Raises:
+            UnreachableError: No coordinator answered, for a minute at first and ten minutes later, or as long as the
+                coordinator's `timeout` says.
+            BusyError: It had no place for as long.
+            NotPermittedError: It does not know the key, or the key lacks the role `submitter`.
+            InputError: Other bytes stand there, or keys are missing; in the coordinator's words.
+            RefusedError: It has no room, in its words.
+            WireVersionError: It is of another version.
+            StreamEndedError: The stream of rows was lost; the sequence is to be made again, see `attempts`.
+            MissingExtraError: The extra `kfacd[cluster]` is not installed.
+        """
+        self._require_one_group("commit")
+        if self._streams_rows:
+            self._commit_rows(coordinator)
+        else:
+            reached = self._coordinator if coordinator is None else Coordinator.of(coordinator)
+            content = partials_file(self._summed(), self._run, self._rank, self._sequence)
+            push(reached or Coordinator(), self._place(), content)
+        self._begin_sequence()
+        return f"run:{self._run}"
+
+    def _commit_rows(self, coordinator: Coordinator | str | None) -> None:
+        if coordinator is not None and Coordinator.of(coordinator) != self._coordinator:
+            raise OptionError("the rows went to the coordinator of collect; expected commit() without another one.")
+        self._require_savable()
+        assert isinstance(self._accumulation, RowAccumulation), "collect asked for it"
+        try:
+            self._accumulation.commit(self._samples)
+        except StreamEndedError:
+            self._repeat_sequence()
+            raise
+        except Exception as error:
+            self._fail(f"the commit failed ({error})")
+            raise
+
+    def _place(self) -> Place:
+        return Place(self._run, self._rank, self._sequence)
+
+    def _require_one_group(self, call: str) -> None:
+        if len(self._groups) > 1:
+            raise OptionError(f"{call} cannot begin new sums after several passes; use save, or more memory.")
+
+    def _require_savable(self) -> None:
         if self._failure is not None:
             raise GraphError(f"nothing is saved, because {self._failure}. Collect again.")
         if self._passes_remain:
             raise GraphError("nothing is saved, because passes remain. Finish the loop over passes() first.")
         if self._samples == 0:
             raise UnusedLayerError("nothing is saved, because no step was made. Call step after each forward pass.")
+
+    # Sequences
+
+    def _begin_sequence(self) -> None:
+        self._sequence += 1
+        self._first = (self._steps, self._numbered)
+        self._empty()
+
+    def _repeat_sequence(self) -> None:
+        """Begins the same sequence again: with the same numbers its samples have the same probes."""
+        self._steps, self._numbered = self._first
+        self._empty()
+
+    def _empty(self) -> None:
+        self._samples = 0
+        if self._accumulation is not None:
+            self._accumulation = self._accumulation.emptied()
+
+    def _fail(self, reason: str) -> None:
+        self._failure = reason
+        if isinstance(self._accumulation, RowAccumulation):
+            self._accumulation.close()
+
+    def _open_stream(self, layers: Sequence[StatedLayer], sums: Sequence[RowSum]) -> RowStream:
+        stated = Stated(
+            task=self._task,
+            samples=0,
+            probes=self._probes.divisor,
+            normalization=self._normalization,
+            sha256_base=self._sha256_base,
+            products=self._products,
+            layers=layers,
+        )
+        assert self._coordinator is not None, "collect names it"
+        return open_stream(self._coordinator, self._place(), stated.first_strings(), sums)
+
+    def _summed(self) -> Summed:
+        if self._streams_rows:
+            raise OptionError('the sums are with the workers, because of sink="rows"; use commit.')
+        self._require_savable()
         layers, parameters = self._finished
-        if len(self._groups) == 1 and self._accumulation is not None:
+        if len(self._groups) == 1 and isinstance(self._accumulation, Accumulation):
             layers, parameters = self._accumulation.results()
         return Summed(
             task=self._task,
@@ -308,12 +449,17 @@ class Collection:
 
     def _begin_group(self, group: list[Watched]) -> None:
         blocks = list(dict.fromkeys(block for watched in group for block in watched.blocks))
-        self._accumulation = Accumulation(blocks, self._normalization, self._products)
+        self._accumulation = self._begun(blocks)
         self._steps = self._samples = self._numbered = 0
         self._resources.enter_context(visible(self._model))
         for watched in group:
             for detach in watched.attach(self):
                 self._resources.callback(detach)
+
+    def _begun(self, blocks: list[Layer | Normalization]) -> Accumulation | RowAccumulation:
+        if self._streams_rows:
+            return RowAccumulation(blocks, self._normalization, self._products, self._open_stream)
+        return Accumulation(blocks, self._normalization, self._products)
 
     def _end_watching(self) -> None:
         self._resources.close()
@@ -329,12 +475,13 @@ class Collection:
                 f"a pass had {self._samples} samples, and an earlier one {self._pass_samples}; expected the same data."
             )
         self._pass_samples = self._samples
+        assert isinstance(self._accumulation, Accumulation), "streamed rows have one group"
         layers, parameters = self._accumulation.host_results()
         self._finished[0].extend(layers)
         self._finished[1].extend(parameters)
         self._accumulation = None
 
-    def _opened(self) -> Accumulation:
+    def _opened(self) -> Accumulation | RowAccumulation:
         if self._accumulation is None:
             raise GraphError(
                 "step needs an open collection: call it within the with statement"

@@ -82,6 +82,11 @@ class Coordinator:
     #: Seconds to wait for an answer.
     timeout: int | None = None
 
+    @classmethod
+    def of(cls, coordinator: Coordinator | str | None) -> Coordinator:
+        """The coordinator at an endpoint, or itself."""
+        return coordinator if isinstance(coordinator, Coordinator) else cls(coordinator)
+
     def arguments(self) -> list[str]:
         """The options of kfacctl(1) for it."""
         return _options(
@@ -242,9 +247,7 @@ def program() -> str:
 
 
 def _reached(coordinator: Coordinator | str | None) -> list[str]:
-    if not isinstance(coordinator, Coordinator):
-        coordinator = Coordinator(coordinator)
-    return coordinator.arguments()
+    return Coordinator.of(coordinator).arguments()
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,8 @@ Make = Callable[[], Packed]
 
 
 @dataclass(frozen=True)
-class SummedLayer:
-    """What was summed of one layer."""
+class StatedLayer:
+    """What files say of one layer."""
 
     name: str
     rows: int
@@ -30,6 +31,12 @@ class SummedLayer:
     output_size: int
     input_diagonal: bool
     output_diagonal: bool
+
+
+@dataclass(frozen=True)
+class SummedLayer(StatedLayer):
+    """What was summed of one layer."""
+
     input_sum: Make
     """Makes Σ ã ãᵀ: the packed lower triangle, or the diagonal."""
     output_sum: Make
@@ -45,8 +52,8 @@ class SummedParameter:
 
 
 @dataclass(frozen=True)
-class Summed:
-    """The sums of one rank."""
+class Stated:
+    """What files say of the sums of one rank."""
 
     task: str
     samples: int
@@ -54,8 +61,7 @@ class Summed:
     normalization: str
     sha256_base: str | None
     products: str
-    layers: list[SummedLayer]
-    parameters: list[SummedParameter]
+    layers: Sequence[StatedLayer]
 
     def strings(self) -> dict[str, str | None]:
         """The metadata that both formats share."""
@@ -75,18 +81,77 @@ class Summed:
             "products": self.products,
         }
 
+    def first_strings(self) -> dict[str, str]:
+        """What a stream of rows states before its rows are counted; source: CLIENT.md, Rows as a stream."""
+        later = ("samples", "rows", "products")
+        return {key: value for key, value in self.strings().items() if key not in later and value is not None}
+
+
+@dataclass(frozen=True)
+class Summed(Stated):
+    """The sums of one rank."""
+
+    layers: Sequence[SummedLayer]
+    parameters: Sequence[SummedParameter]
+
 
 @dataclass(frozen=True)
 class _Tensor:
     name: str
     shape: tuple[int, ...]
     kind: str
-    make: Callable[[], bytes | memoryview]
+    make: Callable[[], memoryview]
     byte_count: int
 
 
-def write_partials(path: Path, summed: Summed, run: str, rank: int, sequence: int) -> None:
-    """Writes the sums of one rank since its last file, in fp64."""
+class SafetensorsFile:
+    """A file of safetensors whose values are made when they are asked for, one tensor at a time."""
+
+    def __init__(self, tensors: Sequence[_Tensor], strings: Mapping[str, str | None]) -> None:
+        """Makes the header.
+
+        Args:
+            tensors: In the order of the file.
+            strings: The metadata; what is none is left out.
+        """
+        header: dict[str, object] = {
+            "__metadata__": {key: value for key, value in strings.items() if value is not None}
+        }
+        offset = 0
+        for tensor in tensors:
+            header[tensor.name] = {
+                "dtype": tensor.kind,
+                "shape": list(tensor.shape),
+                "data_offsets": [offset, offset + tensor.byte_count],
+            }
+            offset += tensor.byte_count
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        self._head = struct.pack("<Q", len(text)) + text
+        self._tensors = tensors
+        self.byte_count = len(self._head) + offset
+
+    def parts(self, first: int = 0) -> Iterator[memoryview]:
+        """The bytes from `first` on: the header, then each tensor."""
+        if first < len(self._head):
+            yield memoryview(self._head)[first:]
+        offset = len(self._head)
+        for tensor in self._tensors:
+            end = offset + tensor.byte_count
+            if first < end:
+                yield tensor.make()[max(0, first - offset) :]
+            offset = end
+
+    def digest(self) -> str:
+        """The SHA-256 of all bytes, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        for part in self.parts():
+            digest.update(part)
+        return digest.hexdigest()
+
+
+def partials_file(summed: Summed, run: str, rank: int, sequence: int) -> SafetensorsFile:
+    """The sums of one rank since its last file, in fp64."""
     tensors: list[_Tensor] = []
 
     def add(name: str, size: int, diagonal: bool, make: Make) -> None:
@@ -99,7 +164,7 @@ def write_partials(path: Path, summed: Summed, run: str, rank: int, sequence: in
     for parameter in summed.parameters:
         add(f"{parameter.name}.F", parameter.size, False, parameter.sum)
     places = {"format": "kfacd.partials/1", "run": run, "rank": str(rank), "sequence": str(sequence)}
-    write_safetensors(path, tensors, {**summed.strings(), **places})
+    return SafetensorsFile(tensors, {**summed.strings(), **places})
 
 
 def write_factors(path: Path, summed: Summed, packed: bool) -> None:
@@ -130,7 +195,7 @@ def write_factors(path: Path, summed: Summed, packed: bool) -> None:
     for parameter in summed.parameters:
         add(f"{parameter.name}.F", parameter.size, False, per_probe, parameter.sum)
     strings = {"format": "kfacd.factors/1", "storage": "packed" if packed else "full", "damping": "none"}
-    write_safetensors(path, tensors, {**summed.strings(), **strings})
+    write(path, SafetensorsFile(tensors, {**summed.strings(), **strings}))
 
 
 def square(packed: Packed, size: int) -> Packed:
@@ -143,32 +208,18 @@ def square(packed: Packed, size: int) -> Packed:
     return result
 
 
-def write_safetensors(path: Path, tensors: Iterable[_Tensor], strings: dict[str, str | None]) -> None:
-    """Writes a file that appears whole or not at all, one tensor at a time.
+def write(path: Path, content: SafetensorsFile) -> None:
+    """Writes a file that appears whole or not at all.
 
     Raises:
         OSError: The file could not be written; nothing has appeared under the name.
     """
-    header: dict[str, object] = {"__metadata__": {key: value for key, value in strings.items() if value is not None}}
-    listed = list(tensors)
-    offset = 0
-    for tensor in listed:
-        header[tensor.name] = {
-            "dtype": tensor.kind,
-            "shape": list(tensor.shape),
-            "data_offsets": [offset, offset + tensor.byte_count],
-        }
-        offset += tensor.byte_count
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(unfinished, "wb") as file:
-            file.write(struct.pack("<Q", len(text)))
-            file.write(text)
-            for tensor in listed:
-                file.write(tensor.make())
+            for part in content.parts():
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)

@@ -27,6 +27,33 @@ class UnreachableError(KfacdError):
     """No coordinator was reached, or none answered in time (exit code 3)."""
 
 
+class NotPermittedError(KfacdError):
+    """The coordinator does not know the key, or the key lacks the role."""
+
+
+class WireVersionError(KfacdError):
+    """The coordinator speaks another version of the wire protocol."""
+
+
+class RefusedError(KfacdError):
+    """The coordinator cannot take what is pushed: no room, a quota, no memory of workers, a fault of its disk."""
+
+
+class BusyError(KfacdError):
+    """The coordinator or its workers had no place for as long as was waited."""
+
+
+class StreamEndedError(KfacdError):
+    """A stream of rows ended and left nothing, because a worker, the coordinator or the connection was lost.
+
+    The same steps, made again, are a new stream; see :meth:`Collection.attempts`.
+    """
+
+
+class MissingExtraError(KfacdError, ImportError):
+    """Packages of the extra ``kfacd[cluster]`` are missing."""
+
+
 class JobInterruptedError(KfacdError):
     """A signal ended the program (exit code 130, or 128 and the number of the signal)."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .calls import Call, Normalization, Rows
+from .calls import Call, Layer, Normalization, Rows
 from .errors import ShapeError
+
+MaskOf = Callable[[Call], Tensor | None]
 
 CHUNK_ELEMENTS = 1 << 24
 """Elements of rows that are made at once, where they are more than the input's."""
@@ -189,11 +191,79 @@ def kept(rows: Rows3) -> Tensor:
     return values.index_select(0, rows.keep.reshape(-1).nonzero().squeeze(-1) if rows.index is None else rows.index)
 
 
+def calls_by_layer(calls: Iterable[Call]) -> dict[Layer, list[Call]]:
+    """The calls of each linear layer, in their order."""
+    found: dict[Layer, list[Call]] = {}
+    for call in calls:
+        if isinstance(call.layer, Layer):
+            found.setdefault(call.layer, []).append(call)
+    return found
+
+
+def sharing(by_layer: Mapping[Layer, Sequence[Call]], mask_of: MaskOf) -> list[list[Layer]]:
+    """The layers, in groups that read the same rows."""
+    equal: dict[object, list[Layer]] = {}
+    for layer, calls in by_layer.items():
+        key = tuple((id(call.input), geometry_of(call), id(mask_of(call))) for call in calls)
+        equal.setdefault(key, []).append(layer)
+    return list(equal.values())
+
+
+def parameter_gradients(
+    batch: Batch, call: Call, block: Normalization, gradients: Rows3, mask: Tensor | None
+) -> Iterator[tuple[str, Tensor]]:
+    """The gradient of a scale and a shift for each sample, [samples, d], by the parameter's name."""
+    if block.scale is not None:
+        (inputs,) = batch.input_rows(call, mask)
+        yield block.scale, (gradients.values.float() * inputs.values).sum(dim=1)
+    if block.shift is not None:
+        yield block.shift, gradients.values.float().sum(dim=1)
+
+
+def means(batch: Batch, calls: Iterable[Call], mask_of: MaskOf) -> tuple[Tensor, Tensor]:
+    """The mean input row of each sample over all calls, and the rows of each sample.
+
+    A sample without rows has the mean zero, which adds nothing.
+    """
+    sums: Tensor | None = None
+    counts: Tensor | None = None
+    for call in calls:
+        for rows in batch.input_rows(call, mask_of(call)):
+            part = summed(rows, batch.size)
+            if sums is None or counts is None:
+                sums = part.new_zeros(batch.size, part.shape[-1])
+                counts = torch.zeros(batch.size, dtype=torch.long, device=part.device)
+            end = batch.size if rows.sample is not None else rows.first + rows.samples
+            sums[rows.first : end] += part
+            counts[rows.first : end] += rows.counts
+    assert sums is not None and counts is not None, "a layer has at least one call"
+    return sums / counts.clamp_min(1).unsqueeze(-1), counts
+
+
+def summed_one_hot_squares(
+    batch: Batch, calls: Iterable[Call], mask_of: MaskOf, size: int, reduces: bool
+) -> tuple[Tensor, int]:
+    """The diagonal of A of an embedding, [size], and its rows.
+
+    That is the counts of the indices; under `reduce` it is Σ_n (count_n / R_n)², of the mean of one-hot rows.
+    """
+    indices = torch.cat([rows.values for call in calls for rows in batch.input_rows(call, mask_of(call))], dim=1)
+    keep = indices >= 0
+    count = int(keep.sum())
+    if not reduces:
+        return torch.bincount(indices[keep], minlength=size), count
+    sample = torch.arange(indices.shape[0], device=indices.device).unsqueeze(-1).expand_as(indices)
+    pairs, repeats = torch.unique((sample * size + indices)[keep], return_counts=True)
+    shares = repeats.double() / keep.sum(dim=1)[pairs // size].double()
+    values = torch.zeros(size, dtype=torch.float64, device=indices.device)
+    values.index_add_(0, pairs % size, shares.square())
+    return values, count
+
+
 def geometry_of(call: Call) -> object:
     """What, besides the input tensor, decides the input rows and the form of their sum."""
     layer = call.layer
-    if isinstance(layer, Normalization):
-        return id(layer)
+    assert isinstance(layer, Layer), "only linear layers have input sums"
     form = (len(layer.names), layer.has_bias, layer.input_diagonal, layer.takes_indices)
     routed = None if call.token_index is None else id(call.token_index)
     return (call.geometry, form, routed)

@@ -121,14 +121,19 @@ class Sum:
         size = self.size + int(self.ones)
         if self._total is None:
             return np.zeros(size if self.diagonal else size * (size + 1) // 2)
-        total = self._total[group].cpu()
-        column = None if self._total_column is None else self._total_column[group].cpu().numpy()
+        total = self._total[group].cpu().numpy()
         if self.diagonal:
-            parts = [total.numpy()]
-        else:
-            parts = [total[torch.ones(self.size, self.size, dtype=torch.bool).tril()].numpy()]
-            parts += [] if column is None else [column]
-        return np.concatenate([*parts, [float(self._count)]] if self.ones else parts)
+            return np.concatenate([total, [float(self._count)]]) if self.ones else total.copy()
+        result = np.empty(size * (size + 1) // 2)
+        first = 0
+        # Row by row, because an index of all elements would be larger than they are.
+        for row in range(self.size):
+            result[first : first + row + 1] = total[row, : row + 1]
+            first += row + 1
+        if self._total_column is not None:
+            result[first:-1] = self._total_column[group].cpu().numpy()
+            result[-1] = self._count
+        return result
 
     def whole(self) -> Packed:
         """The sum of the only group."""
