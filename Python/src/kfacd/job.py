@@ -168,7 +168,7 @@ def submit(
 
 
 def watch(job: str, coordinator: Coordinator | str | None = None, *, progress: bool = True) -> JobStatus:
-    """Follows a job to its end, with progress on standard error if wanted.
+    """Follows a job to its end, with progress on standard error if wanted. Waits for a coordinator that went away.
 
     Raises:
         JobFailedError: The job failed or was cancelled.
