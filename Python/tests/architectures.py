@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -281,22 +282,13 @@ def t5() -> Case:
     return Case(model, samples, logits, stacked, names, {"layers": ["*", "!*relative_attention_bias"]})
 
 
-def lora() -> Case:
+def adapted(plain: Case, *targets: str, **options: Any) -> Case:
+    """A model with adapters of PEFT, whose factors are those of the model inside."""
     from peft import LoraConfig, get_peft_model
 
-    plain = llama()
-    wrapped = get_peft_model(copy.deepcopy(plain.model), LoraConfig(r=2, target_modules=["q_proj", "down_proj"]))
-    return Case(
-        wrapped,
-        plain.samples,
-        logits,
-        padded,
-        plain.modules,
-        plain.options,
-        plain.model,
-        plain.length,
-        plain.parameters,
-    )
+    config = LoraConfig(r=2, target_modules=list(targets), **options)
+    wrapped = get_peft_model(copy.deepcopy(plain.model), config)
+    return replace(plain, model=wrapped, reference_model=plain.reference_model or plain.model)
 
 
 ARCHITECTURES = {
@@ -309,7 +301,9 @@ ARCHITECTURES = {
     "Llama": llama,
     "BERT, padded": bert,
     "T5, tied": t5,
-    "PEFT": lora,
+    "PEFT, Llama": lambda: adapted(llama(), "q_proj", "down_proj"),
+    "PEFT, GPT-2": lambda: adapted(gpt2(), "c_attn", fan_in_fan_out=True),
+    "PEFT, BERT": lambda: adapted(bert(), "query", "dense"),
 }
 
 

@@ -12,7 +12,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(2)
 
 from daemons import cluster  # noqa: E402
+from operators import declare_missing_operators  # noqa: E402
 from program import finished_job, kfacctl  # noqa: E402
+
+declare_missing_operators()
 
 __all__ = ["cluster", "finished_job", "kfacctl"]
 

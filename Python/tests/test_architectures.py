@@ -9,6 +9,7 @@ import pytest
 import torch
 from architectures import ARCHITECTURES
 from files import errors, stored
+from libraries import LIBRARIES
 from reference import Case, factors
 
 import kfacd
@@ -16,6 +17,7 @@ from kfacd.accumulation import Kind
 from kfacd.probes import Probes
 
 PROBES = 2
+CASES = {**ARCHITECTURES, **LIBRARIES}
 
 
 def noise_of(case: Case, seed: int) -> list[torch.Tensor]:
@@ -37,9 +39,9 @@ def halves(case: Case) -> list[list[dict[str, torch.Tensor]]]:
 
 
 @pytest.mark.parametrize("normalization", ["tak", "expand", "reduce"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", CASES)
 def test_factors_equal_the_sums_over_single_samples(architecture: str, normalization: Kind, tmp_path: Path) -> None:
-    case = ARCHITECTURES[architecture]()
+    case = CASES[architecture]()
     case.model.eval()
     if case.reference_model is not None:
         case.reference_model.eval()

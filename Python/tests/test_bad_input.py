@@ -8,6 +8,7 @@ import json
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -261,3 +262,45 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     assert stored(collection.save_partials(tmp_path))[1]["sequence"] == "0"
     with pytest.raises(kfacd.UnusedLayerError, match="no step was made"):
         collection.save_partials(tmp_path)
+
+
+class Tower(nn.Module):
+    """A vision tower with parameters of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cls_token, self.class_embedding = nn.Parameter(torch.zeros(1, 1, 4)), nn.Parameter(torch.zeros(4))
+        self.proj = nn.Parameter(torch.zeros(4, 3))
+        self.fc = nn.Linear(4, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"parameters": "cls_token"}, 'parameter "cls_token" has the shape [1, 1, 4]; only scales and shifts of'),
+        ({"parameters": "class_embedding"}, 'parameter "class_embedding" belongs to a Tower, for which there is no'),
+        ({"layers": ["fc", "proj"]}, '"proj" is a parameter of Tower itself; expected the name of a module'),
+    ],
+)
+def test_parameters_that_no_module_of_a_known_kind_holds_are_refused_by_name(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(kfacd.SelectionError, match=re.escape(message)):
+        kfacd.collect(Tower(), task="t", **options)
+    assert kfacd.collect(Tower(), task="t").layers == ["fc"]
+
+
+def test_a_convolution_of_three_dimensions_is_refused_by_name() -> None:
+    model = nn.ModuleDict({"patches": nn.Conv3d(3, 4, 2), "head": nn.Linear(2, 2)})
+    with pytest.raises(kfacd.SelectionError, match='layer "patches" is a Conv3d, for which there is no adapter'):
+        kfacd.collect(model, task="t")
+
+
+def test_a_sample_whose_output_is_not_finite_is_named() -> None:
+    model, x = network(), torch.randn(6, 4)
+    x[2:4] = float("nan")
+    with (
+        kfacd.collect(model, task="t") as collection,
+        pytest.raises(kfacd.NonFiniteError, match="The output of sample 2 of the batch and of 1 more is not finite"),
+    ):
+        collection.step(model(x))

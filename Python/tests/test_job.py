@@ -42,6 +42,23 @@ def test_bad_input_has_the_sentences_of_the_program(kfacctl: str, tmp_path: Path
     assert str(caught.value) == f"{tmp_path}/none.yaml: there is no such job file. Check the path."
 
 
+def test_the_keys_of_a_job_are_as_good_as_its_file(
+    kfacctl: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_job(tmp_path, OPTIONS)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    models = [{"name": task, "captures": Path(f"{task}.capture.safetensors")} for task in TASKS]
+    keys = {"merge_method": "task_arithmetic", "base_model": "base.safetensors", "models": models}
+    factors = next(stage for stage in kfacd.plan({**keys, "output": "out"}).stages if stage.stage == "factor")
+    assert factors.units == len(TASKS) * 21
+    assert kfacd.run({**keys, "outputs": ["report"]}, output="out", progress=False) == tmp_path / "out"
+    with pytest.raises(kfacd.InputError) as caught:
+        kfacd.run({**keys, "base_model": "none.safetensors"}, output="other", progress=False)
+    assert caught.value.problems[0].startswith(f"job (base_model): {tmp_path}/none.safetensors: ")
+    assert sorted(set(tmp_path.iterdir()) - {tmp_path / "out"}) == before
+
+
 def test_a_coordinator_that_is_not_there_is_unreachable(kfacctl: str) -> None:
     coordinator = kfacd.Coordinator("tcp://127.0.0.1:1", timeout=1)
     with pytest.raises(kfacd.UnreachableError, match=r"^no coordinator answered at tcp://127.0.0.1:1"):

@@ -222,7 +222,7 @@ class Collection:
         if wrong := accumulation.not_finite():
             raise NonFiniteError(
                 f"step {self._steps}: {listed(wrong)} is not finite, or too large to be squared in fp32. "
-                "Look at this batch; with float16, set scale= lower or use bfloat16."
+                f"{_of_output(output)}Look at this batch; with float16, set scale= lower or use bfloat16."
             )
 
     def _backward(self, root: Tensor, start: Tensor, retain: bool) -> None:
@@ -560,6 +560,15 @@ def batch_size(output: object) -> int:
             f"output has the shape {list(output.shape)}; expected [samples, …], such as logits, and no loss."
         )
     return output.shape[0]
+
+
+def _of_output(output: Tensor) -> str:
+    """The samples of the batch whose outputs are not finite, as a sentence; nothing if all are."""
+    wrong = (~output.detach().isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
+    if not wrong:
+        return ""
+    more = f" and of {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return f"The output of sample {wrong[0]} of the batch{more} is not finite. "
 
 
 def _is_covered(name: str, reached: set[str]) -> bool:

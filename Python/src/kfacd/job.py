@@ -5,14 +5,18 @@ Source: kfacctl(1).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +25,8 @@ from kfacd.errors import KfacdError
 from kfacd.problems import InputError, JobFailedError, JobInterruptedError, ProgramNotFoundError, UnreachableError
 
 _PathLike = str | os.PathLike[str]
+#: A job file, or its keys as kfacd-job(5) has them; then relative paths start at the working directory.
+Job = _PathLike | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class Coordinator:
 
 
 def run(
-    job: _PathLike,
+    job: Job,
     *,
     output: _PathLike | None = None,
     workers: int | None = None,
@@ -112,7 +118,7 @@ def run(
     """Runs a job on this machine, and returns its output directory.
 
     Args:
-        job: The job file.
+        job: The job file, or its keys; then relative paths start at the working directory.
         output: The output directory, in place of the job file's own.
         workers: How many workers; together they use all cores.
         memory: Memory of each worker, in MiB.
@@ -129,7 +135,8 @@ def run(
     options = _options(
         {"--output": output, "--workers": workers, "--memory": memory, "--state-directory": state_directory}
     )
-    out = _call(["run", os.fspath(job), *options, *(["--overwrite"] if overwrite else [])], progress)
+    with _job_file(job) as file:
+        out = _call(["run", file, *options, *(["--overwrite"] if overwrite else [])], progress)
     marker = "outputs: "
     line = next((line for line in reversed(out.splitlines()) if line.startswith(marker)), None)
     if line is None:
@@ -137,20 +144,21 @@ def run(
     return Path(line.removeprefix(marker))
 
 
-def plan(job: _PathLike, coordinator: Coordinator | str | None = None, *, overwrite: bool = False) -> Plan:
+def plan(job: Job, coordinator: Coordinator | str | None = None, *, overwrite: bool = False) -> Plan:
     """What a job would take. Changes nothing, and needs no coordinator unless one is given.
 
     Raises:
         InputError, JobFailedError, UnreachableError, ProgramNotFoundError: As :func:`run`; no coordinator answered.
     """
     options = _reached(coordinator) + (["--overwrite"] if overwrite else [])
-    program = _run(["plan", os.fspath(job), "--output", "json", *options], progress=False)
+    with _job_file(job) as file:
+        program = _run(["plan", file, "--output", "json", *options], progress=False)
     notices = tuple(line.removeprefix("note: ") for line in program.stderr.splitlines() if line.startswith("note: "))
     return Plan(tuple(_made(PlanStage, item) for item in _items(program.stdout, "stages")), notices)
 
 
 def submit(
-    job: _PathLike,
+    job: Job,
     coordinator: Coordinator | str | None = None,
     *,
     output: _PathLike | None = None,
@@ -162,11 +170,12 @@ def submit(
         InputError, JobFailedError, UnreachableError, ProgramNotFoundError: As :func:`plan`.
     """
     options = _options({"--output": output}) + (["--overwrite"] if overwrite else [])
-    return _call(["submit", os.fspath(job), *options, *_reached(coordinator)]).strip()
+    with _job_file(job) as file:
+        return _call(["submit", file, *options, *_reached(coordinator)]).strip()
 
 
 def watch(job: str, coordinator: Coordinator | str | None = None, *, progress: bool = True) -> JobStatus:
-    """Follows a job to its end, with progress on standard error if wanted.
+    """Follows a job to its end, with progress on standard error if wanted. Waits for a coordinator that went away.
 
     Raises:
         JobFailedError: The job failed or was cancelled.
@@ -244,6 +253,24 @@ def program() -> str:
         f"The program kfacctl is neither beside {sys.executable} nor on PATH. Install the wheel kfacd-programs of the "
         "same version with this Python's pip, or the package kfacd on this machine, or set KFACD_KFACCTL to its path."
     )
+
+
+@contextlib.contextmanager
+def _job_file(job: Job) -> Iterator[str]:
+    """The path of a job file; keys are written to one for the time of the call."""
+    if not isinstance(job, Mapping):
+        yield os.fspath(job)
+        return
+    with tempfile.NamedTemporaryFile("w", dir=os.getcwd(), prefix=".job-", suffix=".yaml", encoding="utf-8") as file:
+        # JSON is YAML.
+        json.dump(dict(job), file, default=os.fspath)
+        file.flush()
+        try:
+            yield file.name
+        except InputError as error:
+            # A place in a file that nobody wrote helps nobody; the key and the value follow it.
+            place = re.compile(re.escape(os.path.basename(file.name)) + r"(:\d+)*")
+            raise InputError([place.sub("job", problem) for problem in error.problems]) from None
 
 
 def _reached(coordinator: Coordinator | str | None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,7 @@ def select(
     candidates = _linear_candidates(modules)
     names = {layer.name: None for watched in candidates.watched for layer in watched.blocks}
     names.update(dict.fromkeys(candidates.refused))
+    _refuse_bare_matrices(modules, layers, names)
     chosen = set(patterns.select(layers, names, "layers") if layers else [])
     refused = [reason for name, reason in candidates.refused.items() if name in chosen]
     watched = _kept(candidates.watched, chosen)
@@ -118,6 +119,35 @@ def _linear_candidates(modules: list[tuple[str, nn.Module]]) -> _Candidates:
     return candidates
 
 
+def _refuse_bare_matrices(
+    modules: list[tuple[str, nn.Module]], listing: str | Sequence[str], names: Iterable[str]
+) -> None:
+    """Refuses patterns that mean matrices of modules which hold them beside other modules.
+
+    Patterns that match layers too do not mean them: a job merges such a matrix like a tensor without factors.
+    """
+    matrices = {
+        _joined(path, name): module
+        for path, module in modules
+        if adapter_for(module) is None
+        for name, parameter in module.named_parameters(recurse=False)
+        if parameter.dim() >= 2
+    }
+    every = list(names)
+    for pattern in [listing] if isinstance(listing, str) else listing:
+        if any(patterns.matches(pattern, name) for name in every):
+            continue
+        if bare := [name for name in matrices if patterns.matches(pattern, name)]:
+            raise SelectionError(
+                f'"{bare[0]}" is a parameter of {type(matrices[bare[0]]).__name__} itself; expected the name of a '
+                "module that multiplies by a matrix. Leave it out: it is merged like a tensor without factors."
+            )
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
 def _kept(watched: list[Watched], chosen: set[str]) -> list[Watched]:
     kept = [
         dataclasses.replace(each, blocks=[layer for layer in each.blocks if layer.name in chosen]) for each in watched
@@ -129,22 +159,24 @@ def _normalizations(
     modules: list[tuple[str, nn.Module]], listing: str | Sequence[str]
 ) -> tuple[list[Watched], list[str]]:
     universe = {
-        f"{path}.{name}" if path else name: (path, module, name)
+        _joined(path, name): (path, module, name)
         for path, module in modules
-        for name, parameter in module.named_parameters(recurse=False)
-        if parameter.dim() == 1 and adapter_for(module) is None
+        if adapter_for(module) is None
+        for name, _ in module.named_parameters(recurse=False)
     }
     watched: dict[str, Watched] = {}
     refused: list[str] = []
     for full_name in patterns.select(listing, universe, "parameters"):
         path, module, name = universe[full_name]
+        parameter = dict(module.named_parameters(recurse=False))[name]
         problem = normalizations.problem(module)
+        if parameter.dim() != 1:
+            problem = f"has the shape {list(parameter.shape)}; only scales and shifts of normalisations are collected"
         if problem is None and name not in ("weight", "bias"):
             problem = "is neither the scale nor the shift of a normalisation"
         if problem is not None:
             refused.append(f'parameter "{full_name}" {problem}. Leave it out with "!{full_name}".')
             continue
-        parameter = dict(module.named_parameters(recurse=False))[name]
         earlier = watched[path].blocks[0] if path in watched else None
         known = earlier if isinstance(earlier, Normalization) else Normalization(path, None, None, parameter.numel())
         known = dataclasses.replace(known, parameters={**known.parameters, full_name: parameter})

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from kfacd.problems import InputError
+from kfacd.problems import InputError, listed
 
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
@@ -33,7 +33,9 @@ def files_of_set(path: Path, stem: str) -> list[Path]:
         if not index.exists():
             single = path / f"{stem}.safetensors"
             if not single.exists():
-                raise InputError(f"{path}: the directory holds neither {single.name} nor {index.name}.")
+                sets = sorted(file.parent.name for file in path.glob(f"*/{stem}.safetensors*"))
+                advice = f" Name one of its directories: {listed(list(dict.fromkeys(sets)))}." if sets else ""
+                raise InputError(f"{path}: the directory holds neither {single.name} nor {index.name}.{advice}")
             return [single]
     elif not path.exists():
         raise InputError(f"{path}: there is no such file.")
