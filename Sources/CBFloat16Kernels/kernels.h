@@ -103,8 +103,8 @@ KFACD_BFLOAT16_TILE(2)
 KFACD_BFLOAT16_TILE(3)
 
 // Sets the lower triangle of sums[columns][columns] to rowsᵀ · rows; elements just above the diagonal are overwritten
-// too. Returns 0 if an element is not exact in bfloat16; `sums` is then undefined. `scratch` is aligned to 64 bytes, and
-// has 4 bytes for each column, rounded up to a panel, and each pair of a block's rows.
+// too. Returns 0 if an element is not exact in bfloat16; `sums` is then undefined. `scratch` is aligned to 64 bytes,
+// and has 4 bytes for each column, rounded up to a panel, and each pair of a block's rows.
 KFACD_BFLOAT16 static inline int kfacd_bfloat16_product(const float *rows, size_t row_count, size_t columns,
                                                         float *sums, void *scratch) {
     uint32_t *packed = (uint32_t *)scratch;

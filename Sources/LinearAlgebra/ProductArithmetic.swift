@@ -6,9 +6,10 @@ public enum ProductArithmetic: Sendable {
     case blas
     /// The processor's instruction for bfloat16 where every element of a chunk is exact in it, else the BLAS.
     ///
-    /// BF16 captures are exact, and so are F32 ones that were widened from bfloat16. Products of such elements are exact
-    /// in fp32. They are added in blocks of 256 rows: of each two rows the second one's first, each addition rounded.
-    /// So the bits are the same on every processor with the instruction. A subnormal element is not taken as exact.
+    /// BF16 captures are exact, and so are F32 ones that were widened from bfloat16. Products of such elements are
+    /// exact in fp32. They are added in blocks of 256 rows: of each two rows the second one's first, each addition
+    /// rounded. So the bits are the same on every processor with the instruction. A subnormal element is not taken as
+    /// exact.
     case exactBFloat16
 
     /// Whether this processor can do it: bfloat16 needs AVX512-BF16.

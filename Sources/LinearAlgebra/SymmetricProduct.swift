@@ -44,7 +44,8 @@ public struct SymmetricProduct<Scalar: MatrixScalar>: ~Copyable, Sendable {
         try requireProduct(rows: rows, of: matrix, sumDimension: sum.dimension)
         guard !rows.isEmpty, dimension > 0 else { return }
         if scratch.count < dimension * dimension { scratch = try AlignedStorage(zeros: dimension * dimension) }
-        if try !multiplyExactly(rows: rows, of: matrix) { try multiply(rows: rows, of: matrix) }
+        let isExact = try multiplyExactly(rows: rows, of: matrix)
+        if !isExact { try multiply(rows: rows, of: matrix) }
         try Self.requireFiniteDiagonal(scratch, rows: rows, of: matrix)
         let addWidened = unsafe Scalar.routines.addWidened
         for row in 0..<dimension {
