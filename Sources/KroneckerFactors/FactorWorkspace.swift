@@ -1,4 +1,4 @@
-import LinearAlgebra
+public import LinearAlgebra
 
 /// The scratch memory of one lane, reused from factor to factor.
 ///
@@ -8,9 +8,11 @@ public struct FactorWorkspace: ~Copyable, Sendable {
     var groups: Matrix<Float>
 
     /// Makes an empty workspace, which grows to the largest factor that uses it.
+    ///
+    /// - Parameter arithmetic: How rows are multiplied.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when memory is short.
-    public init() throws(KroneckerFactorsError) {
-        let product = try carryingErrors { () throws(LinearAlgebraError) in try SymmetricProduct<Float>() }
+    public init(_ arithmetic: ProductArithmetic = .blas) throws(KroneckerFactorsError) {
+        let product = try carryingErrors { () throws(LinearAlgebraError) in try SymmetricProduct<Float>(arithmetic) }
         let groups = try carryingErrors { () throws(LinearAlgebraError) in try Matrix<Float>(rows: 0, columns: 0) }
         self.product = product
         self.groups = groups

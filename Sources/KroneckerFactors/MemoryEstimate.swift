@@ -14,8 +14,8 @@ public enum MemoryEstimate {
     ///   - chunkRows: Rows of the largest chunk.
     ///   - elementType: The capture's element type; a type other than F32 adds the bytes of a chunk.
     ///   - reducesPositions: Whether positions are reduced before the product; this needs a second, smaller chunk.
-    /// - Returns: 4n² of scratch unless the factor is diagonal, 8 + 4 bytes for each stored element, 4·r·n for the
-    ///   chunk, and these additions.
+    /// - Returns: 4n² of scratch and that of bfloat16 products unless the factor is diagonal, 8 + 4 bytes for each
+    ///   stored element, 4·r·n for the chunk, and these additions.
     public static func accumulation(
         of shape: SymmetricShape,
         chunkRows: Int,
@@ -25,6 +25,7 @@ public enum MemoryEstimate {
         let chunkElements = chunkRows.saturatingProduct(shape.dimension)
         let chunkBytes = elementType == .f32 ? 4 : 4 + elementType.byteCount
         return square(shape).saturatingProduct(4)
+            .saturatingSum(shape.isDiagonal ? 0 : ProductArithmetic.scratchByteCountMax(columnCount: shape.dimension))
             .saturatingSum(stored(shape).saturatingProduct(12))
             .saturatingSum(chunkElements.saturatingProduct(chunkBytes))
             .saturatingSum(reducesPositions ? chunkElements.saturatingProduct(2) : 0)

@@ -1,3 +1,4 @@
+internal import CBFloat16Kernels
 internal import COpenBLAS
 
 /// The routines of one precision: those of BLAS and LAPACK, and the loops in C.
@@ -48,6 +49,9 @@ internal import COpenBLAS
     let addWidened: @Sendable (Elements, UnsafeMutablePointer<Double>, Int) -> Void
     /// `sum += weight · (values − base)` over `count` elements.
     let addDifference: @Sendable (Scalar, Elements, Elements, MutableElements, Int) -> Void
+    /// The lower triangle of `rowsᵀ · rows` in bfloat16, of rows, columns and scratch; false if an element is not
+    /// exact in it.
+    let bfloat16Product: @Sendable (Elements, Int, Int, MutableElements, UnsafeMutableRawPointer) -> Bool
     /// `Σ x · y` over `count` elements, in fp64.
     let dot: @Sendable (Elements, Elements, Int) throws(LinearAlgebraError) -> Double
     /// Reads `count` elements of a type.
@@ -67,6 +71,9 @@ extension ScalarRoutines where Scalar == Float {
         addWidened: { row, sum, count in unsafe kfacd_add_widened(row, sum, count) },
         addDifference: { weight, values, base, sum, count in
             unsafe kfacd_add_difference(weight, values, base, sum, count)
+        },
+        bfloat16Product: { rows, rowCount, columnCount, sums, scratch in
+            unsafe kfacd_bfloat16_product(rows, rowCount, columnCount, sums, scratch) != 0
         },
         dot: { left, right, count in
             var result = 0.0
@@ -91,6 +98,7 @@ extension ScalarRoutines where Scalar == Double {
         addDifference: { weight, values, base, sum, count in
             for index in 0..<count { unsafe sum[index] += weight * (values[index] - base[index]) }
         },
+        bfloat16Product: { _, _, _, _, _ in false },
         dot: { left, right, count throws(LinearAlgebraError) in
             unsafe cblas_ddot(try blasInteger(count), left, 1, right, 1)
         },

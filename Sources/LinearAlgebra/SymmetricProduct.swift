@@ -6,13 +6,22 @@ internal import COpenBLAS
 /// is then added in fp64: over a million rows the error stays below 1e-8, where one running fp32 sum has 1e-6. The
 /// scratch is kept between calls, since faulting in n² fresh elements for every unit costs as much as the addition.
 public struct SymmetricProduct<Scalar: MatrixScalar>: ~Copyable, Sendable {
+    private let arithmetic: ProductArithmetic
     private var scratch: AlignedStorage<Scalar>
+    /// Scratch of the arithmetic, beside the square.
+    private var packed: AlignedStorage<Scalar>
 
     /// Makes scratch, which grows with the first product.
+    ///
+    /// - Parameter arithmetic: How rows are multiplied; fp64 rows always by the BLAS. The processor must support it.
     /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
-    public init() throws(LinearAlgebraError) {
+    public init(_ arithmetic: ProductArithmetic = .blas) throws(LinearAlgebraError) {
+        precondition(arithmetic.isSupported, "the processor lacks the arithmetic of a product")
         let scratch = try AlignedStorage<Scalar>(zeros: 0)
+        let packed = try AlignedStorage<Scalar>(zeros: 0)
+        self.arithmetic = arithmetic
         self.scratch = scratch
+        self.packed = packed
     }
 
     /// Adds one chunk: `sum += rowsᵀ · rows`.
@@ -34,8 +43,24 @@ public struct SymmetricProduct<Scalar: MatrixScalar>: ~Copyable, Sendable {
         let dimension = matrix.columnCount
         try requireProduct(rows: rows, of: matrix, sumDimension: sum.dimension)
         guard !rows.isEmpty, dimension > 0 else { return }
-        let order = try blasInteger(dimension)
         if scratch.count < dimension * dimension { scratch = try AlignedStorage(zeros: dimension * dimension) }
+        let isExact = try multiplyExactly(rows: rows, of: matrix)
+        if !isExact { try multiply(rows: rows, of: matrix) }
+        try Self.requireFiniteDiagonal(scratch, rows: rows, of: matrix)
+        let addWidened = unsafe Scalar.routines.addWidened
+        for row in 0..<dimension {
+            unsafe addWidened(
+                scratch.base + row * dimension,
+                sum.storage.base + PackedTriangle.offset(ofRow: row),
+                row + 1
+            )
+        }
+    }
+
+    /// Sets the scratch's lower triangle by the BLAS.
+    private mutating func multiply(rows: Range<Int>, of matrix: borrowing Matrix<Scalar>) throws(LinearAlgebraError) {
+        let dimension = matrix.columnCount
+        let order = try blasInteger(dimension)
         unsafe Scalar.routines.syrk(
             CblasRowMajor,
             CblasLower,
@@ -49,15 +74,19 @@ public struct SymmetricProduct<Scalar: MatrixScalar>: ~Copyable, Sendable {
             scratch.base,
             order
         )
-        try Self.requireFiniteDiagonal(scratch, rows: rows, of: matrix)
-        let addWidened = unsafe Scalar.routines.addWidened
-        for row in 0..<dimension {
-            unsafe addWidened(
-                scratch.base + row * dimension,
-                sum.storage.base + PackedTriangle.offset(ofRow: row),
-                row + 1
-            )
-        }
+    }
+
+    /// Sets the scratch's lower triangle in bfloat16; false if that is not the arithmetic, or not exact for these rows.
+    private mutating func multiplyExactly(
+        rows: Range<Int>, of matrix: borrowing Matrix<Scalar>
+    ) throws(LinearAlgebraError) -> Bool {
+        guard arithmetic == .exactBFloat16, Scalar.self == Float.self else { return false }
+        let dimension = matrix.columnCount
+        let count = arithmetic.scratchByteCount(columnCount: dimension) / MemoryLayout<Scalar>.stride
+        if packed.count < count { packed = try AlignedStorage(zeros: count) }
+        return unsafe Scalar.routines.bfloat16Product(
+            matrix.storage.base + rows.lowerBound * dimension, rows.count, dimension, scratch.base,
+            UnsafeMutableRawPointer(packed.base))
     }
 
     private func requireProduct(

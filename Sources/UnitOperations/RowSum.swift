@@ -67,7 +67,11 @@ public struct RowSumShape: Equatable, Sendable {
     }
     /// Memory of a chunk's product, which the sums of a lane share.
     public var scratchBytes: UInt64 {
-        isDiagonal ? 0 : UInt64(clamping: shape.dimension.saturatingProduct(shape.dimension).saturatingProduct(4))
+        isDiagonal
+            ? 0
+            : UInt64(
+                clamping: shape.dimension.saturatingProduct(shape.dimension).saturatingProduct(4)
+                    .saturatingSum(ProductArithmetic.scratchByteCountMax(columnCount: columns)))
     }
 }
 

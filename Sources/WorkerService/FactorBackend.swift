@@ -16,6 +16,9 @@ public protocol FactorBackend: Sendable {
     /// Two processes with equal regimes give equal bits of equal chunks.
     var regime: NumericRegime { get }
 
+    /// Whether a worker on this machine that is told no backend should take it; by default it must be told.
+    var suitsMachine: Bool { get }
+
     /// Makes the accumulator of one lane.
     ///
     /// - Throws: What the backend lacks: memory, a library, a device.
@@ -94,6 +97,9 @@ public struct FactorShape: Equatable, Sendable {
 }
 
 extension FactorBackend {
+    /// False.
+    public var suitsMachine: Bool { false }
+
     /// The regime of all results of a worker with this backend.
     ///
     /// Operations without a backend compute with the BLAS, so its kernels decide bits whatever the backend is. Backends

@@ -1,19 +1,23 @@
 /// The backends that a worker can be told to use, one line each.
 public enum FactorBackendRegistry {
-    /// All of them.
+    /// All of them, the fastest first.
     public static let backends: [any FactorBackend] = [
-        standard
+        BFloat16FactorBackend(),
+        standard,
     ]
 
-    /// That of a worker that is told none.
+    /// The backend that every machine has.
     public static let standard: any FactorBackend = BLASFactorBackend()
 
-    /// The backend of a name.
+    /// The word for the fastest backend that suits the machine.
+    public static let automatic = "auto"
+
+    /// The backend of a name, or of ``automatic``.
     ///
     /// - Throws: ``UnknownFactorBackend``, which lists the known names.
     public static func backend(named name: String) throws(UnknownFactorBackend) -> any FactorBackend {
-        guard let backend = backends.first(where: { $0.name == name }) else {
-            throw UnknownFactorBackend(known: backends.map(\.name))
+        guard let backend = backends.first(where: { name == automatic ? $0.suitsMachine : $0.name == name }) else {
+            throw UnknownFactorBackend(known: [automatic] + backends.map(\.name))
         }
         return backend
     }

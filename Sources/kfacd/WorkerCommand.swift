@@ -68,7 +68,7 @@ struct WorkerCommand: AsyncParsableCommand {
             SettingKey("patience", .integer, default: .integer(60)),
             SettingKey("drain-timeout", .integer, default: .integer(90)),
             SettingKey("cache-directory", .text), SettingKey("cache-size", .integer),
-            SettingKey("backend", .text, default: .text(FactorBackendRegistry.standard.name)),
+            SettingKey("backend", .text, default: .text(FactorBackendRegistry.automatic)),
         ] + WorkerProtectionOptions.keys + DaemonOptions.keys(http: "off")
 
     private func settings() throws -> Settings {

@@ -19,7 +19,10 @@ import ZeroMQ
 @Suite(.timeLimit(.minutes(5)))
 struct FactorBackendTests {
     /// Every backend that a worker may be told to use, and one that only the tests have.
-    private static let backends: [any FactorBackend] = FactorBackendRegistry.backends + [DoubleFactorBackend()]
+    ///
+    /// Those that this processor lacks instructions for are left out.
+    private static let backends: [any FactorBackend] =
+        FactorBackendRegistry.backends.filter { (try? $0.makeAccumulator()) != nil } + [DoubleFactorBackend()]
 
     private static let shapes = [PositionReduction.none, .sum(positions: 3), .mean(positions: 4)].flatMap { reduction in
         [false, true].map { FactorShape(columnCount: 7, appendsOne: $0, reduction: reduction) }
@@ -140,9 +143,24 @@ struct FactorBackendTests {
         #expect(names.contains(FactorBackendRegistry.standard.name))
     }
 
+    @Test func `the automatic backend is the first that suits the machine's processor and the kernels of the BLAS`()
+        throws
+    {
+        let automatic = try FactorBackendRegistry.backend(named: FactorBackendRegistry.automatic)
+        let bfloat16 = ProductArithmetic.exactBFloat16
+        #expect(automatic.name == (bfloat16.isSupported && bfloat16.suitsKernels ? "bf16" : "blas"))
+    }
+
+    @Test(.enabled(if: !ProductArithmetic.exactBFloat16.isSupported))
+    func `a backend whose instructions the processor lacks says so`() throws {
+        let backend = try FactorBackendRegistry.backend(named: "bf16")
+        let error = #expect(throws: MissingInstructions.self) { _ = try backend.makeAccumulator() }
+        #expect(error?.description.contains("needs a processor with AVX512-BF16") == true)
+    }
+
     @Test func `an unknown name is answered with the known ones`() {
         let error = #expect(throws: UnknownFactorBackend.self) { try FactorBackendRegistry.backend(named: "BLAS") }
-        #expect(error?.description == "expected the name of a backend of this program: blas.")
+        #expect(error?.description == "expected the name of a backend of this program: auto, bf16, blas.")
     }
 
     @Test func `a worker does not start with a backend that computes wrong numbers`() async throws {
