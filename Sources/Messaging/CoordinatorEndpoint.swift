@@ -98,6 +98,7 @@ public final class CoordinatorEndpoint: Sendable {
     ///   - keys: The coordinator's key pair and the authorized keys; needed when other machines reach the endpoint.
     ///   - claimPeriod: How long a worker keeps its name after its last message.
     ///   - limits: The limits for peers.
+    ///   - probesSilence: Whether a connection ends whose peer reads nothing for 15 seconds.
     ///   - onUnknownKey: Receives a refused key, at most once a minute.
     ///   - onFlood: Receives a host whose connection ended because it sent more bytes than the limits allow, at most
     ///     once a minute.
@@ -111,7 +112,8 @@ public final class CoordinatorEndpoint: Sendable {
     ///   reach, ``MessagingError/cannotOpen(endpoint:cause:)`` when it is taken or not permitted.
     public static func bind(
         _ endpoint: Endpoint, context: Context, keys: CoordinatorKeys? = nil, claimPeriod: Duration = .seconds(10),
-        limits: ChannelLimits = limits, onUnknownKey: @escaping @Sendable (CurvePublicKey) -> Void = { _ in },
+        limits: ChannelLimits = limits, probesSilence: Bool = true,
+        onUnknownKey: @escaping @Sendable (CurvePublicKey) -> Void = { _ in },
         onFlood: @escaping @Sendable (String, UInt64) -> Void = { _, _ in },
         onUnsendable: @escaping @Sendable (String, WireError) -> Void = { _, _ in },
         onUnheard: @escaping @Sendable (UnheardConnectionsReport) -> Void = { _ in },
@@ -125,6 +127,7 @@ public final class CoordinatorEndpoint: Sendable {
         }
         var options = options
         options.isIPv6Enabled = endpoint.isIPv6
+        if !probesSilence { options.heartbeatInterval = nil }
         let names = PeerNames()
         do {
             var authenticator: CurveAuthenticator?

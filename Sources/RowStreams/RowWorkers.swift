@@ -91,7 +91,9 @@ struct RowWorkers<Peer: Hashable & Sendable>: Sendable {
         guard single <= largest else {
             return .sumTooLarge(tensor: failed.tensor, needed: single, largest: largest)
         }
-        let scratch = sums.map(\.shape.scratchBytes).max() ?? 0
+        // Every lane of every worker may compute the largest.
+        let lanes = open.reduce(0) { $0 + $1.lanes }
+        let scratch = (sums.map(\.shape.scratchBytes).max() ?? 0).saturatingProduct(UInt64(lanes))
         let needed = sums.reduce(scratch) { $0.saturatingSum($1.shape.memoryBytes) }
         let capacity = open.reduce(UInt64(0)) { $0.saturatingSum($1.capacity) }
         let free = open.reduce(UInt64(0)) {

@@ -64,7 +64,11 @@ import UnitOperations
         layers.reduce(0) { $0 + 2 * $1.rows * Double($1.inputs + $1.outputs) }
     }
 
-    private static func factorMemory(_ n: Int) -> Int { 4 * n * n + 6 * n * (n + 1) + 6 * 4096 * n + 64 << 20 }
+    private static func factorMemory(_ n: Int) -> Int {
+        // 256 rows of panels of 48 columns, in bfloat16.
+        let packed = 2 * 256 * 48 * (n / 48 + 1)
+        return 4 * n * n + packed + 6 * n * (n + 1) + 6 * 4096 * n + 64 << 20
+    }
 
     private static func inverseMemory(_ n: Int) -> Int { 8 * n * n + 4 * n * (n + 1) + 64 << 20 }
 

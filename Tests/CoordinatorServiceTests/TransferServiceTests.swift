@@ -24,7 +24,9 @@ import ZeroMQ
         directory = try TemporaryDirectory()
         store = try BlobStore(opening: FilePath(directory.path).appending("blobs"))
         context = try Context()
-        endpoint = try await CoordinatorEndpoint.bind(try Endpoint("tcp://127.0.0.1:0"), context: context)
+        // Peers that read nothing must stay connected, however slow the machine is.
+        endpoint = try await CoordinatorEndpoint.bind(
+            try Endpoint("tcp://127.0.0.1:0"), context: context, probesSilence: false)
         let outcomes = OutcomeList()
         self.outcomes = outcomes
         transfers = TransferService(store: store, endpoint: endpoint) { outcome, _ in outcomes.add(outcome) }

@@ -26,8 +26,8 @@ import Testing
         let model = SmallModel(layers: [SmallModel.Layer(name: "fc")], parameters: [])
         let costs = try costs("kfac", ["outputs: [factors, regularizer, inverses, merged, report]"], model: model)
 
-        // 10 rows of 4 F32; scratch 5² and 256 rows of 48 columns in bfloat16, 12 bytes a packed element, the chunk of 10
-        // rows.
+        // 10 rows of 4 F32; scratch 5² and 256 rows of 48 columns in bfloat16, 12 bytes a packed element, the chunk
+        // of 10 rows.
         #expect(
             costs["factor \"fc.A\" of task \"a\""]
                 == UnitCost(
