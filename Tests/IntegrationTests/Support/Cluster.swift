@@ -47,7 +47,7 @@ final class Cluster {
     ///   - body: Receives the cluster.
     /// - Throws: what the body throws.
     static func with(
-        workerTimeout: Duration = .seconds(60), startingOver output: String? = nil, options: [String] = [],
+        workerTimeout: Duration = .seconds(15), startingOver output: String? = nil, options: [String] = [],
         environment: [String: String] = [:], launcher: (TemporaryDirectory) -> [String] = { _ in [] },
         sourceLocation: SourceLocation = #_sourceLocation, _ body: (Cluster) async throws -> Void
     ) async throws {

@@ -78,7 +78,7 @@ final class GuardedCluster {
             Programs.daemon,
             [
                 "coordinator", "--bind", "tcp://\(address):0", "--state-directory", directory.appending("state"),
-                "--heartbeat", "200", "--worker-timeout", "60000", "--end-with-input", "--secret-key",
+                "--heartbeat", "200", "--worker-timeout", "15000", "--end-with-input", "--secret-key",
                 secret("coordinator"), "--authorized-keys", directory.appending("authorized"),
             ] + roots.flatMap { ["--root", $0] }, name: "coordinator", in: directory)
         daemons.append(program)
