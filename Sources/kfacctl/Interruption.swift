@@ -39,10 +39,11 @@ extension CoordinatorClient {
 
     /// Cancels all jobs and waits for their end, for a bounded time.
     ///
-    /// A coordinator that cannot record the end on a full disk would not reach it.
+    /// A coordinator that cannot record the end on a full disk would not reach it. A job that did not end leaves its
+    /// claim on the output, so a busy machine has some time.
     func cancelAll() async throws {
         for job in try await jobsUnderWay() { _ = try await ask(.cancel(job)) }
-        let deadline = ContinuousClock.now + .seconds(2)
+        let deadline = ContinuousClock.now + .seconds(10)
         while try await !jobsUnderWay().isEmpty, ContinuousClock.now < deadline {
             try await Task.sleep(for: .milliseconds(20))
         }
