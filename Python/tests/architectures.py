@@ -291,6 +291,75 @@ def adapted(plain: Case, *targets: str, **options: Any) -> Case:
     return replace(plain, model=wrapped, reference_model=plain.reference_model or plain.model)
 
 
+class SplitExperts(nn.Module):
+    """Routed experts with a module for each matrix, one token after the other."""
+
+    def __init__(self, experts: Any) -> None:
+        super().__init__()
+        self.gate_up_proj = nn.ModuleList(linear(weight) for weight in experts.gate_up_proj)
+        self.down_proj = nn.ModuleList(linear(weight) for weight in experts.down_proj)
+        self.act_fn = experts.act_fn
+
+    def forward(self, states: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+        tokens: list[Tensor] = []
+        for state, own, shares in zip(states, chosen.tolist(), weights, strict=True):
+            total = torch.zeros_like(state)
+            for expert, share in zip(own, shares, strict=True):
+                gate, up = self.gate_up_proj[expert](state).chunk(2)
+                total = total + share * self.down_proj[expert](self.act_fn(gate) * up)
+            tokens.append(total)
+        return torch.stack(tokens)
+
+
+def linear(weight: Tensor) -> nn.Linear:
+    module = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    module.weight = nn.Parameter(weight.detach().clone())
+    return module
+
+
+def routed(model: Any) -> Case:
+    """The experts of a language model; samples reach some of them, and padding none."""
+    path = "model.layers.0.mlp.experts"
+    for parameter in model.get_submodule(path).parameters():
+        nn.init.normal_(parameter, std=0.5)
+    reference = copy.deepcopy(model)
+    reference.model.layers[0].mlp.experts = SplitExperts(model.get_submodule(path))
+    names = [(key, index) for key in ("gate_up_proj", "down_proj") for index in range(4)]
+    return Case(
+        model,
+        texts(4, 6, 3),
+        logits,
+        padded,
+        {f"{path}.{key}[{index}]": [f"{path}.{key}.{index}"] for key, index in names},
+        {"layers": ["*.experts.*"]},
+        reference_model=reference,
+        length=lambda sample: sample["input_ids"].shape[1],
+    )
+
+
+ROUTED: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "num_experts_per_tok": 2,
+}
+
+
+def mixtral() -> Case:
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    return routed(MixtralForCausalLM(MixtralConfig(intermediate_size=8, num_local_experts=4, **ROUTED)))
+
+
+def qwen_moe() -> Case:
+    from transformers import Qwen2MoeConfig, Qwen2MoeForCausalLM
+
+    sizes = {"moe_intermediate_size": 8, "shared_expert_intermediate_size": 5}
+    return routed(Qwen2MoeForCausalLM(Qwen2MoeConfig(num_experts=4, **sizes, **ROUTED)))
+
+
 ARCHITECTURES = {
     "vision transformer": vision_transformer,
     "attention, samples first": lambda: multihead_attention(True),
@@ -301,6 +370,8 @@ ARCHITECTURES = {
     "Llama": llama,
     "BERT, padded": bert,
     "T5, tied": t5,
+    "Mixtral, experts": mixtral,
+    "Qwen-MoE, experts": qwen_moe,
     "PEFT, Llama": lambda: adapted(llama(), "q_proj", "down_proj"),
     "PEFT, GPT-2": lambda: adapted(gpt2(), "c_attn", fan_in_fan_out=True),
     "PEFT, BERT": lambda: adapted(bert(), "query", "dense"),
