@@ -367,6 +367,13 @@ def test_nothing_of_the_size_of_rows_stays_after_a_step() -> None:
         assert large() == before
 
 
+def test_a_cpu_states_fp32_products_where_tf32_is_asked_for(tmp_path: Path) -> None:
+    model, x = network(), torch.randn(64, 4)
+    plain = factors_of(model, lambda m: m(x), tmp_path / "plain")
+    require_equal(factors_of(model, lambda m: m(x), tmp_path / "asked", products="tf32"), plain)
+    assert stored(tmp_path / "asked/factors.safetensors")[1]["products"] == "float32"
+
+
 def test_bfloat16_products_are_recorded_and_near_those_of_fp32(tmp_path: Path) -> None:
     model, x = network(), torch.randn(64, 4)
     fine = factors_of(model, lambda m: m(x), tmp_path / "fine", probes=2)
