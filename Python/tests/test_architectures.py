@@ -13,8 +13,8 @@ from libraries import LIBRARIES
 from reference import Case, factors
 
 import kfacd
-from kfacd.accumulation import Kind
 from kfacd.probes import Probes
+from kfacd.steps import Kind
 
 PROBES = 2
 CASES = {**ARCHITECTURES, **LIBRARIES}

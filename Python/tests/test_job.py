@@ -110,16 +110,22 @@ def test_the_program_is_found_where_pip_puts_it(
     )
 
 
+def chosen_program(monkeypatch: pytest.MonkeyPatch, directory: Path, content: bytes) -> Path:
+    """A program of this content, which the package takes for kfacctl."""
+    program = directory / "kfacctl"
+    program.write_bytes(content)
+    program.chmod(0o755)
+    monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    return program
+
+
 @pytest.mark.parametrize(
     ("content", "cause"), [(b"\x7fELF", "Exec format error"), (b"#!/none\n", "No such file or directory")]
 )
 def test_a_program_for_another_machine_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, cause: str
 ) -> None:
-    program = tmp_path / "kfacctl"
-    program.write_bytes(content)
-    program.chmod(0o755)
-    monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    program = chosen_program(monkeypatch, tmp_path, content)
     with pytest.raises(kfacd.ProgramNotFoundError) as caught:
         kfacd.plan("job.yaml")
     assert str(caught.value) == (
@@ -129,10 +135,8 @@ def test_a_program_for_another_machine_is_named(
 
 
 def test_a_program_without_its_libraries_has_the_loaders_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    program = tmp_path / "kfacctl"
-    program.write_text("#!/bin/sh\necho 'kfacctl: error while loading shared libraries: libzmq.so.5' >&2\nexit 127\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    script = b"#!/bin/sh\necho 'kfacctl: error while loading shared libraries: libzmq.so.5' >&2\nexit 127\n"
+    program = chosen_program(monkeypatch, tmp_path, script)
     with pytest.raises(kfacd.ProgramNotFoundError) as caught:
         kfacd.plan("job.yaml")
     assert str(caught.value) == (
@@ -148,12 +152,8 @@ def test_a_program_without_its_libraries_has_the_loaders_words(monkeypatch: pyte
 def test_every_exit_code_has_its_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, error: type[Exception]
 ) -> None:
-    program = tmp_path / "kfacctl"
-    program.write_text(
-        f"#!/bin/sh\necho 'note: a remark' >&2\necho 'error: first.' >&2\necho second. >&2\nexit {code}\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    script = f"#!/bin/sh\necho 'note: a remark' >&2\necho 'error: first.' >&2\necho second. >&2\nexit {code}\n"
+    chosen_program(monkeypatch, tmp_path, script.encode())
     with pytest.raises(error) as caught:
         kfacd.submit("job.yaml")
     assert str(caught.value) == "first.\nsecond."
@@ -176,12 +176,11 @@ class Interrupting(io.StringIO):
 
 
 def test_an_interrupt_ends_the_program_by_one_signal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    program, signals = tmp_path / "kfacctl", tmp_path / "signals"
-    program.write_text(
+    signals = tmp_path / "signals"
+    script = (
         f"#!/bin/sh\ntrap 'echo got >>{signals}; exit 130' TERM INT\necho ready >&2\nwhile :; do sleep 0.05; done\n"
     )
-    program.chmod(0o755)
-    monkeypatch.setenv("KFACD_KFACCTL", str(program))
+    chosen_program(monkeypatch, tmp_path, script.encode())
     monkeypatch.setattr(sys, "stderr", Interrupting())
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -19,10 +19,10 @@ from test_architectures import PROBES, halves, noise_of
 from torch import Tensor, nn
 
 import kfacd
-from kfacd.accumulation import Kind
 from kfacd.attempts import ATTEMPTS_MAX, attempts
 from kfacd.cluster.streams import RowStream
 from kfacd.partials import square
+from kfacd.steps import Kind
 from kfacd.sums import Products
 
 

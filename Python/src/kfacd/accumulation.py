@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,8 +12,6 @@ from .calls import Call, Layer, Normalization
 from .errors import SelectionError, listed
 from .partials import SummedLayer, SummedParameter
 from .rows import (
-    Batch,
-    MaskOf,
     calls_by_layer,
     kept,
     means,
@@ -23,51 +20,31 @@ from .rows import (
     summed,
     summed_one_hot_squares,
 )
+from .steps import Kind, Steps, stated
 from .sums import Packed, Products, Sum
 
-Kind = Literal["tak", "expand", "reduce"]
 
-
-class Accumulation:
+class Accumulation(Steps):
     """Adds steps to the sums of layers and parameters.
 
     Layers that always read the same tensors share the sum of A.
     """
 
-    def __init__(self, blocks: list[Layer | Normalization], normalization: Kind, products: Products) -> None:
+    def __init__(self, blocks: Sequence[Layer | Normalization], normalization: Kind, products: Products) -> None:
         """Begins empty sums."""
-        self.layers = [block for block in blocks if isinstance(block, Layer)]
-        self.normalizations = [block for block in blocks if isinstance(block, Normalization)]
-        self.rows: dict[Layer, int] = {}
-        self._normalization, self._products = normalization, products
+        super().__init__(blocks, normalization, products)
         self._inputs: dict[Layer, Sum] = {}
         self._gradients: dict[Layer, Sum] = {}
         self._parameters: dict[str, Sum] = {}
-        self._batch = Batch(1)
-        self._mask_of: MaskOf = lambda _: None
-        self._summed: dict[tuple[Layer | Normalization, str], Tensor] = {}
 
     def emptied(self) -> Accumulation:
         """Empty sums of the same layers."""
         return Accumulation([*self.layers, *self.normalizations], self._normalization, self._products)
 
-    def expected(self) -> list[Layer | Normalization]:
-        """The layers that every step reaches."""
-        return [layer for layer in self.layers if not layer.may_rest] + list(self.normalizations)
-
     @property
     def is_whole(self) -> bool:
         """Whether gradients are not needed any more, as for streamed rows."""
         return False
-
-    def begin(self, samples: int, mask_of: MaskOf, calls: Sequence[Call]) -> None:
-        """Begins a step; sums need not know its calls before."""
-        self._batch, self._mask_of = Batch(samples), mask_of
-        self._summed.clear()
-
-    def end(self) -> None:
-        """Ends a step, whole or not; nothing of it stays but the sums."""
-        self.begin(1, lambda _: None, [])
 
     def add_gradient(self, call: Call, gradient: Tensor) -> None:
         """Adds the gradient of a call's output, of one probe.
@@ -132,14 +109,7 @@ class Accumulation:
             for index, name in enumerate(layer.names):
                 layers.append(
                     SummedLayer(
-                        name=name,
-                        rows=self.rows.get(layer, 0),
-                        has_bias=layer.has_bias,
-                        layout=layer.layout,
-                        input_size=layer.input_size + int(layer.has_bias),
-                        output_size=layer.output_size,
-                        input_diagonal=layer.input_diagonal,
-                        output_diagonal=layer.output_diagonal,
+                        **vars(stated(layer, name, self.rows.get(layer, 0))),
                         input_sum=lambda inputs=inputs, index=index: inputs.packed(index),  # type: ignore[misc]
                         output_sum=lambda sums=gradients, index=index: sums.packed(index),  # type: ignore[misc]
                     )
@@ -209,10 +179,6 @@ class Accumulation:
                 self._inputs.update({layer: own for layer in holders if layer in layers})
             found.append(own)
         return found
-
-    def _sum_up(self, layer: Layer | Normalization, name: str, values: Tensor) -> None:
-        earlier = self._summed.get((layer, name))
-        self._summed[layer, name] = values if earlier is None else earlier + values
 
     # Rows of A
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoints
-from .accumulation import Kind
 from .cluster import require_reachable
 from .collection import Collection
 from .errors import BaseMismatchError, DropoutWarning, OptionError, listed
@@ -23,6 +22,7 @@ from .partials import require_name
 from .probes import Fisher, Probes
 from .row_accumulation import require_narrow_rows
 from .selection import named_modules, select
+from .steps import Kind
 from .sums import Products
 
 NUMBER_MAX = (1 << 31) - 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from .accumulation import Accumulation, Kind
+from .accumulation import Accumulation
 from .attempts import Attempt, attempts
 from .calls import Call, Layer, Normalization
 from .cluster import open_stream, push
@@ -26,6 +26,7 @@ from .probes import Probes
 from .problems import StreamEndedError
 from .row_accumulation import RowAccumulation
 from .selection import Watched
+from .steps import Kind
 from .sums import Products
 from .watching import Tap, visible
 

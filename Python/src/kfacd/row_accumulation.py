@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .accumulation import Kind
 from .calls import Call, Layer, Normalization
 from .cluster.offers import RowSum
 from .errors import SelectionError, listed
 from .partials import StatedLayer
 from .rows import (
-    Batch,
     MaskOf,
     calls_by_layer,
     kept,
@@ -28,6 +26,7 @@ from .rows import (
     summed_one_hot_squares,
 )
 from .selection import Watched
+from .steps import Kind, Steps, stated
 from .sums import Products, Sum
 
 ROW_BYTES_MAX = 1 << 20
@@ -69,7 +68,7 @@ class _Target:
     holders: frozenset[Layer] = frozenset()
 
 
-class RowAccumulation:
+class RowAccumulation(Steps):
     """Sends the rows of steps, as `Accumulation` sums them.
 
     The stream begins at the first step, which shows what layers read the same rows: these are sent once.
@@ -77,19 +76,14 @@ class RowAccumulation:
 
     def __init__(self, blocks: Sequence[Layer | Normalization], normalization: Kind, products: Products, open: Open):
         """Sends nothing yet."""
-        self.layers = [block for block in blocks if isinstance(block, Layer)]
-        self.normalizations = [block for block in blocks if isinstance(block, Normalization)]
-        self.rows: dict[Layer, int] = {}
-        self._normalization, self._products, self._open = normalization, products, open
+        super().__init__(blocks, normalization, products)
+        self._open = open
         self._kind, self._type = ("BF16", torch.bfloat16) if products == "bfloat16" else ("F32", torch.float32)
         self._stream: Stream | None = None
         self._inputs: dict[Layer, _Target] = {}
         self._gradients: dict[Layer, _Target] = {}
         self._parameters: dict[str, _Target] = {}
         self._announced: list[Layer] = []
-        self._batch = Batch(1)
-        self._mask_of: MaskOf = lambda _: None
-        self._summed: dict[tuple[Layer | Normalization, str], Tensor] = {}
         self._present: dict[Layer, Tensor] = {}
         self._wrong: list[str] = []
 
@@ -104,10 +98,6 @@ class RowAccumulation:
             self._stream.close()
             self._stream = None
 
-    def expected(self) -> list[Layer | Normalization]:
-        """The layers that every step reaches."""
-        return [layer for layer in self.layers if not layer.may_rest] + list(self.normalizations)
-
     @property
     def is_whole(self) -> bool:
         """Whether the coordinator has the sums of this sequence already, so that no gradients are needed."""
@@ -119,8 +109,7 @@ class RowAccumulation:
         Raises:
             KfacdError: The offer is refused, or there was no place for too long.
         """
-        self._batch, self._mask_of = Batch(samples), mask_of
-        self._summed.clear()
+        super().begin(samples, mask_of, calls)
         self._present.clear()
         self._wrong.clear()
         if self._stream is None:
@@ -128,8 +117,7 @@ class RowAccumulation:
 
     def end(self) -> None:
         """Ends a step, whole or not; nothing of it stays."""
-        self._batch, self._mask_of = Batch(1), lambda _: None
-        self._summed.clear()
+        super().end()
         self._present.clear()
 
     def add_gradient(self, call: Call, gradient: Tensor) -> None:
@@ -249,10 +237,6 @@ class RowAccumulation:
 
     # Rows
 
-    def _sum_up(self, layer: Layer | Normalization, name: str, values: Tensor) -> None:
-        earlier = self._summed.get((layer, name))
-        self._summed[layer, name] = values if earlier is None else earlier + values
-
     def _send_inputs(self, target: _Target, layer: Layer, calls: list[Call]) -> int:
         if layer.takes_indices:
             assert target.diagonal is not None, "A of an embedding is a diagonal without a bias"
@@ -319,20 +303,6 @@ def require_narrow_rows(watched: Iterable[Watched], products: Products) -> None:
             f"a row of {listed(wide)} has up to {max(bytes_of.values())} bytes, and the wire takes rows of at most "
             f'{ROW_BYTES_MAX}. Leave such layers out, or collect their sums, with sink="sums".'
         )
-
-
-def stated(layer: Layer, name: str) -> StatedLayer:
-    """What a file says of a layer, or of a group of it, before its rows are counted."""
-    return StatedLayer(
-        name=name,
-        rows=0,
-        has_bias=layer.has_bias,
-        layout=layer.layout,
-        input_size=layer.input_size + int(layer.has_bias),
-        output_size=layer.output_size,
-        input_diagonal=layer.input_diagonal,
-        output_diagonal=layer.output_diagonal,
-    )
 
 
 def _bytes(values: Tensor) -> memoryview:
