@@ -28,6 +28,23 @@ static inline unsigned long long kfacd_file_system_type(const char *path) {
     return statfs(path, &status) == 0 ? (unsigned int)status.f_type : 0;
 }
 
+/// Gives a file room up to a size (fallocate(2)), without changing what is readable.
+///
+/// Returns 0, or -1 with errno.
+static inline int kfacd_allocate(int descriptor, long long byteCount) {
+    return (int)syscall(SYS_fallocate, descriptor, 0, 0LL, byteCount);
+}
+
+/// Begins to write a range of a file to the disk, and does not wait (sync_file_range(2)).
+static inline int kfacd_begin_writing(int descriptor, long long offset, long long byteCount) {
+#ifdef SYS_sync_file_range
+    // SYNC_FILE_RANGE_WRITE
+    return (int)syscall(SYS_sync_file_range, descriptor, offset, byteCount, 2u);
+#else
+    return 0;
+#endif
+}
+
 /// The processors that a process may run on, one bit each; the caller states the length of the mask.
 ///
 /// Glibc declares the call only under _GNU_SOURCE, and Swift's module of Glibc does not define that. Source:

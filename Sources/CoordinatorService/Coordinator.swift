@@ -42,6 +42,8 @@ actor Coordinator {
     /// The jobs as of the last durable facts, so that what clients are told survives a crash.
     private(set) var settled = SettledJobs()
     var jobs: [JobID: Job] = [:]
+    /// The files of running jobs, which workers write too.
+    var staged: [JobID: StagedOutputs] = [:]
     var conversations = WorkerConversations()
     private var pending = PendingEvents()
     private var deadline: SchedulerInstant?
@@ -243,7 +245,7 @@ actor Coordinator {
         guard scheduler.plan(of: leased.unit.job) != nil, let job = jobs[leased.unit.job],
             let peer = conversations[worker]?.peer
         else { return }
-        let resolution = LeaseResolution(job: job) { [scheduler] in
+        let resolution = LeaseResolution(job: job, staged: staged[job.id]) { [scheduler] in
             scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
         }
         guard let lease = resolution.lease(leased) else {
@@ -268,7 +270,7 @@ actor Coordinator {
 
     private func begin(_ lease: LeasedUnit) {
         history.clock.noteWork(of: lease.unit.job, scheduler.work(of: lease.unit.job))
-        guard let job = jobs[lease.unit.job] else {
+        guard let job = jobs[lease.unit.job], let staged = staged[job.id] else {
             // The scheduler counts the lane as taken until it gets an event.
             happen(CoordinatorTask.unwanted(lease))
             return
@@ -277,7 +279,7 @@ actor Coordinator {
         let state = scheduler
         ownWorkSink.yield(
             CoordinatorTask(
-                lease: lease, unit: job.plan.units[lease.unit.unit.position], job: job,
+                lease: lease, unit: job.plan.units[lease.unit.unit.position], job: job, staged: staged,
                 results: { state.result(of: UnitReference(job: lease.unit.job, unit: $0)) },
                 executions: { state.execution(of: UnitReference(job: lease.unit.job, unit: $0)) },
                 regimes: { state.regime(of: UnitReference(job: lease.unit.job, unit: $0)) }))
@@ -302,6 +304,7 @@ actor Coordinator {
 
     /// Releases a job whose end is durable.
     private func letGo(of id: JobID) async {
+        staged[id] = nil
         guard let job = jobs.removeValue(forKey: id) else { return }
         conversations.resumedJobs.remove(id)
         history.clock.end(id)
@@ -331,9 +334,10 @@ actor Coordinator {
     /// Accepts a checked job; returns once the job is durable, so that the answer to the client holds.
     ///
     /// - Returns: Whether the job was accepted. It is not when the coordinator is about to end.
-    func accept(_ job: Job, header: JobHeader) async -> Bool {
+    func accept(_ job: Job, _ outputs: StagedOutputs, header: JobHeader) async -> Bool {
         guard !isClosed, jobs[job.id] == nil else { return false }
         jobs[job.id] = job
+        staged[job.id] = outputs
         history.clock.begin(job.id)
         happen(.jobSubmitted(header, job.plan))
         guard await withCheckedContinuation({ acceptances[job.id] = $0 }) else { return false }
@@ -359,7 +363,9 @@ actor Coordinator {
             journal: journal, desk: admissionDesk, owner: owner, configuration: configuration,
             readiness: supervision.readiness, removal: removal, logger: logger)
         let state = try await recovery.run(scheduler)
-        (scheduler, jobs, submissions) = (state.scheduler, state.jobs, state.lastJobNumber)
+        (scheduler, jobs, staged, submissions) = (
+            state.scheduler, state.jobs, state.staged, state.lastJobNumber
+        )
         conversations.resumedJobs = Set(jobs.keys)
         runs.releaseAll(except: Set(jobs.keys), at: Date.now.timeIntervalSince1970)
         for job in jobs.keys { history.clock.begin(job) }

@@ -67,12 +67,14 @@ public struct FileRoots: Equatable, Sendable {
     ///
     /// - Returns: A descriptor that the caller closes; it does not block and is not inherited.
     /// - Throws: ``FileRootsError``; nothing is open then.
-    public func open(_ path: FilePath) throws(FileRootsError) -> FileDescriptor {
-        guard resolved != nil else { return try Self.opened(path, for: path) }
+    public func open(
+        _ path: FilePath, for mode: FileDescriptor.AccessMode = .readOnly
+    ) throws(FileRootsError) -> FileDescriptor {
+        guard resolved != nil else { return try Self.opened(path, mode, for: path) }
         let handle = try untouched(path)
         defer { try? handle.close() }
         guard Self.kind(of: handle) != .other else { throw .notFile(path: path) }
-        return try Self.opened(Self.link(to: handle), for: path)
+        return try Self.opened(Self.link(to: handle), mode, for: path)
     }
 
     /// The kind of object at a path, links followed, without opening it; `nil` when nothing exists there.
@@ -151,10 +153,12 @@ public struct FileRoots: Equatable, Sendable {
         return names.sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }
     }
 
-    private static func opened(_ path: FilePath, for name: FilePath) throws(FileRootsError) -> FileDescriptor {
+    private static func opened(
+        _ path: FilePath, _ mode: FileDescriptor.AccessMode = .readOnly, for name: FilePath
+    ) throws(FileRootsError) -> FileDescriptor {
         do {
             // Do not block: opening a named pipe without a writer would wait for ever.
-            return try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
+            return try FileDescriptor.open(path, mode, options: [.closeOnExec, .nonBlocking])
         } catch {
             throw .callFailed(path: name, call: "open", code: error as? Errno ?? .ioError)
         }

@@ -18,8 +18,21 @@ extension OpenedFile {
     ///
     /// - Throws: The failed call, or what the path leads to.
     public init(reading path: FilePath, within roots: FileRoots) throws(Failure) {
+        try self.init(path, for: .readOnly, within: roots)
+    }
+
+    /// Opens an existing regular file below the roots for reading and writing.
+    ///
+    /// - Throws: The failed call, or what the path leads to.
+    public init(changing path: FilePath, within roots: FileRoots) throws(Failure) {
+        try self.init(path, for: .readWrite, within: roots)
+    }
+
+    private init(
+        _ path: FilePath, for mode: FileDescriptor.AccessMode, within roots: FileRoots
+    ) throws(Failure) {
         let descriptor: Int32
-        do throws(FileRootsError) { descriptor = try roots.open(path).rawValue } catch {
+        do throws(FileRootsError) { descriptor = try roots.open(path, for: mode).rawValue } catch {
             throw Failure(FileError(error))
         }
         do throws(Failure) {

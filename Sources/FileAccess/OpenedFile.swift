@@ -1,3 +1,4 @@
+import CSystemCalls
 import Glibc
 public import SystemPackage
 
@@ -128,6 +129,21 @@ public struct OpenedFile<Failure: FileFailure>: ~Copyable, Sendable {
     /// - Throws: The failed call. The size is unchanged.
     public func resize(to byteCount: Int) throws(Failure) {
         guard retryingInterrupts({ ftruncate(descriptor, byteCount) }) == 0 else { throw callFailed("ftruncate", path) }
+    }
+
+    /// Reserves room for the whole file, if the file system can.
+    ///
+    /// Without enough room nothing is reserved. Then the writes fail that find no room.
+    public func reserve() {
+        guard let byteCount = try? byteCount(), byteCount > 0 else { return }
+        guard retryingInterrupts({ kfacd_allocate(descriptor, Int64(byteCount)) }) != 0, errno == ENOSPC else { return }
+        // The call may have taken what was left.
+        if ftruncate(descriptor, 0) == 0 { _ = ftruncate(descriptor, byteCount) }
+    }
+
+    /// Asks the kernel to begin writing a range to the disk; a refusal is not an error.
+    public func beginWriting(at offset: Int, count: Int) {
+        _ = kfacd_begin_writing(descriptor, Int64(offset), Int64(count))
     }
 
     /// Makes a file's content and size durable, or a directory's names.

@@ -7,11 +7,15 @@ public import SystemPackage
 /// Its temporary name is hidden and unique, `.name.<16 hexadecimal digits>.partial`. The file is removed when its owner
 /// goes away without ``publish()``. It stays locked until then, so that a clean-up can tell it from a crash's
 /// leftovers.
+///
+/// A staged file is one that other processes write too. Its temporary name is `.name.staged`, and it stays until it is
+/// published.
 public final class PartialFile<Failure: FileFailure>: Sendable {
     /// The open file.
     public let file: OpenedFile<Failure>
     /// The name that the whole file gets.
     public let finalPath: FilePath
+    private let isStaged: Bool
     private let isPublished = Mutex(false)
 
     /// Creates the file beside its final name.
@@ -23,12 +27,31 @@ public final class PartialFile<Failure: FileFailure>: Sendable {
         let unique = String(repeating: "0", count: 16 - digits.count) + digits
         let partialName = ".\(name).\(unique)\(partialFileSuffix)"
         self.finalPath = finalPath
+        isStaged = false
         self.file = try OpenedFile(creating: directory(of: finalPath).appending(partialName))
         _ = try? file.lockExclusively()
     }
 
+    /// Opens a staged file, or makes an empty one.
+    ///
+    /// A file that already has its final name, as after a crash, gets the temporary name again.
+    ///
+    /// - Throws: The failed call.
+    public init(staged finalPath: FilePath) throws(Failure) {
+        let name = finalPath.lastComponent?.string ?? ""
+        let path = directory(of: finalPath).appending(".\(name)\(stagedFileSuffix)")
+        if FileStatus(of: path) == nil {
+            _ = unsafe finalPath.withPlatformString { from in
+                unsafe path.withPlatformString { to in unsafe rename(from, to) }
+            }
+        }
+        self.finalPath = finalPath
+        isStaged = true
+        self.file = try OpenedFile(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW)
+    }
+
     deinit {
-        guard !isPublished.withLock({ $0 }) else { return }
+        guard !isStaged, !isPublished.withLock({ $0 }) else { return }
         _ = unsafe file.path.withPlatformString { unsafe unlink($0) }
     }
 
@@ -50,6 +73,9 @@ public final class PartialFile<Failure: FileFailure>: Sendable {
 
 /// The end of the temporary name of a file that is not whole yet.
 let partialFileSuffix = ".partial"
+
+/// The end of the temporary name of a file that other processes write too.
+public let stagedFileSuffix = ".staged"
 
 /// The parent directory of a path: `.` for a bare name.
 public func directory(of path: FilePath) -> FilePath {

@@ -6,6 +6,9 @@ public import SystemPackage
 ///
 /// The set is `<kind>.safetensors` in its own directory, or shards with an index above the byte limit. No file appears
 /// before ``finish()``.
+///
+/// Other processes may write matrices of a staged set too. They are told the ``place(of:_:)``. Such a set stays when its
+/// writer is dropped, and another writer goes on with it.
 public final class CurvatureWriter: Sendable {
     /// The directory that will hold the file or files.
     public let directory: FilePath
@@ -41,14 +44,16 @@ public final class CurvatureWriter: Sendable {
     ///   - kind: factors, regularizer or inverses; it determines the file's name.
     ///   - entries: all matrices, in the order of the file.
     ///   - metadata: the kind's strings; the storage and the names of diagonals are added to them.
+    ///   - draft: for a staged set, the strings until it is finished, of at least the same length.
     ///   - storage: full squares, or packed triangles of half the size; diagonals are vectors in both.
     ///   - shardByteLimit: bytes of matrices in one file.
-    /// - Throws: ``JobFileError``; nothing is left behind.
+    /// - Throws: ``JobFileError``; nothing is left behind but a staged set.
     public init(
         directory: FilePath,
         kind: JobFileKind,
         entries: [Entry],
         metadata: [String: String],
+        draft: [String: String]? = nil,
         storage: CurvatureStorage = .full,
         shardByteLimit: Int = ShardLayout.defaultShardByteLimit
     ) throws(JobFileError) {
@@ -62,15 +67,86 @@ public final class CurvatureWriter: Sendable {
             tensors.append(TensorDescription(name: entry.name.name, dataType: .float32, shape: shape))
         }
         let layout = ShardLayout(tensors: tensors, stem: kind.stem, shardByteLimit: shardByteLimit)
-        var strings = metadata
-        strings[MetadataKey.storage] = storage.rawValue
-        strings[MetadataKey.diagonal] = Set(entries.filter(\.shape.isDiagonal).map(\.name)).metadataText
+        var common = [MetadataKey.storage: storage.rawValue]
+        common[MetadataKey.diagonal] = Set(entries.filter(\.shape.isDiagonal).map(\.name)).metadataText
+        let strings = metadata.merging(common) { $1 }
         self.directory = directory
         self.storage = storage
         self.writer = try wrapping { () throws(SafetensorsError) in
-            try ShardedSafetensorsWriter(directory: directory, layout: layout, metadata: strings)
+            if let draft {
+                try ShardedSafetensorsWriter(
+                    staging: layout, in: directory, metadata: strings, draft: draft.merging(common) { $1 })
+            } else {
+                try ShardedSafetensorsWriter(directory: directory, layout: layout, metadata: strings)
+            }
         }
     }
+
+    /// The place of a matrix in a staged set.
+    public struct Place: Equatable, Sendable {
+        /// The file.
+        public let file: SafetensorsWriter.StagedIdentity
+        /// The first byte in the file.
+        public let offset: Int
+        /// The rows of the square that the packed triangle becomes; nil if the packed bytes are stored as they are.
+        public let squareRows: Int?
+    }
+
+    /// The place of a matrix; nil unless the set is staged.
+    ///
+    /// - Throws: ``JobFileError`` for an unknown name.
+    public func place(of name: CurvatureTensorName, _ shape: SymmetricShape) throws(JobFileError) -> Place? {
+        let writer = try self.writer(of: name)
+        guard let file = writer.stagedIdentity, let offset = writer.fileOffset(of: name.name) else { return nil }
+        return Place(file: file, offset: offset, squareRows: isSquare(shape) ? shape.dimension : nil)
+    }
+
+    /// Whether the file of a matrix was there already, with what was written into it.
+    ///
+    /// - Throws: ``JobFileError`` for an unknown name.
+    public func isContinued(_ name: CurvatureTensorName) throws(JobFileError) -> Bool {
+        try writer(of: name).isContinued
+    }
+
+    /// Takes a matrix of a staged set as written, because another process has written it.
+    ///
+    /// - Throws: ``JobFileError`` for an unknown name or a matrix that was written here.
+    public func noteWritten(_ name: CurvatureTensorName) throws(JobFileError) {
+        let writer = try writer(of: name)
+        try wrapping { () throws(SafetensorsError) in try writer.noteWritten(name.name) }
+    }
+
+    /// Reads a matrix of a staged set back, whoever wrote it; of a square its lower triangle.
+    ///
+    /// - Throws: ``JobFileError``.
+    public func readBack(
+        _ name: CurvatureTensorName, _ shape: SymmetricShape
+    ) throws(JobFileError) -> PackedSymmetricMatrix<Float> {
+        var matrix = try wrapping(directory) { () throws(LinearAlgebraError) in
+            try PackedSymmetricMatrix<Float>(shape: shape)
+        }
+        do throws(SafetensorsError) {
+            let (file, isSquare) = (try writer.writer(of: name.name), isSquare(shape))
+            try matrix.withMutableBytes { (bytes: inout MutableRawSpan) throws(SafetensorsError) in
+                guard isSquare else {
+                    try file.read(name.name, at: 0, into: &bytes)
+                    return
+                }
+                for row in 0..<shape.dimension {
+                    let start = PackedTriangle.offset(ofRow: row)
+                    var target = bytes._mutatingExtracting(4 * start..<4 * (start + row + 1))
+                    try file.read(name.name, at: 4 * row * shape.dimension, into: &target)
+                }
+            }
+        } catch { throw .safetensors(error) }
+        return matrix
+    }
+
+    private func writer(of name: CurvatureTensorName) throws(JobFileError) -> SafetensorsWriter {
+        do throws(SafetensorsError) { return try writer.writer(of: name.name) } catch { throw .safetensors(error) }
+    }
+
+    private func isSquare(_ shape: SymmetricShape) -> Bool { storage == .full && !shape.isDiagonal }
 
     /// Writes one matrix.
     ///
@@ -82,10 +158,10 @@ public final class CurvatureWriter: Sendable {
         _ matrix: borrowing PackedSymmetricMatrix<Float>,
         to name: CurvatureTensorName
     ) throws(JobFileError) {
-        if storage == .packed || matrix.shape.isDiagonal {
-            try write(matrix, packedTo: name.name)
-        } else {
+        if isSquare(matrix.shape) {
             try write(matrix, mirroredTo: name.name)
+        } else {
+            try write(matrix, packedTo: name.name)
         }
     }
 

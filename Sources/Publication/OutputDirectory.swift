@@ -205,6 +205,14 @@ public final class OutputDirectory: Sendable {
         return directory
     }
 
+    /// Removes what an earlier job of the same name has staged, unless its publication has begun.
+    ///
+    /// - Throws: ``PublicationError``.
+    public func removeUnpublished() throws(PublicationError) {
+        guard isStaged, !isBegun else { return }
+        try writing { () throws(FileAccessError) in try Directories.remove(staging) }
+    }
+
     /// Whether everything is staged and its publication has begun; ``publish()`` then continues it.
     var isBegun: Bool { Directories.exists(staging.appending(PublicationJournal.fileName)) }
 

@@ -44,10 +44,16 @@ extension SafetensorsHeader {
     ///
     /// The same tensors and metadata give the same bytes: metadata keys are sorted.
     ///
+    /// - Parameters:
+    ///   - tensors: the tensors with their ranges.
+    ///   - metadata: the `__metadata__` strings.
+    ///   - byteCountMin: more spaces are added up to this size.
+    ///   - file: named in errors only.
     /// - Throws: ``SafetensorsError/header(file:problem:)`` if the header exceeds what the format allows.
     static func encode(
         _ tensors: [TensorInfo],
         metadata: [String: String],
+        byteCountMin: Int = 0,
         file: FilePath
     ) throws(SafetensorsError) -> [UInt8] {
         var text = "{"
@@ -64,7 +70,7 @@ extension SafetensorsHeader {
             text += "\"data_offsets\":[\(tensor.byteRange.lowerBound),\(tensor.byteRange.upperBound)]}"
         }
         text += "}"
-        let padded = (text.utf8.count + 7) & ~7
+        let padded = max((text.utf8.count + 7) & ~7, byteCountMin - lengthByteCount)
         guard padded <= byteCountLimit else {
             throw .header(file: file, problem: .tooLarge(byteCount: UInt64(padded), limit: byteCountLimit))
         }

@@ -9,15 +9,33 @@ public import SystemPackage
 /// The bytes go to a hidden file beside the final one. ``finish()`` checks that every byte was written exactly once,
 /// and publishes the file. A writer that is dropped before leaves nothing behind. Any number of threads may write at
 /// once.
+///
+/// A staged file is one into which other processes write too. It stays when its writer is dropped, and another writer
+/// with the same tensors goes on with it.
 public final class SafetensorsWriter: Sendable {
     /// The final path of the file.
     public let path: FilePath
     /// The tensors with their ranges.
     public let tensors: [TensorInfo]
+    /// What identifies a staged file to the processes that write into it; `nil` for another file.
+    public let stagedIdentity: StagedIdentity?
+    /// Whether a staged file with these tensors was there already, with what was written into it.
+    public let isContinued: Bool
     private let indexOfName: [String: Int]
     private let dataOffset: Int
+    private let header: [UInt8]
     private let partial: PartialFile<SafetensorsError>
     private let progress: Mutex<Progress>
+
+    /// A staged file, as another process recognises it.
+    public struct StagedIdentity: Equatable, Sendable {
+        /// The path until the file is finished.
+        public let path: FilePath
+        /// The size in bytes.
+        public let byteCount: Int
+        /// The SHA-256 of the header and its length, until the file is finished.
+        public let headerDigest: [UInt8]
+    }
 
     private struct Progress {
         var coverage: [ByteCoverage]
@@ -41,6 +59,9 @@ public final class SafetensorsWriter: Sendable {
         let header = try SafetensorsHeader.encode(placed, metadata: metadata, file: path)
         self.path = path
         self.tensors = placed
+        self.header = header
+        self.isContinued = false
+        self.stagedIdentity = nil
         self.indexOfName = Dictionary(uniqueKeysWithValues: zip(placed.map(\.name), placed.indices))
         self.dataOffset = header.count
         self.progress = Mutex(
@@ -52,6 +73,57 @@ public final class SafetensorsWriter: Sendable {
         self.partial = try PartialFile(for: path)
         try partial.file.resize(to: header.count + (placed.last?.byteRange.upperBound ?? 0))
         try partial.file.write(unsafe header.span.bytes, at: 0)
+    }
+
+    /// Begins a staged file, or goes on with the one that is there.
+    ///
+    /// - Parameters:
+    ///   - path: the final path.
+    ///   - tensors: all tensors in the order of their data; names must differ.
+    ///   - metadata: the `__metadata__` strings that the file gets at the end.
+    ///   - draft: the strings until then, of at least the same length.
+    /// - Throws: ``SafetensorsError``.
+    public init(
+        staged path: FilePath,
+        tensors: [TensorDescription],
+        metadata: [String: String],
+        draft: [String: String]
+    ) throws(SafetensorsError) {
+        let placed = try SafetensorsHeader.layOut(tensors, file: path)
+        let drafted = try SafetensorsHeader.encode(placed, metadata: draft, file: path)
+        let header = try SafetensorsHeader.encode(
+            placed, metadata: metadata, byteCountMin: drafted.count, file: path)
+        guard header.count == drafted.count else {
+            throw .header(file: path, problem: .tooLarge(byteCount: UInt64(header.count), limit: drafted.count))
+        }
+        self.path = path
+        self.tensors = placed
+        self.header = header
+        self.indexOfName = Dictionary(uniqueKeysWithValues: zip(placed.map(\.name), placed.indices))
+        self.dataOffset = header.count
+        self.progress = Mutex(
+            Progress(
+                coverage: Array(repeating: ByteCoverage(), count: placed.count),
+                writtenByteCounts: Array(repeating: 0, count: placed.count)
+            )
+        )
+        self.partial = try PartialFile(staged: path)
+        let byteCount = header.count + (placed.last?.byteRange.upperBound ?? 0)
+        if try partial.file.byteCount() == byteCount {
+            let found = try partial.file.bytes(at: 0, count: header.count)
+            isContinued = found == drafted || found == header
+        } else {
+            isContinued = false
+        }
+        if !isContinued {
+            try partial.file.resize(to: 0)
+            try partial.file.resize(to: byteCount)
+            partial.file.reserve()
+        }
+        // A file that was ready before a crash has its last header already.
+        try partial.file.write(unsafe drafted.span.bytes, at: 0)
+        stagedIdentity = StagedIdentity(
+            path: partial.file.path, byteCount: byteCount, headerDigest: FileDigest.sha256(of: drafted))
     }
 
     /// Writes a part of a tensor.
@@ -74,6 +146,37 @@ public final class SafetensorsWriter: Sendable {
         progress.withLock { $0.writtenByteCounts[index] += range.count }
     }
 
+    /// The first byte of a tensor in the file; `nil` for another name.
+    public func fileOffset(of name: String) -> Int? {
+        indexOfName[name].map { dataOffset + tensors[$0].byteRange.lowerBound }
+    }
+
+    /// Takes a tensor of a staged file as written, because another process has written it.
+    ///
+    /// - Throws: ``SafetensorsError/writing(file:name:problem:)`` for an unknown name or a tensor with bytes.
+    public func noteWritten(_ name: String) throws(SafetensorsError) {
+        guard let index = indexOfName[name] else { throw .writing(file: path, name: name, problem: .unknown) }
+        let range = try claim(count: tensors[index].byteCount, at: 0, of: index)
+        progress.withLock { $0.writtenByteCounts[index] += range.count }
+    }
+
+    /// Reads bytes of a tensor back, whoever wrote them.
+    ///
+    /// - Parameters:
+    ///   - name: one of ``tensors``.
+    ///   - byteOffset: first byte, counted from the tensor's start.
+    ///   - destination: filled whole.
+    /// - Throws: ``SafetensorsError``.
+    public func read(
+        _ name: String, at byteOffset: Int, into destination: inout MutableRawSpan
+    ) throws(SafetensorsError) {
+        guard let index = indexOfName[name] else { throw .writing(file: path, name: name, problem: .unknown) }
+        let start = dataOffset + tensors[index].byteRange.lowerBound + byteOffset
+        let wanted = destination.byteCount
+        let found = try partial.file.read(at: start, into: &destination)
+        guard found == wanted else { throw .truncated(file: path, expected: start + wanted, found: start + found) }
+    }
+
     /// Publishes the file: makes its content durable, renames it, and makes the name durable.
     ///
     /// After a success another call does nothing.
@@ -83,7 +186,15 @@ public final class SafetensorsWriter: Sendable {
     public func finish() throws(SafetensorsError) {
         guard !progress.withLock({ $0.isFinished }) else { return }
         if let error = SafetensorsError.bundle(incompleteTensors()) { throw error }
-        do throws(SafetensorsError) { try partial.publish() } catch { throw renamed(error) }
+        do throws(SafetensorsError) {
+            if stagedIdentity != nil {
+                let header = header
+                try partial.file.write(unsafe header.span.bytes, at: 0)
+            }
+            try partial.publish()
+        } catch {
+            throw renamed(error)
+        }
         progress.withLock { $0.isFinished = true }
     }
 

@@ -19,10 +19,35 @@ public final class ShardedSafetensorsWriter: Sendable {
     ///   - layout: the files and their tensors; all names must differ.
     ///   - metadata: the `__metadata__` strings of every file.
     /// - Throws: ``SafetensorsError``; nothing is left behind.
-    public init(
+    public convenience init(
         directory: FilePath,
         layout: ShardLayout,
         metadata: [String: String] = [:]
+    ) throws(SafetensorsError) {
+        try self.init(directory: directory, layout: layout) { (path, tensors) throws(SafetensorsError) in
+            try SafetensorsWriter(path: path, tensors: tensors, metadata: metadata)
+        }
+    }
+
+    /// Begins every file of the layout as a staged file, or goes on with those that are there.
+    ///
+    /// - Parameters:
+    ///   - directory: an existing directory.
+    ///   - layout: the files and their tensors; all names must differ.
+    ///   - metadata: the `__metadata__` strings of every file, when it is finished.
+    ///   - draft: the strings until then, of at least the same length.
+    /// - Throws: ``SafetensorsError``.
+    public convenience init(
+        staging layout: ShardLayout, in directory: FilePath, metadata: [String: String], draft: [String: String]
+    ) throws(SafetensorsError) {
+        try self.init(directory: directory, layout: layout) { (path, tensors) throws(SafetensorsError) in
+            try SafetensorsWriter(staged: path, tensors: tensors, metadata: metadata, draft: draft)
+        }
+    }
+
+    private init(
+        directory: FilePath, layout: ShardLayout,
+        begin: (FilePath, [TensorDescription]) throws(SafetensorsError) -> SafetensorsWriter
     ) throws(SafetensorsError) {
         var writers: [SafetensorsWriter] = []
         var indexOfWriter: [String: Int] = [:]
@@ -37,7 +62,7 @@ public final class ShardedSafetensorsWriter: Sendable {
                 }
             }
             let path = directory.appending(shard.fileName)
-            writers.append(try SafetensorsWriter(path: path, tensors: shard.tensors, metadata: metadata))
+            writers.append(try begin(path, shard.tensors))
         }
         self.directory = directory
         self.layout = layout
@@ -49,8 +74,15 @@ public final class ShardedSafetensorsWriter: Sendable {
     ///
     /// - Throws: ``SafetensorsError``; bytes outside the tensor are not written.
     public func write(_ bytes: RawSpan, to name: String, at byteOffset: Int = 0) throws(SafetensorsError) {
+        try writer(of: name).write(bytes, to: name, at: byteOffset)
+    }
+
+    /// The file that holds a tensor.
+    ///
+    /// - Throws: ``SafetensorsError/writing(file:name:problem:)`` for an unknown name.
+    public func writer(of name: String) throws(SafetensorsError) -> SafetensorsWriter {
         guard let index = indexOfWriter[name] else { throw .writing(file: directory, name: name, problem: .unknown) }
-        try writers[index].write(bytes, to: name, at: byteOffset)
+        return writers[index]
     }
 
     /// Publishes the files in order, then the index.

@@ -136,12 +136,15 @@ struct JobProgress: Sendable {
         if case .finished(let result) = states[unit.position] { result } else { nil }
     }
 
-    /// The blobs that a unit reads; `nil` while one of them is unknown.
+    /// The blobs that a unit must have; `nil` while one of them is unknown.
+    ///
+    /// A file does not need the blobs that workers have already written into it.
     func inputs(of unit: UnitIndex) -> [(output: UnitOutput, blob: BlobReference)]? {
+        let planned = plan.units[unit.position]
         var inputs: [(output: UnitOutput, blob: BlobReference)] = []
-        for output in plan.blobs(readBy: plan.units[unit.position]) {
-            guard let blob = result(of: output.unit)?.blob(at: output.position) else { return nil }
-            inputs.append((output, blob))
+        for output in plan.blobs(readBy: planned) {
+            guard let result = result(of: output.unit), let blob = result.blob(at: output.position) else { return nil }
+            if planned.isForWorker || !result.hasPlaced(output.position) { inputs.append((output, blob)) }
         }
         return inputs
     }
@@ -157,7 +160,11 @@ struct JobProgress: Sendable {
     func blobsStillRead(by reads: (WorkUnit) -> Bool = { _ in true }) -> [BlobDigest] {
         plan.units.flatMap { unit -> [BlobDigest] in
             guard reads(unit), !isFinished(unit.index) else { return [] }
-            return plan.blobs(readBy: unit).compactMap { result(of: $0.unit)?.blob(at: $0.position)?.digest }
+            return plan.blobs(readBy: unit).compactMap { output in
+                guard let result = result(of: output.unit), unit.isForWorker || !result.hasPlaced(output.position)
+                else { return nil }
+                return result.blob(at: output.position)?.digest
+            }
         }
     }
 
@@ -180,6 +187,11 @@ struct JobProgress: Sendable {
         if let earlier = self.result(of: unit) ?? revived[unit], !earlier.agrees(with: result) {
             mixed.formUnion(dependents[unit.position])
         }
+        var result = result
+        if let earlier = self.result(of: unit) ?? revived[unit], earlier.blobs == result.blobs {
+            // The unit was computed again, and this attempt may not have seen the staged files.
+            result.placed = result.placed ?? earlier.placed
+        }
         guard !isFinished(unit) else {
             // A journal records a recomputed unit twice; the later result is the one that others read.
             states[unit.position] = .finished(result)
@@ -196,6 +208,17 @@ struct JobProgress: Sendable {
             guard case .waiting(let count) = states[dependent.position] else { return false }
             states[dependent.position] = count == 1 ? .ready : .waiting(dependencies: count - 1)
             return count == 1
+        }
+    }
+
+    /// Notes that outputs do not stand in their staged files.
+    mutating func losePlaces(of outputs: [UnitOutput]) {
+        for output in outputs {
+            if case .finished(var result) = states[output.unit.position] {
+                result.placed?.positions.remove(output.position)
+                states[output.unit.position] = .finished(result)
+            }
+            revived[output.unit]?.placed?.positions.remove(output.position)
         }
     }
 

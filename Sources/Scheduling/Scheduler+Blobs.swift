@@ -172,22 +172,48 @@ extension Scheduler {
     ///
     /// They are made again from their blobs, which may be lost too.
     mutating func loseFiles(of unit: UnitReference, _ reason: String, _ effects: inout SchedulerEffects) {
-        guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position),
-            !job.plan.units[unit.unit.position].isForWorker, job.isFinished(unit.unit)
-        else { return }
-        let count = (job.damages[unit.unit] ?? 0) + 1
-        jobs[unit.job]?.damages[unit.unit] = count
+        guard let planned = file(of: unit), jobs[unit.job]?.isFinished(unit.unit) == true else { return }
         effects.notices.append(.filesLost(unit, reason: reason))
-        guard count < settings.damagesMax else {
-            let message =
-                "\(job.plan.units[unit.unit.position].title): gave up after its files were damaged \(count) times: "
-                + "\(reason) Check the disk of the output directory."
-            end(unit.job, .failed(UnitFailure(kind: .inputMissing, message: message)), &effects)
-            return
-        }
+        guard countDamage(of: unit, planned, reason, &effects) else { return }
+        if let job = jobs[unit.job] { jobs[unit.job]?.losePlaces(of: job.plan.blobs(readBy: planned)) }
         reopen(unit)
         // The written files cannot come back.
         jobs[unit.job]?.revived[unit.unit] = nil
+    }
+
+    /// Outputs that workers wrote into a staged file are damaged.
+    ///
+    /// Their blobs are collected, or made again, and written there.
+    mutating func losePlaces(
+        of unit: UnitReference, _ outputs: [UnitOutput], _ reason: String, _ effects: inout SchedulerEffects
+    ) {
+        guard let planned = file(of: unit), let job = jobs[unit.job] else { return }
+        effects.notices.append(.placesLost(unit, count: outputs.count, reason: reason))
+        guard countDamage(of: unit, planned, reason, &effects) else { return }
+        let read = Set(job.plan.blobs(readBy: planned))
+        jobs[unit.job]?.losePlaces(of: outputs.filter(read.contains))
+        rescueIsDue = true
+    }
+
+    /// The unit of the coordinator that a name stands for; `nil` for other names.
+    private func file(of unit: UnitReference) -> WorkUnit? {
+        guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else { return nil }
+        let planned = job.plan.units[unit.unit.position]
+        return planned.isForWorker ? nil : planned
+    }
+
+    /// Counts a damage of a unit's files; false when it was one too many, and the job has ended.
+    private mutating func countDamage(
+        of unit: UnitReference, _ planned: WorkUnit, _ reason: String, _ effects: inout SchedulerEffects
+    ) -> Bool {
+        let count = (jobs[unit.job]?.damages[unit.unit] ?? 0) + 1
+        jobs[unit.job]?.damages[unit.unit] = count
+        guard count >= settings.damagesMax else { return true }
+        let message =
+            "\(planned.title): gave up after its files were damaged \(count) times: \(reason) Check the disk of the "
+            + "output directory."
+        end(unit.job, .failed(UnitFailure(kind: .inputMissing, message: message)), &effects)
+        return false
     }
 
     /// Restores revived units whose blobs came back.

@@ -221,7 +221,7 @@ extension Scheduler {
         dequeue(unit)
         queues.resting.remove(unit)
         releaseKey(of: unit)
-        for position in (jobs[unit.job]?.collected[unit.unit] ?? []).sorted() {
+        for position in (jobs[unit.job]?.collected[unit.unit] ?? []).sorted() where !result.hasPlaced(position) {
             if let blob = result.blob(at: position) { ledger.want(blob.digest) }
         }
         for ready in jobs[unit.job]?.finish(unit.unit, result) ?? [] {

@@ -73,6 +73,7 @@ public struct Scheduler: Sendable {
         case .blobsHeld, .blobsDropped, .blobWanted, .blobStored, .blobUnreadable, .collectionFailed, .collectionPaused:
             noteBlobs(event, now)
         case .filesLost(let unit, let reason): loseFiles(of: unit, reason, &effects)
+        case .placesLost(let unit, let outputs, let reason): losePlaces(of: unit, outputs, reason, &effects)
         case .restarted(let stored): restart(stored, now)
         case .deadlineReached: passDeadline(now, &effects)
         }
@@ -127,7 +128,7 @@ public struct Scheduler: Sendable {
             acceptedJobCount += 1
         case .unitFinished(let unit, let executor, let result, let duration, let key):
             if let key {
-                known.insert(result, for: key, limit: settings.knownResultsMax)
+                known.insert(result.withoutPlaces, for: key, limit: settings.knownResultsMax)
                 shared.noteKnown(key.unit, by: unit)
             }
             jobs[unit.job]?.regimes[unit.unit] = key?.regime

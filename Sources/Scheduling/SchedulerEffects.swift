@@ -82,6 +82,8 @@ public enum SchedulerNotice: Hashable, Sendable {
     case inputsLost(LeasedUnit, by: UnitExecutorName, reason: String)
     /// The coordinator's files differ from what it wrote; they are written again.
     case filesLost(UnitReference, reason: String)
+    /// Outputs in a staged file of a running job are damaged, and are written again.
+    case placesLost(UnitReference, count: Int, reason: String)
     /// A worker takes no new units.
     case workerDraining(WorkerID)
     /// A unit waits because no worker has enough memory.

@@ -40,6 +40,8 @@ public enum SchedulerEvent: Sendable {
     case blobUnreadable(BlobDigest)
     /// Files of a job that is not published yet differ from what the coordinator wrote.
     case filesLost(UnitReference, reason: String)
+    /// Outputs that workers wrote into a staged file differ from their digests.
+    case placesLost(UnitReference, [UnitOutput], reason: String)
     /// A collection failed: the worker does not have the blob, or has other bytes under its name.
     case collectionFailed(BlobDigest, from: WorkerID)
     /// A blob could not be stored because the coordinator's disk is full; it is collected again later.

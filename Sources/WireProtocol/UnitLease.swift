@@ -16,11 +16,15 @@ public struct UnitLease: Sendable {
     public var inputs: UnitInputs
     /// The input files that the operation's slices refer to.
     public var files: [Int: LeasedFile]
+    /// Where the outputs belong in the job's staged files.
+    public var places: [OutputPlace]
+    /// The boot identity of the coordinator's kernel; empty when unknown.
+    public var kernel: String
 
     /// Collects the parts of a lease.
     public init(
         leased: LeasedUnit, title: String, subject: String, operation: any UnitOperation, inputs: UnitInputs,
-        files: [Int: LeasedFile]
+        files: [Int: LeasedFile], places: [OutputPlace] = [], kernel: String = ""
     ) {
         self.leased = leased
         self.title = title
@@ -28,6 +32,8 @@ public struct UnitLease: Sendable {
         self.operation = operation
         self.inputs = inputs
         self.files = files
+        self.places = places
+        self.kernel = kernel
     }
 }
 
@@ -36,7 +42,37 @@ extension UnitLease: Equatable {
     public static func == (left: UnitLease, right: UnitLease) -> Bool {
         left.leased == right.leased && left.title == right.title && left.subject == right.subject
             && left.operation.equals(right.operation) && left.inputs == right.inputs
-            && left.files == right.files
+            && left.files == right.files && left.places == right.places && left.kernel == right.kernel
+    }
+}
+
+/// A range of a staged file that an output fills.
+///
+/// A worker that sees the file writes there, and the coordinator need not collect the blob. Source: DESIGN section 5.
+public struct OutputPlace: Hashable, Sendable {
+    /// The output's position among the unit's blobs.
+    public var position: Int
+    /// The file, with the data by which a worker checks that its own file is the same.
+    public var file: LeasedFile
+    /// The number of the file system on the coordinator's kernel.
+    public var device: UInt64
+    /// The file's number in its file system.
+    public var number: UInt64
+    /// The first byte in the file.
+    public var offset: UInt64
+    /// The rows of the square that the blob's packed fp32 triangle becomes; `nil` if its bytes are written as they are.
+    public var squareRows: Int?
+
+    /// Describes a range.
+    public init(
+        position: Int, file: LeasedFile, device: UInt64, number: UInt64, offset: UInt64, squareRows: Int?
+    ) {
+        self.position = position
+        self.file = file
+        self.device = device
+        self.number = number
+        self.offset = offset
+        self.squareRows = squareRows
     }
 }
 
@@ -63,10 +99,7 @@ extension UnitLease {
         let indices = try list(wire.files, "the list of files") { file throws(WireError) in
             try count(file.index, "a file's index")
         }
-        for (index, file) in zip(indices, wire.files) {
-            files[index] = LeasedFile(
-                path: file.path, byteCount: file.byteCount, headerDigest: try digest(file.headerDigest))
-        }
+        for (index, file) in zip(indices, wire.files) { files[index] = try LeasedFile(file) }
         self.init(
             leased: try LeasedUnit(wire.unit), title: wire.title, subject: wire.subject,
             operation: try Self.operation(wire, files: indices),
@@ -75,7 +108,12 @@ extension UnitLease {
                     try BlobReference(blob)
                 },
                 numbers: wire.inputNumbers.map(\.values)),
-            files: files)
+            files: files,
+            places: try list(wire.places, "the list of places") { place throws(WireError) in try OutputPlace(place) },
+            kernel: wire.kernel)
+        guard places.allSatisfy({ $0.position < operation.outputBlobCount }) else {
+            throw .malformed("a place is for a blob that \"\(operation.kind)\" does not make")
+        }
         guard inputs.blobs.count == operation.inputBlobCount, inputs.numbers.count == operation.inputNumberCount else {
             throw .malformed(
                 "\"\(operation.kind)\" has \(inputs.blobs.count) blobs and \(inputs.numbers.count) lists of numbers")
@@ -102,12 +140,8 @@ extension UnitLease {
         wire.operationKind = encoded.kind
         wire.operation = WireOperation(encoded)
         wire.files = encoded.files.compactMap { index in
-            guard let file = files[index] else { return nil }
-            var wire = WireInputFile()
+            guard var wire = files[index]?.wire else { return nil }
             wire.index = UInt32(index)
-            wire.path = file.path
-            wire.byteCount = file.byteCount
-            wire.headerDigest = file.headerDigest.description
             return wire
         }
         wire.inputs = inputs.blobs.map(\.wire)
@@ -116,6 +150,47 @@ extension UnitLease {
             wire.values = numbers
             return wire
         }
+        wire.places = places.map(\.wire)
+        wire.kernel = kernel
+        return wire
+    }
+}
+
+extension LeasedFile {
+    fileprivate init(_ wire: WireInputFile) throws(WireError) {
+        self.init(path: wire.path, byteCount: wire.byteCount, headerDigest: try digest(wire.headerDigest))
+    }
+
+    fileprivate var wire: WireInputFile {
+        var wire = WireInputFile()
+        wire.path = path
+        wire.byteCount = byteCount
+        wire.headerDigest = headerDigest.description
+        return wire
+    }
+}
+
+extension OutputPlace {
+    fileprivate init(_ wire: WireOutputPlace) throws(WireError) {
+        let rows = Int(wire.squareRows)
+        self.init(
+            position: try count(wire.position, "a place's position"), file: try LeasedFile(wire.file),
+            device: wire.device, number: wire.number, offset: wire.offset, squareRows: rows > 0 ? rows : nil)
+        let square = UInt64(wire.squareRows).multipliedReportingOverflow(by: 4 * UInt64(wire.squareRows))
+        let end = offset.addingReportingOverflow(square.partialValue)
+        guard !square.overflow, !end.overflow, end.partialValue <= file.byteCount else {
+            throw .malformed("a place ends after its file")
+        }
+    }
+
+    fileprivate var wire: WireOutputPlace {
+        var wire = WireOutputPlace()
+        wire.position = UInt32(position)
+        wire.file = file.wire
+        wire.device = device
+        wire.number = number
+        wire.offset = offset
+        wire.squareRows = UInt32(squareRows ?? 0)
         return wire
     }
 }

@@ -299,6 +299,14 @@ extension UnitResult {
         self.init(
             blobs: try list(wire.blobs, "a unit's blobs") { blob throws(WireError) in try BlobReference(blob) },
             measurements: measurements)
+        guard !wire.placed.isEmpty else { return }
+        let positions = try list(wire.placed, "the placed blobs") { position throws(WireError) in
+            try count(position, "a placed blob's position")
+        }
+        guard positions.allSatisfy(blobs.indices.contains) else {
+            throw .malformed("a result places a blob that it does not have")
+        }
+        placed = PlacedBlobs(positions: Set(positions), sharesKernel: wire.sharesKernel)
     }
 
     var wire: WireUnitResult {
@@ -309,6 +317,10 @@ extension UnitResult {
             wire.name = name.rawValue
             wire.values = values
             return wire
+        }
+        if let placed {
+            wire.placed = placed.positions.sorted().map(UInt32.init)
+            wire.sharesKernel = placed.sharesKernel
         }
         return wire
     }

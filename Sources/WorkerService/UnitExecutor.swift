@@ -29,17 +29,23 @@ actor UnitExecutor {
 
     /// Computes a unit; its blobs are in the cache, pinned, on return.
     ///
-    /// - Parameter input: The unit and the place of its inputs.
+    /// - Parameters:
+    ///   - input: The unit and the place of its inputs.
+    ///   - placement: Writes the outputs into the job's staged files.
     /// - Returns: The unit's outcome, the notes of its numeric kernels (a unit that failed has none), and the total
     ///   time.
-    func execute(_ input: InputReader) async -> (outcome: UnitOutcome, kernels: KernelNotes, elapsed: Duration) {
+    func execute(
+        _ input: InputReader, _ placement: OutputPlacement
+    ) async -> (outcome: UnitOutcome, kernels: KernelNotes, elapsed: Duration) {
         let start = ContinuousClock.now
         var kernels = KernelNotes()
         let outcome: UnitOutcome
         do {
             // Memory that a failed unit left half filled is not kept for the next one.
             var scratch = try takeScratch()
-            outcome = .computed(try await Self.compute(input, &scratch))
+            var result = try await Self.compute(input, &scratch)
+            result.placed = placement.place(result, of: input.lease)
+            outcome = .computed(result)
             kernels = scratch.kernels
             self.scratch = consume scratch
         } catch {

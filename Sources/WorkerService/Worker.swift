@@ -60,7 +60,8 @@ public struct Worker: Service {
         let connection = try await WorkerConnection.connect(
             to: configuration.coordinator, hello: hello, keys: configuration.keys, context: context)
         let parts = WorkerParts(
-            cache: cache, connection: connection, visible: VisibleFiles(roots: configuration.roots), logger: logger)
+            cache: cache, connection: connection, visible: VisibleFiles(roots: configuration.roots),
+            staged: StagedFiles(roots: configuration.roots), logger: logger)
         try await withGracefulShutdownHandler {
             try await serve(parts)
         } onGracefulShutdown: {
@@ -235,7 +236,8 @@ public struct Worker: Service {
         executor.progress.begin(unit.lease.title, stageSeconds: unit.lease.operation.stageSeconds) {
             LaneProgress.Reading(steps: counter.steps, isWaiting: counter.isWaiting)
         }
-        let (outcome, kernels, elapsed) = await executor.execute(input)
+        let placement = OutputPlacement(files: parts.staged, cache: parts.cache, progress: counter)
+        let (outcome, kernels, elapsed) = await executor.execute(input, placement)
         executor.progress.end()
         metrics.note(outcome, unit.lease.operation.stage, elapsed: elapsed, kernels: kernels)
         await report(outcome, kernels.time, elapsed, unit, parts.connection)

@@ -12,10 +12,14 @@ struct WorkerParts: Sendable {
     let queue = WorkQueue.units()
     let collects: WorkQueue<BlobDigest>
     let visible: VisibleFiles
+    let staged: StagedFiles
     let turns = FetchTurns()
 
-    init(cache: BlobCache, connection: WorkerConnection, visible: VisibleFiles, logger: Logger) {
+    init(
+        cache: BlobCache, connection: WorkerConnection, visible: VisibleFiles, staged: StagedFiles, logger: Logger
+    ) {
         self.visible = visible
+        self.staged = staged
         self.cache = cache
         self.connection = connection
         collects = .wishes()

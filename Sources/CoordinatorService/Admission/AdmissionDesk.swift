@@ -2,10 +2,12 @@ import Admission
 import FileAccess
 import Identifiers
 import JobPlan
+import Logging
 import Publication
 import PushedRuns
 import Supervision
 import Synchronization
+import Telemetry
 
 /// Checks several job files at a time, each on a thread of its own.
 ///
@@ -97,6 +99,28 @@ actor AdmissionDesk {
                 throw JobRefusal(problems: [JobProblem(at: job.plan.spec.output.location, error.description)])
             }
         }
+    }
+
+    /// Makes the files of a job whose output is claimed, so that workers can write into them.
+    ///
+    /// Without them the outputs are collected, and the same problem shows when they are written.
+    func stage(_ job: Job, isResumption: Bool = false, _ logger: Logger) async -> StagedOutputs {
+        let staged = StagedOutputs(job: job)
+        do throws(JobRefusal) {
+            try await claims.perform { () throws(JobRefusal) in
+                do {
+                    if !isResumption { try job.output.removeUnpublished() }
+                    try staged.prepare()
+                } catch {
+                    throw JobRefusal(interruption: "\(error)")
+                }
+            }
+        } catch {
+            logger.warning(
+                "workers cannot write the outputs in place; they are collected",
+                metadata: [LogKeys.job: "\(job.id)", LogKeys.cause: "\(error)"])
+        }
+        return staged
     }
 
     /// Waits for a place; `nil` when too many clients wait, or the task is cancelled.

@@ -71,7 +71,8 @@ extension Coordinator {
                 submittedAt: Date.now.timeIntervalSince1970, unitCount: job.plan.units.count,
                 attemptMark: .random(in: 1..<Attempt.markCount))
             try keepRuns(of: job)
-            guard await accept(job, header: header) else {
+            let outputs = await admissionDesk.stage(job, logger)
+            guard await accept(job, outputs, header: header) else {
                 runs.release(id, at: Date.now.timeIntervalSince1970)
                 job.output.discard()
                 return .failure(

@@ -16,6 +16,7 @@ struct CoordinatorTask: Sendable {
     let lease: LeasedUnit
     let unit: WorkUnit
     let job: Job
+    let staged: StagedOutputs
     /// The results of the job's finished units, at least those that this unit depends on.
     let results: @Sendable (UnitIndex) -> UnitResult?
     let executions: @Sendable (UnitIndex) -> (executor: UnitExecutorName, timing: UnitTiming)?
@@ -71,10 +72,15 @@ actor CoordinatorWork {
                 .filesLost(UnitReference(job: task.lease.unit.job, unit: $0.unit), reason: "\($0)")
             }
         }
+        if case CoordinatorWorkError.damagedPlaces(let outputs, _) = error {
+            return [.placesLost(task.lease.unit, outputs, reason: "\(error)")]
+        }
         guard let first = (error as? BlobStoreError)?.lostBlob else { return [] }
         var lost: Set<BlobDigest> = [first]
         for output in task.job.plan.blobs(readBy: task.unit) {
-            guard let blob = task.results(output.unit)?.blob(at: output.position) else { continue }
+            guard let result = task.results(output.unit), !result.hasPlaced(output.position),
+                let blob = result.blob(at: output.position)
+            else { continue }
             do { try blobs.store.verify(blob.digest) } catch {
                 if let digest = error.lostBlob { lost.insert(digest) }
             }
@@ -87,21 +93,23 @@ actor CoordinatorWork {
         case .digestInputs: return try InputDigestsWork.run(task.job)
         case .mergeCheckpoint:
             var merged = try CheckpointMerge(job: task.job, store: blobs.store, result: task.results).run()
-            merged.blobs = try StagedFiles.digests(of: operation, in: task.job.output)
+            merged.blobs = try StagedFiles.digests(of: operation, task.staged, in: task.job.output)
             return merged
         default:
             try write(operation, task)
-            return UnitResult(blobs: try StagedFiles.digests(of: operation, in: task.job.output))
+            return UnitResult(blobs: try StagedFiles.digests(of: operation, task.staged, in: task.job.output))
         }
     }
 
     /// Performs an operation whose outputs are files.
     private func write(_ operation: CoordinatorOperation, _ task: CoordinatorTask) throws {
-        let assembly = CurvatureAssembly(job: task.job, blobs: blobs, result: task.results)
         switch operation {
-        case .assembleFactors(let name): try assembly.writeFactors(of: name)
-        case .assembleRegularizer(let target): try assembly.writeRegularizer(for: target)
-        case .assembleInverses(let target): try assembly.writeInverses(for: target)
+        case .assembleFactors, .assembleRegularizer, .assembleInverses:
+            let contents = CurvatureContents(job: task.job)
+            guard let file = contents.file(of: operation) else { return }
+            let assembly = CurvatureAssembly(
+                contents: contents, staged: task.staged, blobs: blobs, result: task.results)
+            try assembly.write(operation, file)
         case .writeReport:
             for file in task.job.inputs.files { try InputDigestsWork.requireUnchanged(file) }
             try ReportWriter(
@@ -112,7 +120,8 @@ actor CoordinatorWork {
             // Once the publication has begun, the output's own list proves the staged files, which also include the
             // files to be replaced.
             let (damages, proven) =
-                try output.canGoOn() ? ([], []) : StagedFiles(job: task.job, result: task.results).examined()
+                try output.canGoOn()
+                ? ([], []) : StagedFiles(job: task.job, staged: task.staged, result: task.results).examined()
             guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
             try output.publish(proven: proven)
             for warning in task.job.plan.warnings(task.results) {
@@ -129,7 +138,7 @@ actor CoordinatorWork {
                 CoordinatorWorkError.damagedPush:
                 .badInput
             case let error where DiskSpace.isRefused(error): .badInput
-            case CoordinatorWorkError.damagedFiles: .inputMissing
+            case CoordinatorWorkError.damagedFiles, CoordinatorWorkError.damagedPlaces: .inputMissing
             case let error as BlobStoreError where error.lostBlob != nil: .inputMissing
             case let error where DiskSpace.isExhausted(error): .noSpace
             default: .world

@@ -1,4 +1,6 @@
 import Identifiers
+import JobPlan
+import SystemPackage
 
 /// Why a unit of the coordinator's own failed.
 enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
@@ -12,6 +14,8 @@ enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
     case missingResult(String)
     /// Files in the staging directory differ from what was written.
     case damagedFiles([StagedFiles.Damage])
+    /// Outputs that workers wrote into a staged file differ from their digests.
+    case damagedPlaces([UnitOutput], directory: FilePath)
 
     var description: String {
         switch self {
@@ -25,6 +29,9 @@ enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
         case .damagedFiles(let damages):
             damages.prefix(10).map(\.description).joined(separator: " ")
                 + (damages.count > 10 ? " And \(damages.count - 10) more." : "")
+        case .damagedPlaces(let outputs, let directory):
+            "\(directory): \(outputs.count) matrices differ from what workers wrote there; they are written again. Check "
+                + "the disk of the output directory."
         case .missingResult(let what): "the result \"\(what)\" is missing in the blob store."
         }
     }

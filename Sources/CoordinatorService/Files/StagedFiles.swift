@@ -11,10 +11,11 @@ import UnitOperations
 
 /// The files that a job's units have staged; it checks that they are still as written.
 ///
-/// A unit's result holds the digests of its files, in the order of their names. The files are read again before the
-/// publication, because hours, restarts and disk faults may lie between.
+/// A unit's result holds the digests of its files, in the order of their names. Before the publication a file is read
+/// again if it has changed since, or if the coordinator was restarted.
 struct StagedFiles {
     let job: Job
+    let staged: StagedOutputs
     /// A finished unit's result.
     let result: @Sendable (UnitIndex) -> UnitResult?
 
@@ -32,16 +33,18 @@ struct StagedFiles {
     /// The digests of an operation's staged files, in the order of the files' names; empty without staged files.
     ///
     /// - Throws: `SafetensorsError` when a file cannot be read.
-    static func digests(of operation: CoordinatorOperation, in output: OutputDirectory) throws -> [BlobReference] {
+    static func digests(
+        of operation: CoordinatorOperation, _ staged: StagedOutputs, in output: OutputDirectory
+    ) throws -> [BlobReference] {
         guard let place = place(of: operation, in: output) else { return [] }
         return try files(at: place).map { file in
-            BlobReference(
-                digest: BlobDigest(sha256: try FileDigest.sha256(ofFileAt: file.path)), byteCount: file.status.byteCount
-            )
+            let digest = BlobDigest(sha256: try FileDigest.sha256(ofFileAt: file.path))
+            staged.noteProven(ProvenFile(path: file.path, status: file.status, digest: "\(digest)"))
+            return BlobReference(digest: digest, byteCount: file.status.byteCount)
         }
     }
 
-    /// Reads all files once.
+    /// Checks all files, and reads those that this process has not read, or that have changed since.
     ///
     /// - Returns: The units whose files differ from the written ones, and the proven files of the other units. The
     ///   remains of damaged files are removed.
@@ -51,17 +54,17 @@ struct StagedFiles {
             guard case .coordinator(let operation) = unit.work,
                 let place = Self.place(of: operation, in: job.output), let recorded = result(unit.index)?.blobs
             else { continue }
-            guard let problem = Self.problem(at: place, recorded, &proven) else { continue }
+            guard let problem = problem(at: place, recorded, &proven) else { continue }
             try? Directories.remove(place)
             damages.append(Damage(unit: unit.index, path: place, problem: problem))
         }
         return (damages, proven)
     }
 
-    private static func problem(
+    private func problem(
         at place: FilePath, _ recorded: [BlobReference], _ proven: inout [ProvenFile]
     ) -> String? {
-        let files = files(at: place)
+        let files = Self.files(at: place)
         guard !recorded.isEmpty, files.count == recorded.count else {
             return "holds \(files.count) files of the job; expected \(recorded.count)"
         }
@@ -69,6 +72,10 @@ struct StagedFiles {
             guard file.status.byteCount == expected.byteCount else {
                 return "\(file.path.lastComponent?.string ?? "") has \(file.status.byteCount) bytes; expected "
                     + "\(expected.byteCount)"
+            }
+            if let known = staged.proven(file.path, file.status), known.digest == "\(expected.digest)" {
+                proven.append(known)
+                continue
             }
             guard let found = try? FileDigest.sha256(ofFileAt: file.path) else {
                 return "\(file.path.lastComponent?.string ?? "") cannot be read"

@@ -21,6 +21,8 @@ struct JournalRecovery {
         var scheduler: Scheduler
         /// The running jobs.
         var jobs: [JobID: Job] = [:]
+        /// Their files.
+        var staged: [JobID: StagedOutputs] = [:]
         /// The number of the last submitted job.
         var lastJobNumber: Int
     }
@@ -75,10 +77,15 @@ struct JournalRecovery {
             case .unitFinished(let unit, _, let result, _, _)
             where !isUsable(unit, result, recordedIn: row, of: state.jobs[unit.job]):
                 vanished.insert(unit.job)
+            case .unitFinished(let unit, let executor, let result, let timing, let key)
+            where result.placed != nil && !isStaged(recordedIn: row, of: state.jobs[unit.job]):
+                vanished.insert(unit.job)
+                state.scheduler.apply(.unitFinished(unit, executor, result.withoutPlaces, timing, key))
             default: state.scheduler.apply(record)
             }
         }
         for job in vanished { renewStaging(of: state.jobs[job], after: records.last?.row ?? 0) }
+        for (id, job) in state.jobs { state.staged[id] = await desk.stage(job, isResumption: true, logger) }
         try await journal.append(lost)
         lost.forEach { state.scheduler.apply($0) }
         await removeRemains(of: ended.suffix(Self.remainsMax), outcomes, state.scheduler)
@@ -135,9 +142,14 @@ struct JournalRecovery {
         guard let job, job.plan.units.indices.contains(unit.unit.position) else { return true }
         switch job.plan.units[unit.unit.position].work {
         case .worker, .coordinator(.digestInputs): return true
-        case .coordinator(.publish): return job.output.lastUnusableRow.map { row > $0 } ?? false
-        case .coordinator: return !result.blobs.isEmpty && (job.output.lastUnusableRow.map { row > $0 } ?? false)
+        case .coordinator(.publish): return isStaged(recordedIn: row, of: job)
+        case .coordinator: return !result.blobs.isEmpty && isStaged(recordedIn: row, of: job)
         }
+    }
+
+    /// Whether the staging directory still has the files of a record.
+    private func isStaged(recordedIn row: Int64, of job: Job?) -> Bool {
+        job?.output.lastUnusableRow.map { row > $0 } ?? false
     }
 
     /// Marks the records of files that are gone as unusable, also for later restarts.

@@ -107,6 +107,10 @@ extension Coordinator {
             logger.warning(
                 "staged files are damaged; they are written again",
                 metadata: fields(unit).merging([LogKeys.cause: "\(reason)"]) { $1 })
+        case .placesLost(let unit, let count, let reason):
+            logger.warning(
+                "outputs in a staged file are damaged; they are written again",
+                metadata: fields(unit).merging(["outputs": "\(count)", LogKeys.cause: "\(reason)"]) { $1 })
         case .noWorkerFits(let unit, let memory):
             logger.warning(
                 "a unit waits for a worker with more memory",

@@ -1,4 +1,5 @@
 import Admission
+import FileAccess
 import Identifiers
 import JobPlan
 import Scheduling
@@ -8,6 +9,8 @@ import WireProtocol
 /// Turns a planned unit into a lease with the digests of its blobs and the identities of its files.
 struct LeaseResolution {
     let job: Job
+    /// The job's files.
+    let staged: StagedOutputs?
     /// A finished unit's result.
     let result: @Sendable (UnitIndex) -> UnitResult?
 
@@ -25,6 +28,6 @@ struct LeaseResolution {
         }
         return UnitLease(
             leased: leased, title: unit.title, subject: unit.subject, operation: operation, inputs: inputs,
-            files: files)
+            files: files, places: staged?.places(of: unit.index) ?? [], kernel: KernelBoot.identity)
     }
 }

@@ -1,0 +1,151 @@
+import Admission
+import FileAccess
+import Identifiers
+import JobFiles
+import JobPlan
+import Publication
+import Safetensors
+import Synchronization
+import SystemPackage
+import UnitOperations
+import WireProtocol
+
+/// The factor, regularizer and inverse files of a running job, into which workers write their outputs.
+///
+/// The plan states every matrix, so the files have their size and their header from the start. A worker that sees a
+/// file writes its matrices in place, and the coordinator neither collects nor copies them. Source: DESIGN section 5.
+final class StagedOutputs: Sendable {
+    private let job: Job
+    private let contents: CurvatureContents
+    private let state = Mutex(State())
+
+    /// A file on the coordinator's kernel.
+    private struct Known {
+        let leased: LeasedFile
+        let status: FileStatus
+    }
+
+    /// A matrix of an output.
+    private struct Place {
+        let position: Int
+        /// Position among the known files.
+        let file: Int
+        let offset: Int
+        let squareRows: Int?
+    }
+
+    private struct State {
+        var files: [Known] = []
+        var places: [UnitIndex: [Place]] = [:]
+        /// The attempts that began the units with places.
+        var begun: [UnitIndex: Attempt] = [:]
+        /// Units that more than one attempt began; both may have written.
+        var contested: Set<UnitIndex> = []
+        /// Outputs whose bytes in place need not be compared with their digests.
+        var trusted: Set<UnitOutput> = []
+        /// Files that were read since they got their names.
+        var proven: [FilePath: ProvenFile] = [:]
+    }
+
+    init(job: Job) {
+        self.job = job
+        contents = CurvatureContents(job: job)
+    }
+
+    /// Makes the files, or goes on with those that an earlier process of the coordinator has left.
+    ///
+    /// - Throws: `JobFileError`, `PublicationError`, `FileRootsError`. The coordinator then collects the outputs, and
+    ///   meets the same error when it writes them.
+    func prepare() throws {
+        for unit in job.plan.units {
+            guard case .coordinator(let operation) = unit.work, let file = contents.file(of: operation) else { continue }
+            let draft = try contents.draft(of: operation)
+            let writer = try writer(of: file, metadata: draft, draft: draft)
+            var numbers: [FilePath: Int] = [:]
+            // A matrix with a strength differs from its output.
+            for source in file.sources where source.strength == 1 {
+                guard let place = try writer.place(of: source.name, source.shape),
+                    let number = numbers[place.file.path] ?? number(of: place.file)
+                else { continue }
+                numbers[place.file.path] = number
+                let known = Place(
+                    position: source.output.position, file: number, offset: place.offset, squareRows: place.squareRows)
+                state.withLock { $0.places[source.output.unit, default: []].append(known) }
+            }
+        }
+    }
+
+    /// Opens the staged set of a file, or makes it.
+    ///
+    /// - Throws: As ``prepare()``.
+    func writer(
+        of file: CurvatureContents.File, metadata: [String: String], draft: [String: String]
+    ) throws -> CurvatureWriter {
+        let path = file.components.reduce(into: FilePath("")) { $0.append($1) }
+        return try CurvatureWriter(
+            directory: try job.output.stage(at: path), kind: file.kind,
+            entries: file.sources.map { CurvatureWriter.Entry($0.name, shape: $0.shape) }, metadata: metadata,
+            draft: draft, storage: job.plan.spec.curvature.storesPackedTriangles ? .packed : .full)
+    }
+
+    private func number(of file: SafetensorsWriter.StagedIdentity) -> Int? {
+        let leased = LeasedFile(
+            path: file.path.string, byteCount: UInt64(file.byteCount), headerDigest: BlobDigest(sha256: file.headerDigest))
+        return state.withLock { state in
+            guard let status = FileStatus(of: file.path) else { return nil }
+            state.files.append(Known(leased: leased, status: status))
+            return state.files.count - 1
+        }
+    }
+
+    /// Where a unit's outputs belong.
+    func places(of unit: UnitIndex) -> [OutputPlace] {
+        state.withLock { state in
+            (state.places[unit] ?? []).map { place in
+                let file = state.files[place.file]
+                return OutputPlace(
+                    position: place.position, file: file.leased, device: file.status.device,
+                    number: file.status.number, offset: UInt64(place.offset), squareRows: place.squareRows)
+            }
+        }
+    }
+
+    // MARK: - Trust
+
+    /// Notes that an attempt of a unit began, and may write.
+    func noteStart(of unit: UnitIndex, _ attempt: Attempt) {
+        state.withLock { state in
+            guard state.places[unit] != nil else { return }
+            if let other = state.begun.updateValue(attempt, forKey: unit), other != attempt {
+                state.contested.insert(unit)
+            }
+        }
+    }
+
+    /// Notes what an attempt wrote in place.
+    ///
+    /// It is trusted if the worker wrote through this machine's kernel, so that what it wrote is what is read here.
+    func noteResult(of unit: UnitIndex, _ result: UnitResult) {
+        guard let placed = result.placed, placed.sharesKernel else { return }
+        state.withLock { $0.trusted.formUnion(placed.positions.map { UnitOutput(unit, $0) }) }
+    }
+
+    /// Whether the bytes of an output in place need not be compared with its digest.
+    ///
+    /// After a restart they must be, since a loss of power may lie between.
+    func isTrusted(_ output: UnitOutput) -> Bool {
+        state.withLock { $0.trusted.contains(output) && !$0.contested.contains(output.unit) }
+    }
+
+    // MARK: - Finished files
+
+    /// Notes the digest of a file that has its name, and the file's status before it was read.
+    func noteProven(_ file: ProvenFile) {
+        state.withLock { $0.proven[file.path] = file }
+    }
+
+    /// The digest of a file that this process has read, unless the file has changed since.
+    func proven(_ path: FilePath, _ status: FileStatus) -> ProvenFile? {
+        state.withLock { state in state.proven[path].flatMap { $0.status == status ? $0 : nil } }
+    }
+}
