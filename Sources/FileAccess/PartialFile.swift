@@ -40,7 +40,10 @@ public final class PartialFile<Failure: FileFailure>: Sendable {
     public init(staged finalPath: FilePath) throws(Failure) {
         let name = finalPath.lastComponent?.string ?? ""
         let path = directory(of: finalPath).appending(".\(name)\(stagedFileSuffix)")
-        if FileStatus(of: path) == nil {
+        let kind = FileStatus(of: path)?.kind
+        // Something else that has the name, which only we use, would be in the way for ever.
+        if let kind, kind != .file { try? Directories.remove(path) }
+        if kind != .file {
             _ = unsafe finalPath.withPlatformString { from in
                 unsafe path.withPlatformString { to in unsafe rename(from, to) }
             }

@@ -88,7 +88,7 @@ public final class CurvatureWriter: Sendable {
         public let file: SafetensorsWriter.StagedIdentity
         /// The first byte in the file.
         public let offset: Int
-        /// The rows of the square that the packed triangle becomes; nil if the packed bytes are stored as they are.
+        /// The rows of the square whose lower triangle is written there; nil if the packed bytes are stored as they are.
         public let squareRows: Int?
     }
 
@@ -101,19 +101,21 @@ public final class CurvatureWriter: Sendable {
         return Place(file: file, offset: offset, squareRows: isSquare(shape) ? shape.dimension : nil)
     }
 
-    /// Whether the file of a matrix was there already, with what was written into it.
+    /// Completes a matrix of a staged set that another process has written, of a square the lower triangle.
     ///
-    /// - Throws: ``JobFileError`` for an unknown name.
-    public func isContinued(_ name: CurvatureTensorName) throws(JobFileError) -> Bool {
-        try writer(of: name).isContinued
-    }
-
-    /// Takes a matrix of a staged set as written, because another process has written it.
-    ///
-    /// - Throws: ``JobFileError`` for an unknown name or a matrix that was written here.
-    public func noteWritten(_ name: CurvatureTensorName) throws(JobFileError) {
-        let writer = try writer(of: name)
-        try wrapping { () throws(SafetensorsError) in try writer.noteWritten(name.name) }
+    /// - Parameters:
+    ///   - matrix: what ``readBack(_:_:)`` gave.
+    ///   - name: the name of an entry.
+    /// - Throws: ``JobFileError``.
+    public func complete(
+        _ matrix: borrowing PackedSymmetricMatrix<Float>, in name: CurvatureTensorName
+    ) throws(JobFileError) {
+        guard isSquare(matrix.shape) else {
+            let writer = try writer(of: name)
+            try wrapping { () throws(SafetensorsError) in try writer.noteWritten(name.name) }
+            return
+        }
+        try write(matrix, mirroredTo: name.name)
     }
 
     /// Reads a matrix of a staged set back, whoever wrote it; of a square its lower triangle.

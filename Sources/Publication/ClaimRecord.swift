@@ -98,7 +98,8 @@ struct ClaimRecord: Equatable, Sendable {
     private static let ownHost =
         TextFile.ofKernel("/proc/sys/kernel/hostname")?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
 
-    private static let ownBoot = KernelBoot.identity
+    private static let ownBoot =
+        TextFile.ofKernel("/proc/sys/kernel/random/boot_id")?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
 
     /// The start of a process from proc(5): field 22, after the name, which may contain anything.
     private static func start(of process: Int) -> String {

@@ -8,8 +8,9 @@ public struct UnitResult: Hashable, Sendable, Codable {
     public var blobs: [BlobReference]
     /// Numbers by name; each operation defines which it measures.
     public var measurements: [MeasurementName: [Double]]
-    /// The blobs that the worker has also written into the staged files of the unit's job; `nil` without any.
-    public var placed: PlacedBlobs?
+    /// The positions of the blobs that the worker has also written into the staged files of the unit's job; `nil`
+    /// without any.
+    public var placed: Set<Int>?
 
     /// Collects a unit's outputs.
     public init(blobs: [BlobReference] = [], measurements: [MeasurementName: [Double]] = [:]) {
@@ -23,7 +24,7 @@ public struct UnitResult: Hashable, Sendable, Codable {
     }
 
     /// Whether a blob stands in the staged files of the unit's job.
-    public func hasPlaced(_ position: Int) -> Bool { placed?.positions.contains(position) ?? false }
+    public func hasPlaced(_ position: Int) -> Bool { placed?.contains(position) ?? false }
 
     /// The result as another job may use it: staged files belong to one job.
     public var withoutPlaces: UnitResult { UnitResult(blobs: blobs, measurements: measurements) }
@@ -32,22 +33,6 @@ public struct UnitResult: Hashable, Sendable, Codable {
     public func agrees(with other: UnitResult) -> Bool {
         blobs == other.blobs
             && measurements.mapValues { $0.map(\.bitPattern) } == other.measurements.mapValues { $0.map(\.bitPattern) }
-    }
-}
-
-/// Which blobs of a result a worker has written into the staged files of the unit's job.
-public struct PlacedBlobs: Hashable, Sendable, Codable {
-    /// Their positions among the result's blobs.
-    public var positions: Set<Int>
-    /// Whether the worker wrote the coordinator's own files through the same kernel.
-    ///
-    /// Then the coordinator reads what the worker wrote. Otherwise it compares the bytes with the blobs' digests.
-    public var sharesKernel: Bool
-
-    /// Names the blobs.
-    public init(positions: Set<Int>, sharesKernel: Bool) {
-        self.positions = positions
-        self.sharesKernel = sharesKernel
     }
 }
 

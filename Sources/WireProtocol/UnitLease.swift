@@ -18,13 +18,11 @@ public struct UnitLease: Sendable {
     public var files: [Int: LeasedFile]
     /// Where the outputs belong in the job's staged files.
     public var places: [OutputPlace]
-    /// The boot identity of the coordinator's kernel; empty when unknown.
-    public var kernel: String
 
     /// Collects the parts of a lease.
     public init(
         leased: LeasedUnit, title: String, subject: String, operation: any UnitOperation, inputs: UnitInputs,
-        files: [Int: LeasedFile], places: [OutputPlace] = [], kernel: String = ""
+        files: [Int: LeasedFile], places: [OutputPlace] = []
     ) {
         self.leased = leased
         self.title = title
@@ -33,7 +31,6 @@ public struct UnitLease: Sendable {
         self.inputs = inputs
         self.files = files
         self.places = places
-        self.kernel = kernel
     }
 }
 
@@ -42,7 +39,7 @@ extension UnitLease: Equatable {
     public static func == (left: UnitLease, right: UnitLease) -> Bool {
         left.leased == right.leased && left.title == right.title && left.subject == right.subject
             && left.operation.equals(right.operation) && left.inputs == right.inputs
-            && left.files == right.files && left.places == right.places && left.kernel == right.kernel
+            && left.files == right.files && left.places == right.places
     }
 }
 
@@ -54,23 +51,16 @@ public struct OutputPlace: Hashable, Sendable {
     public var position: Int
     /// The file, with the data by which a worker checks that its own file is the same.
     public var file: LeasedFile
-    /// The number of the file system on the coordinator's kernel.
-    public var device: UInt64
-    /// The file's number in its file system.
-    public var number: UInt64
     /// The first byte in the file.
     public var offset: UInt64
-    /// The rows of the square that the blob's packed fp32 triangle becomes; `nil` if its bytes are written as they are.
+    /// The rows of the square whose lower triangle the blob is, packed in fp32; `nil` if its bytes are written as they
+    /// are.
     public var squareRows: Int?
 
     /// Describes a range.
-    public init(
-        position: Int, file: LeasedFile, device: UInt64, number: UInt64, offset: UInt64, squareRows: Int?
-    ) {
+    public init(position: Int, file: LeasedFile, offset: UInt64, squareRows: Int?) {
         self.position = position
         self.file = file
-        self.device = device
-        self.number = number
         self.offset = offset
         self.squareRows = squareRows
     }
@@ -109,8 +99,7 @@ extension UnitLease {
                 },
                 numbers: wire.inputNumbers.map(\.values)),
             files: files,
-            places: try list(wire.places, "the list of places") { place throws(WireError) in try OutputPlace(place) },
-            kernel: wire.kernel)
+            places: try list(wire.places, "the list of places") { place throws(WireError) in try OutputPlace(place) })
         guard places.allSatisfy({ $0.position < operation.outputBlobCount }) else {
             throw .malformed("a place is for a blob that \"\(operation.kind)\" does not make")
         }
@@ -151,7 +140,6 @@ extension UnitLease {
             return wire
         }
         wire.places = places.map(\.wire)
-        wire.kernel = kernel
         return wire
     }
 }
@@ -175,7 +163,7 @@ extension OutputPlace {
         let rows = Int(wire.squareRows)
         self.init(
             position: try count(wire.position, "a place's position"), file: try LeasedFile(wire.file),
-            device: wire.device, number: wire.number, offset: wire.offset, squareRows: rows > 0 ? rows : nil)
+            offset: wire.offset, squareRows: rows > 0 ? rows : nil)
         let square = UInt64(wire.squareRows).multipliedReportingOverflow(by: 4 * UInt64(wire.squareRows))
         let end = offset.addingReportingOverflow(square.partialValue)
         guard !square.overflow, !end.overflow, end.partialValue <= file.byteCount else {
@@ -187,8 +175,6 @@ extension OutputPlace {
         var wire = WireOutputPlace()
         wire.position = UInt32(position)
         wire.file = file.wire
-        wire.device = device
-        wire.number = number
         wire.offset = offset
         wire.squareRows = UInt32(squareRows ?? 0)
         return wire

@@ -306,7 +306,7 @@ extension UnitResult {
         guard positions.allSatisfy(blobs.indices.contains) else {
             throw .malformed("a result places a blob that it does not have")
         }
-        placed = PlacedBlobs(positions: Set(positions), sharesKernel: wire.sharesKernel)
+        placed = Set(positions)
     }
 
     var wire: WireUnitResult {
@@ -318,10 +318,7 @@ extension UnitResult {
             wire.values = values
             return wire
         }
-        if let placed {
-            wire.placed = placed.positions.sorted().map(UInt32.init)
-            wire.sharesKernel = placed.sharesKernel
-        }
+        wire.placed = (placed ?? []).sorted().map(UInt32.init)
         return wire
     }
 }

@@ -13,8 +13,8 @@ struct OutputPlacement {
     let cache: BlobCache
     let progress: UnitProgressCounter
 
-    /// Bytes of full rows that are written at a time.
-    private static let bandBytes = 8 << 20
+    /// Bytes that are read at a time.
+    private static let pieceBytes = 4 << 20
     /// A process that stood still for so long may have lost its unit to another worker, and writes no more.
     private static let pauseMax: Duration = .seconds(10)
 
@@ -28,84 +28,62 @@ struct OutputPlacement {
     /// - Parameters:
     ///   - result: The unit's result; its blobs are pinned in the cache.
     ///   - lease: The unit's lease, with the places.
-    /// - Returns: The outputs that stand in all of their places; `nil` without any.
-    func place(_ result: UnitResult, of lease: UnitLease) -> PlacedBlobs? {
+    /// - Returns: The positions of the outputs that stand in all of their places; `nil` without any.
+    func place(_ result: UnitResult, of lease: UnitLease) -> Set<Int>? {
         var positions = Set(lease.places.map(\.position))
-        var sharesKernel = true
         for place in lease.places where positions.contains(place.position) {
             do {
                 guard let blob = result.blob(at: place.position) else { throw Problem.unseen }
-                if try !write(blob, to: place, lease.kernel) { sharesKernel = false }
+                try write(blob, to: place)
             } catch {
                 positions.remove(place.position)
             }
         }
-        return positions.isEmpty ? nil : PlacedBlobs(positions: positions, sharesKernel: sharesKernel)
+        return positions.isEmpty ? nil : positions
     }
 
-    /// Writes a blob to a place.
-    ///
-    /// - Returns: Whether the coordinator reads the file through the same kernel.
-    private func write(_ blob: BlobReference, to place: OutputPlace, _ kernel: String) throws -> Bool {
-        guard let opened = files.open(place, kernel: kernel), let source = cache.open(blob.digest) else {
-            throw Problem.unseen
-        }
-        let offset = Int(place.offset)
+    private func write(_ blob: BlobReference, to place: OutputPlace) throws {
+        guard let file = files.open(place.file), let source = cache.open(blob.digest) else { throw Problem.unseen }
+        let (offset, byteCount) = (Int(place.offset), source.byteCount)
         if let rows = place.squareRows {
-            guard source.byteCount == 4 * (try PackedTriangle.elementCount(dimension: rows)) else {
-                throw Problem.unseen
+            guard byteCount == 4 * (try PackedTriangle.elementCount(dimension: rows)) else { throw Problem.unseen }
+            try forEachPiece(of: source) { bytes, start in
+                // A piece ends anywhere in a row.
+                for row in PackedTriangle.row(containing: start / 4)..<rows {
+                    let first = 4 * PackedTriangle.offset(ofRow: row)
+                    let part = max(first, start)..<min(first + 4 * (row + 1), start + bytes.byteCount)
+                    guard !part.isEmpty else { break }
+                    try file.write(
+                        bytes.extracting(part.lowerBound - start..<part.upperBound - start),
+                        at: offset + 4 * row * rows + part.lowerBound - first)
+                }
             }
-            try writeSquare(of: rows, source, opened.file, offset)
+            file.beginWriting(at: offset, count: 4 * rows * rows)
         } else {
-            guard place.offset + UInt64(source.byteCount) <= place.file.byteCount else { throw Problem.unseen }
-            try copy(source, opened.file, offset)
+            guard place.offset + UInt64(byteCount) <= place.file.byteCount else { throw Problem.unseen }
+            try forEachPiece(of: source) { bytes, start in try file.write(bytes, at: offset + start) }
+            file.beginWriting(at: offset, count: byteCount)
         }
-        // On another machine the bytes must have left this one before the coordinator hears of them.
-        if !opened.sharesKernel { try opened.file.synchronize() }
-        return opened.sharesKernel
     }
 
-    private func writeSquare(
-        of dimension: Int, _ source: borrowing BlobStore.OpenBlob, _ file: borrowing OpenedFile<FileError>,
-        _ offset: Int
+    /// Reads a blob from start to end, and ends when the unit was revoked, or may have been while this process stood
+    /// still.
+    private func forEachPiece(
+        of source: borrowing BlobStore.OpenBlob, _ body: (_ bytes: RawSpan, _ start: Int) throws -> Void
     ) throws {
-        var band = try SquareBand(dimension: dimension, byteCountMax: Self.bandBytes)
+        var piece = [UInt8](repeating: 0, count: min(Self.pieceBytes, source.byteCount))
         var last = ContinuousClock.now
-        for first in stride(from: 0, to: dimension, by: band.rowsMax) {
-            let rows = first..<min(dimension, first + band.rowsMax)
-            try band.fill(rows) { (element, destination) throws(BlobStoreError) in
-                try source.read(at: 4 * element, into: &destination)
-            }
-            try requireLease(&last)
-            try band.withBytes(of: rows) { (bytes: RawSpan) throws(FileError) in
-                try file.write(bytes, at: offset + 4 * first * dimension)
-            }
-        }
-        file.beginWriting(at: offset, count: 4 * dimension * dimension)
-    }
-
-    private func copy(
-        _ source: borrowing BlobStore.OpenBlob, _ file: borrowing OpenedFile<FileError>, _ offset: Int
-    ) throws {
-        var piece = [UInt8](repeating: 0, count: min(Self.bandBytes, source.byteCount))
-        var last = ContinuousClock.now
-        for start in stride(from: 0, to: source.byteCount, by: max(1, piece.count)) {
+        for start in stride(from: 0, to: source.byteCount, by: Self.pieceBytes) {
             let count = min(piece.count, source.byteCount - start)
             var span = piece.mutableSpan
             var bytes = span.mutableBytes
             var target = bytes._mutatingExtracting(0..<count)
             try source.read(at: start, into: &target)
-            try requireLease(&last)
-            try file.write(piece.span.bytes.extracting(first: count), at: offset + start)
+            try progress.step()
+            let now = ContinuousClock.now
+            guard !Task.isCancelled, now - last < Self.pauseMax else { throw Problem.revoked }
+            last = now
+            try body(piece.span.bytes.extracting(first: count), start)
         }
-        file.beginWriting(at: offset, count: source.byteCount)
-    }
-
-    /// Ends the writing when the unit was revoked, or may have been while this process stood still.
-    private func requireLease(_ last: inout ContinuousClock.Instant) throws {
-        try progress.step()
-        let now = ContinuousClock.now
-        guard !Task.isCancelled, now - last < Self.pauseMax else { throw Problem.revoked }
-        last = now
     }
 }

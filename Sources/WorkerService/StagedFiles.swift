@@ -8,7 +8,7 @@ import WireProtocol
 /// The staged files of jobs that this machine sees, and into which it may write.
 ///
 /// A path may lead to another object on another machine. So a file must have the size and the header that the
-/// coordinator states. Source: DESIGN section 5.
+/// coordinator states. The coordinator compares all bytes with their digests in the end. Source: DESIGN section 5.
 final class StagedFiles: Sendable {
     /// The most files whose headers are remembered.
     private static let countMax = 8192
@@ -25,34 +25,21 @@ final class StagedFiles: Sendable {
         self.roots = roots
     }
 
-    /// An open staged file.
-    struct Opened: ~Copyable {
-        let file: OpenedFile<FileError>
-        /// Whether it is the coordinator's own file on the coordinator's kernel.
-        let sharesKernel: Bool
-    }
-
-    /// Opens the file of a place; `nil` when this machine has no such file.
-    ///
-    /// - Parameters:
-    ///   - place: The place.
-    ///   - kernel: The boot identity of the coordinator's kernel.
-    func open(_ place: OutputPlace, kernel: String) -> Opened? {
-        let path = FilePath(place.file.path)
+    /// Opens a file; `nil` when this machine has no such file.
+    func open(_ leased: LeasedFile) -> OpenedFile<FileError>? {
+        let path = FilePath(leased.path)
         guard Self.isStaged(path), let file = try? OpenedFile<FileError>(changing: path, within: roots),
-            let status = try? file.status(), UInt64(status.byteCount) == place.file.byteCount
+            let status = try? file.status(), UInt64(status.byteCount) == leased.byteCount
         else { return nil }
         let object = Object(device: status.device, inode: status.inode)
-        if proven.withLock({ $0[object] }) != place.file {
-            guard Self.headerDigest(of: file) == place.file.headerDigest else { return nil }
+        if proven.withLock({ $0[object] }) != leased {
+            guard Self.headerDigest(of: file) == leased.headerDigest else { return nil }
             proven.withLock { proven in
                 if proven.count >= Self.countMax { proven = [:] }
-                proven[object] = place.file
+                proven[object] = leased
             }
         }
-        let sharesKernel = !kernel.isEmpty && kernel == KernelBoot.identity && status.device == place.device
-            && status.inode == place.number
-        return Opened(file: file, sharesKernel: sharesKernel)
+        return file
     }
 
     /// Whether a path is that of a staged file, so that no lease can name another file.

@@ -51,6 +51,7 @@ struct CheckedScheduler {
         for record in effects.records { violations += check(record) }
         for case .unitRevived(let unit) in effects.notices { revived.insert(unit) }
         for case .filesLost(let unit, _) in effects.notices { revived.insert(unit) }
+        for case .placesLost(let unit, _, _) in effects.notices { revived.insert(unit) }
         for case .unitRestored(let unit) in effects.notices { revived.remove(unit) }
         if effects.clearsStore { stored = [] }
         stored.removeAll { effects.unneeded.contains($0.digest) }

@@ -81,6 +81,7 @@ extension SchedulerNotice {
         case .unitPaused(let unit, _, let reason): "\(unit.unit) pauses: \(reason)"
         case .inputsLost(let unit, _, let reason): "\(unit.unit) lost an input: \(reason)"
         case .filesLost(let unit, let reason): "\(unit) lost its files: \(reason)"
+        case .placesLost(let unit, let count, let reason): "\(unit) lost \(count) outputs in place: \(reason)"
         case .workerDraining(let worker): "\(worker) takes nothing new"
         case .noWorkerFits(let unit, let bytes): "\(unit) needs \(bytes >> 20) MiB, which no worker has"
         }

@@ -107,6 +107,7 @@ extension SchedulerNotice {
             .inputsLost(let leased, _, _):
             leased.unit.job
         case .unitMoved(let unit, _, _), .unitRevived(let unit), .unitRestored(let unit), .filesLost(let unit, _),
+            .placesLost(let unit, _, _),
             .noWorkerFits(let unit, _):
             unit.job
         }

@@ -314,7 +314,8 @@ struct Referee {
             where scheduler.result(of: UnitReference(job: id, unit: unit.index)) == nil {
                 for output in jobs[position].plan.blobs(readBy: unit) {
                     let made = UnitReference(job: id, unit: output.unit)
-                    guard let blob = scheduler.result(of: made)?.blobs[output.position].digest,
+                    guard let result = scheduler.result(of: made), let blob = result.blob(at: output.position)?.digest,
+                        unit.isForWorker || !result.hasPlaced(output.position),
                         told[worker]?.contains(blob) == true, !stored.contains(blob),
                         !told.contains(where: { $0.key != worker && $0.value.contains(blob) })
                     else { continue }

@@ -30,6 +30,8 @@ struct SimulatedCoordinator {
     /// Blobs by name, and whether their bytes are damaged.
     var store: OrderedDictionary<BlobDigest, SimulatedWorker.Blob> = [:]
     var staging: [JobID: [String: [BlobDigest]]] = [:]
+    /// What stands in staged files that are not finished: workers wrote it there.
+    var places: [JobID: [UnitOutput: BlobDigest]] = [:]
     /// Staged files that are not as they were written.
     var damagedFiles: [JobID: Set<String>] = [:]
     var published: [JobID: [String: [BlobDigest]]] = [:]

@@ -30,6 +30,8 @@ struct SimulatedJob: Sendable {
     private(set) var inputs: [SimulatedWorker.Inputs] = []
     /// What each unit computes, by a text of its operation, so that nothing rests on the keys of the plan.
     private(set) var contents: [UInt64] = []
+    /// The outputs that files hold, by unit.
+    let filed: [UnitIndex: Set<Int>]
     /// What lies in the output directory in the end.
     private(set) var files: [String: [BlobDigest]] = [:]
 
@@ -45,6 +47,11 @@ struct SimulatedJob: Sendable {
             partMultiplyAdds: shape.parts == 1 ? .infinity : 4 * 4 * 24 / Double(shape.parts))
         let plan = try JobPlan(spec: spec, inventory: SimulatedInputs.inventory(of: shape), limits: limits)
         self.plan = plan
+        var filed: [UnitIndex: Set<Int>] = [:]
+        for unit in plan.units where !unit.isForWorker {
+            for output in plan.blobs(readBy: unit) { filed[output.unit, default: []].insert(output.position) }
+        }
+        self.filed = filed
         for unit in plan.units {
             let read = Self.inputs(of: unit, in: plan) { results[$0.position] }
             let content = Self.content(of: unit, in: plan, results)

@@ -57,9 +57,25 @@ extension Simulation {
         (coordinator.diskFullUntil, coordinator.storeFullUntil) = (old.diskFullUntil, old.storeFullUntil)
         (coordinator.store, coordinator.staging, coordinator.published) = (old.store, old.staging, old.published)
         coordinator.damagedFiles = old.damagedFiles
+        coordinator.places = old.places
+        // A loss of power takes what was not durable.
+        if chance(30) { losePlaces() }
         crashPoint = nil
         referee.noteCrash()
         actions.schedule(.startCoordinator, at: time + roll(100...6000))
+    }
+
+    /// Loses some of what stands in staged files.
+    mutating func losePlaces() {
+        for job in coordinator.places.keys.sorted() {
+            for output in (coordinator.places[job] ?? [:]).keys.sorted(by: Self.precedes) where chance(50) {
+                coordinator.places[job]?[output] = nil
+            }
+        }
+    }
+
+    private static func precedes(_ left: UnitOutput, _ right: UnitOutput) -> Bool {
+        (left.unit, left.position) < (right.unit, right.position)
     }
 
     // MARK: - Events in
@@ -193,6 +209,7 @@ extension Simulation {
             for worker in coordinator.waiting.removeValue(forKey: blob) ?? [] { send(.unavailable(blob), to: worker) }
         case .letGo(let job):
             if coordinator.scheduler.status(of: job)?.outcome != .succeeded { coordinator.staging[job] = nil }
+            coordinator.places[job] = nil
         case .remove(let blobs): for blob in blobs { coordinator.store[blob] = nil }
         case .clearStore: coordinator.store = [:]
         }
@@ -256,10 +273,16 @@ extension Simulation {
         if unsound.contains(job.contents[unit.index.position]) { return happen(failed(.badInput, Self.badInput)) }
         if poison.contains(job.contents[unit.index.position]) { return happen(failed(.world, Self.poison)) }
         var read: [BlobDigest] = []
+        var damaged: [UnitOutput] = []
         for output in job.plan.blobs(readBy: unit) {
             let result = coordinator.scheduler.result(of: UnitReference(job: lease.unit.job, unit: output.unit))
-            guard let blob = result?.blobs[output.position].digest else {
+            guard let result, let blob = result.blob(at: output.position)?.digest else {
                 return happen(failed(.inputMissing, "an input is made again"))
+            }
+            if result.hasPlaced(output.position) {
+                if coordinator.places[lease.unit.job]?[output] != blob { damaged.append(output) }
+                read.append(blob)
+                continue
             }
             guard coordinator.store[blob]?.isDamaged == false else {
                 coordinator.store[blob] = nil
@@ -267,6 +290,10 @@ extension Simulation {
                 return happen(failed(.inputMissing, "\(blob) cannot be read"))
             }
             read.append(blob)
+        }
+        guard damaged.isEmpty else {
+            happen(.placesLost(lease.unit, damaged, reason: "they differ from their digests"))
+            return happen(failed(.inputMissing, "outputs in place are damaged"))
         }
         if case .coordinator(.publish) = unit.work, reportDamagedFiles(of: lease.unit.job, job) {
             return happen(failed(.inputMissing, "staged files are damaged"))
@@ -287,6 +314,7 @@ extension Simulation {
                 coordinator.staging[id]?.removeValue(forKey: path) != nil
             else { continue }
             isDamaged = true
+            for output in job.plan.blobs(readBy: unit) { coordinator.places[id]?[output] = nil }
             happen(.filesLost(UnitReference(job: id, unit: unit.index), reason: "\(path) is damaged"))
         }
         return isDamaged

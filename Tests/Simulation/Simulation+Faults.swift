@@ -147,6 +147,7 @@ extension Simulation {
 
     /// A file that was written and is not published yet is not as it was written any more.
     private mutating func damageStaging() {
+        if chance(30) { losePlaces() }
         guard let job = coordinator.staging.keys.sorted().randomElement(using: &random),
             let path = coordinator.staging[job]?.keys.sorted().randomElement(using: &random)
         else { return }
@@ -159,6 +160,7 @@ extension Simulation {
         crashCoordinator()
         guard let job = coordinator.staging.keys.sorted().randomElement(using: &random), chance(30) else { return }
         coordinator.staging[job] = nil
+        coordinator.places[job] = nil
     }
 
     /// The machine slept: the clock has gone on, and nothing else.

@@ -128,6 +128,16 @@ import UnitOperations
         try expectLease("a file's index is 2147483649") { $0.files[0].index = 1 << 31 + 1 }
     }
 
+    @Test func `a place lies within its file, and is of an output`() throws {
+        try expectLease("a place ends after its file", of: WireMessages.placed) {
+            $0.places[1].offset = 1 << 30 - 4
+        }
+        try expectLease("a place ends after its file", of: WireMessages.placed) { $0.places[1].offset = UInt64.max }
+        try expectLease("a place is for a blob that \"factor\" does not make", of: WireMessages.placed) {
+            $0.places[0].position = 1
+        }
+    }
+
     @Test func `what is wrong with an operation is what is wrong with its lease`() throws {
         try expectLease("the operation \"colour\" is not known") { $0.operationKind = "colour" }
         try expectLease("an element type is \"\"") { $0.clearOperation() }

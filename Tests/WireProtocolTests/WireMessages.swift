@@ -39,6 +39,12 @@ enum WireMessages {
 
     // MARK: - Workers
 
+    private static let inPlace: UnitResult = {
+        var result = UnitResult(blobs: [blob(1), blob(2), blob(3)])
+        result.placed = [0, 2]
+        return result
+    }()
+
     private static let workerMessages: [(name: String, message: WorkerMessage)] = [
         ("hello", .hello(hello)), ("heartbeat", .heartbeat("node3-4711", [])),
         ("heartbeat with progress", .heartbeat("node3-4711", [UnitProgress(unit: unit, steps: .max)])),
@@ -55,6 +61,7 @@ enum WireMessages {
                 kernelSeconds: 2.25
             )
         ),
+        ("finished in place", .finished(unit, inPlace, elapsedSeconds: 1, kernelSeconds: 1)),
         ("finished with nothing", .finished(unit, UnitResult(), elapsedSeconds: 0, kernelSeconds: 0)),
         ("failed on bad input", .failed(unit, UnitFailure(kind: .badInput, message: "row 3 holds NaN"))),
         ("failed", .failed(unit, UnitFailure(kind: .world, message: "no memory"))),
@@ -147,7 +154,18 @@ enum WireMessages {
                 SumUsesOperation(inputShape: .diagonal(50_257), gradientShape: .full(768), useCount: 2),
                 UnitInputs(blobs: (1...4).map(blob)))
         ),
+        ("with places", placed),
     ]
+
+    /// A lease whose output belongs into two staged files.
+    static let placed: UnitLease = {
+        let file = LeasedFile(path: "/out/.f.safetensors.staged", byteCount: 1 << 30, headerDigest: digest(13))
+        var placed = lease(factor, files: [2: file, 0: file])
+        placed.places = [nil, 769].map { rows in
+            OutputPlace(position: 0, file: file, offset: 4096, squareRows: rows)
+        }
+        return placed
+    }()
 
     /// A lease of an operation.
     static func lease(

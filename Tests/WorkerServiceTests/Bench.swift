@@ -93,7 +93,14 @@ struct Bench {
     func outcome(_ unit: BenchUnit) async -> UnitOutcome {
         let input = input(unit)
         defer { input.blobs.release() }
-        return await executor.execute(input).outcome
+        return await execute(input).outcome
+    }
+
+    /// Computes what an input names, as a lane does.
+    func execute(_ input: InputReader) async -> (outcome: UnitOutcome, kernels: KernelNotes, elapsed: Duration) {
+        let placement = OutputPlacement(
+            files: StagedFiles(roots: .unlimited), cache: cache, progress: input.progress)
+        return await executor.execute(input, placement)
     }
 
     /// The result of an operation that must succeed.

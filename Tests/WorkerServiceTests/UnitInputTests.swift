@@ -131,7 +131,7 @@ struct UnitInputTests {
             bench.coordinator.withhold(.blob(wanted.digest))
             let input = bench.input(inverse(wanted))
             async let outcome = withTaskGroup(of: UnitOutcome.self) { group in
-                group.addTask { await bench.executor.execute(input).outcome }
+                group.addTask { await bench.execute(input).outcome }
                 group.addTask {
                     _ = try? await bench.coordinator.next("the request") { message -> Bool? in
                         if case .rangeRequest = message { true } else { nil }
@@ -159,7 +159,7 @@ struct UnitInputTests {
             let (bytes, wanted) = blob([2, 0, 4])
             bench.coordinator.offer(bytes, as: .blob(wanted.digest))
             let input = bench.input(inverse(wanted), counter: counter)
-            guard case .computed = await bench.executor.execute(input).outcome else {
+            guard case .computed = await bench.execute(input).outcome else {
                 Issue.record("the unit failed")
                 return
             }

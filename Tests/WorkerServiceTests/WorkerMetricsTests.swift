@@ -23,7 +23,7 @@ struct WorkerMetricsTests {
                     InvertOperation(
                         shape: .full(2), isFullBlock: true, damping: DampingSpec(rule: .absolute, value: damping)),
                     reading: [try bench.put(factor)]))
-            let (outcome, kernels, elapsed) = await bench.executor.execute(input)
+            let (outcome, kernels, elapsed) = await bench.execute(input)
             input.blobs.release()
             metrics.note(outcome, .invert, elapsed: elapsed, kernels: kernels)
         }

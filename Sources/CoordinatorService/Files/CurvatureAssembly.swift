@@ -7,7 +7,7 @@ import UnitOperations
 
 /// Finishes a factor, regularizer or inverse file, one matrix in memory at a time.
 ///
-/// Workers have written most matrices in place. The others are written from their blobs.
+/// Workers have written most matrices in place, of squares the lower triangle. The others are written from their blobs.
 struct CurvatureAssembly {
     let contents: CurvatureContents
     let staged: StagedOutputs
@@ -32,12 +32,7 @@ struct CurvatureAssembly {
             }
             if !made.hasPlaced(source.output.position) || source.strength != 1 {
                 try write(source, blob, writer)
-            } else if try !writer.isContinued(source.name) {
-                // Somebody has removed the file.
-                damaged.append(source.output)
-            } else if staged.isTrusted(source.output) {
-                try writer.noteWritten(source.name)
-            } else if try !proved(source, blob, writer) {
+            } else if try !complete(source, blob, writer) {
                 damaged.append(source.output)
             }
         }
@@ -60,15 +55,17 @@ struct CurvatureAssembly {
         try writer.write(matrix, to: source.name)
     }
 
-    /// Compares a matrix that stands in its place with its digest.
+    /// Compares what stands in a place with its digest, and writes the upper triangle of a square.
     ///
-    /// A triangle that matches is mirrored again, because the digest does not cover the other one.
-    private func proved(
+    /// So no byte is published that a disk or another process has changed.
+    ///
+    /// - Returns: Whether the bytes match.
+    private func complete(
         _ source: CurvatureContents.Source, _ blob: BlobReference, _ writer: CurvatureWriter
     ) throws -> Bool {
         let matrix = try writer.readBack(source.name, source.shape)
         guard matrix.withBytes({ BlobDigest(hashing: $0) }) == blob.digest else { return false }
-        try writer.write(matrix, to: source.name)
+        try writer.complete(matrix, in: source.name)
         return true
     }
 }

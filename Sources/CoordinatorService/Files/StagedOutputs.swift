@@ -19,12 +19,6 @@ final class StagedOutputs: Sendable {
     private let contents: CurvatureContents
     private let state = Mutex(State())
 
-    /// A file on the coordinator's kernel.
-    private struct Known {
-        let leased: LeasedFile
-        let status: FileStatus
-    }
-
     /// A matrix of an output.
     private struct Place {
         let position: Int
@@ -35,14 +29,8 @@ final class StagedOutputs: Sendable {
     }
 
     private struct State {
-        var files: [Known] = []
+        var files: [LeasedFile] = []
         var places: [UnitIndex: [Place]] = [:]
-        /// The attempts that began the units with places.
-        var begun: [UnitIndex: Attempt] = [:]
-        /// Units that more than one attempt began; both may have written.
-        var contested: Set<UnitIndex> = []
-        /// Outputs whose bytes in place need not be compared with their digests.
-        var trusted: Set<UnitOutput> = []
         /// Files that were read since they got their names.
         var proven: [FilePath: ProvenFile] = [:]
     }
@@ -64,9 +52,8 @@ final class StagedOutputs: Sendable {
             var numbers: [FilePath: Int] = [:]
             // A matrix with a strength differs from its output.
             for source in file.sources where source.strength == 1 {
-                guard let place = try writer.place(of: source.name, source.shape),
-                    let number = numbers[place.file.path] ?? number(of: place.file)
-                else { continue }
+                guard let place = try writer.place(of: source.name, source.shape) else { continue }
+                let number = numbers[place.file.path] ?? number(of: place.file)
                 numbers[place.file.path] = number
                 let known = Place(
                     position: source.output.position, file: number, offset: place.offset, squareRows: place.squareRows)
@@ -88,12 +75,11 @@ final class StagedOutputs: Sendable {
             draft: draft, storage: job.plan.spec.curvature.storesPackedTriangles ? .packed : .full)
     }
 
-    private func number(of file: SafetensorsWriter.StagedIdentity) -> Int? {
+    private func number(of file: SafetensorsWriter.StagedIdentity) -> Int {
         let leased = LeasedFile(
             path: file.path.string, byteCount: UInt64(file.byteCount), headerDigest: BlobDigest(sha256: file.headerDigest))
         return state.withLock { state in
-            guard let status = FileStatus(of: file.path) else { return nil }
-            state.files.append(Known(leased: leased, status: status))
+            state.files.append(leased)
             return state.files.count - 1
         }
     }
@@ -102,39 +88,11 @@ final class StagedOutputs: Sendable {
     func places(of unit: UnitIndex) -> [OutputPlace] {
         state.withLock { state in
             (state.places[unit] ?? []).map { place in
-                let file = state.files[place.file]
-                return OutputPlace(
-                    position: place.position, file: file.leased, device: file.status.device,
-                    number: file.status.number, offset: UInt64(place.offset), squareRows: place.squareRows)
+                OutputPlace(
+                    position: place.position, file: state.files[place.file], offset: UInt64(place.offset),
+                    squareRows: place.squareRows)
             }
         }
-    }
-
-    // MARK: - Trust
-
-    /// Notes that an attempt of a unit began, and may write.
-    func noteStart(of unit: UnitIndex, _ attempt: Attempt) {
-        state.withLock { state in
-            guard state.places[unit] != nil else { return }
-            if let other = state.begun.updateValue(attempt, forKey: unit), other != attempt {
-                state.contested.insert(unit)
-            }
-        }
-    }
-
-    /// Notes what an attempt wrote in place.
-    ///
-    /// It is trusted if the worker wrote through this machine's kernel, so that what it wrote is what is read here.
-    func noteResult(of unit: UnitIndex, _ result: UnitResult) {
-        guard let placed = result.placed, placed.sharesKernel else { return }
-        state.withLock { $0.trusted.formUnion(placed.positions.map { UnitOutput(unit, $0) }) }
-    }
-
-    /// Whether the bytes of an output in place need not be compared with its digest.
-    ///
-    /// After a restart they must be, since a loss of power may lie between.
-    func isTrusted(_ output: UnitOutput) -> Bool {
-        state.withLock { $0.trusted.contains(output) && !$0.contested.contains(output.unit) }
     }
 
     // MARK: - Finished files

@@ -67,7 +67,6 @@ extension Coordinator {
             happen(.unitFailed(unit, by: .worker(worker), failure))
             return
         }
-        staged[unit.unit.job]?.noteResult(of: unit.unit.unit, result)
         countFinishedUnit(of: worker)
         happen(.unitFinished(unit, by: .worker(worker), result, timing))
     }

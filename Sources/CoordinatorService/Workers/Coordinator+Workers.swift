@@ -47,9 +47,7 @@ extension Coordinator {
         case .hello: break
         case .heartbeat(let name, let progress): await note(progress, of: name, by: worker, peer)
         case .started(let name):
-            guard await accepts(name, from: worker, peer) else { return }
-            staged[name.unit.job]?.noteStart(of: name.unit.unit, name.attempt)
-            happen(.unitStarted(name, by: worker))
+            if await accepts(name, from: worker, peer) { happen(.unitStarted(name, by: worker)) }
         case .finished(let name, let result, let elapsed, let kernels):
             let timing = UnitTiming(elapsedSeconds: elapsed, kernelSeconds: kernels)
             await finish(name, result, timing, by: worker, peer)

@@ -1,5 +1,4 @@
 import Admission
-import FileAccess
 import Identifiers
 import JobPlan
 import Scheduling
@@ -28,6 +27,6 @@ struct LeaseResolution {
         }
         return UnitLease(
             leased: leased, title: unit.title, subject: unit.subject, operation: operation, inputs: inputs,
-            files: files, places: staged?.places(of: unit.index) ?? [], kernel: KernelBoot.identity)
+            files: files, places: staged?.places(of: unit.index) ?? [])
     }
 }

@@ -587,9 +587,6 @@ nonisolated struct WireUnitResult: Sendable {
   /// The positions of the blobs that stand in all their places of the job's staged files.
   var placed: [UInt32] = []
 
-  /// Whether the worker wrote them through the coordinator's own kernel.
-  var sharesKernel: Bool = false
-
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1165,9 +1162,6 @@ nonisolated struct WireUnitLease: Sendable {
   /// Where the outputs belong in the job's staged files.
   var places: [WireOutputPlace] = []
 
-  /// The boot identity of the coordinator's kernel.
-  var kernel: String = String()
-
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1194,14 +1188,10 @@ nonisolated struct WireOutputPlace: Sendable {
   /// Clears the value of `file`. Subsequent reads from it will return its default value.
   mutating func clearFile() {self._file = nil}
 
-  /// The file on the coordinator's kernel.
-  var device: UInt64 = 0
-
-  var number: UInt64 = 0
-
   var offset: UInt64 = 0
 
-  /// The rows of the full square that a packed triangle becomes; 0 if the blob's bytes are written as they are.
+  /// The rows of the full square whose lower triangle the blob is; 0 if the blob's bytes are written as they are. The
+  /// coordinator writes the upper triangle.
   var squareRows: UInt32 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -3175,7 +3165,7 @@ nonisolated extension WireUnitFinished: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireUnitResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".UnitResult"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blobs\0\u{1}measurements\0\u{1}placed\0\u{3}shares_kernel\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blobs\0\u{1}measurements\0\u{1}placed\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3186,7 +3176,6 @@ nonisolated extension WireUnitResult: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.blobs) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.measurements) }()
       case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.placed) }()
-      case 4: try { try decoder.decodeSingularBoolField(value: &self.sharesKernel) }()
       default: break
       }
     }
@@ -3202,9 +3191,6 @@ nonisolated extension WireUnitResult: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if !self.placed.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.placed, fieldNumber: 3)
     }
-    if self.sharesKernel != false {
-      try visitor.visitSingularBoolField(value: self.sharesKernel, fieldNumber: 4)
-    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3212,7 +3198,6 @@ nonisolated extension WireUnitResult: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.blobs != rhs.blobs {return false}
     if lhs.measurements != rhs.measurements {return false}
     if lhs.placed != rhs.placed {return false}
-    if lhs.sharesKernel != rhs.sharesKernel {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4217,7 +4202,7 @@ nonisolated extension WireUploadStored: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".UnitLease"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}title\0\u{1}files\0\u{2}\u{9}subject\0\u{3}operation_kind\0\u{1}operation\0\u{1}inputs\0\u{3}input_numbers\0\u{1}places\0\u{1}kernel\0\u{c}\u{4}\u{8}")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}title\0\u{1}files\0\u{2}\u{9}subject\0\u{3}operation_kind\0\u{1}operation\0\u{1}inputs\0\u{3}input_numbers\0\u{1}places\0\u{c}\u{4}\u{8}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4234,7 +4219,6 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 15: try { try decoder.decodeRepeatedMessageField(value: &self.inputs) }()
       case 16: try { try decoder.decodeRepeatedMessageField(value: &self.inputNumbers) }()
       case 17: try { try decoder.decodeRepeatedMessageField(value: &self.places) }()
-      case 18: try { try decoder.decodeSingularStringField(value: &self.kernel) }()
       default: break
       }
     }
@@ -4272,9 +4256,6 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.places.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.places, fieldNumber: 17)
     }
-    if !self.kernel.isEmpty {
-      try visitor.visitSingularStringField(value: self.kernel, fieldNumber: 18)
-    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4288,7 +4269,6 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.inputs != rhs.inputs {return false}
     if lhs.inputNumbers != rhs.inputNumbers {return false}
     if lhs.places != rhs.places {return false}
-    if lhs.kernel != rhs.kernel {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4296,7 +4276,7 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireOutputPlace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".OutputPlace"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}position\0\u{1}file\0\u{1}device\0\u{1}number\0\u{1}offset\0\u{3}square_rows\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}position\0\u{1}file\0\u{1}offset\0\u{3}square_rows\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4306,10 +4286,8 @@ nonisolated extension WireOutputPlace: SwiftProtobuf.Message, SwiftProtobuf._Mes
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.position) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._file) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.device) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.number) }()
-      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
-      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.squareRows) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.squareRows) }()
       default: break
       }
     }
@@ -4326,17 +4304,11 @@ nonisolated extension WireOutputPlace: SwiftProtobuf.Message, SwiftProtobuf._Mes
     try { if let v = self._file {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
-    if self.device != 0 {
-      try visitor.visitSingularUInt64Field(value: self.device, fieldNumber: 3)
-    }
-    if self.number != 0 {
-      try visitor.visitSingularUInt64Field(value: self.number, fieldNumber: 4)
-    }
     if self.offset != 0 {
-      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 5)
+      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 3)
     }
     if self.squareRows != 0 {
-      try visitor.visitSingularUInt32Field(value: self.squareRows, fieldNumber: 6)
+      try visitor.visitSingularUInt32Field(value: self.squareRows, fieldNumber: 4)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -4344,8 +4316,6 @@ nonisolated extension WireOutputPlace: SwiftProtobuf.Message, SwiftProtobuf._Mes
   static func ==(lhs: WireOutputPlace, rhs: WireOutputPlace) -> Bool {
     if lhs.position != rhs.position {return false}
     if lhs._file != rhs._file {return false}
-    if lhs.device != rhs.device {return false}
-    if lhs.number != rhs.number {return false}
     if lhs.offset != rhs.offset {return false}
     if lhs.squareRows != rhs.squareRows {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
