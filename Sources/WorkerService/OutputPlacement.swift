@@ -51,11 +51,10 @@ struct OutputPlacement {
                 // A piece ends anywhere in a row.
                 for row in PackedTriangle.row(containing: start / 4)..<rows {
                     let first = 4 * PackedTriangle.offset(ofRow: row)
-                    let part = max(first, start)..<min(first + 4 * (row + 1), start + bytes.byteCount)
-                    guard !part.isEmpty else { break }
+                    let (low, high) = (max(first, start), min(first + 4 * (row + 1), start + bytes.byteCount))
+                    guard low < high else { break }
                     try file.write(
-                        bytes.extracting(part.lowerBound - start..<part.upperBound - start),
-                        at: offset + 4 * row * rows + part.lowerBound - first)
+                        bytes.extracting(low - start..<high - start), at: offset + 4 * row * rows + low - first)
                 }
             }
             file.beginWriting(at: offset, count: 4 * rows * rows)
