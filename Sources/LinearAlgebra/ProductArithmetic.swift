@@ -1,4 +1,4 @@
-internal import CBFloat16Kernels
+internal import CProductKernels
 
 /// The arithmetic of ``SymmetricProduct`` in fp32.
 public enum ProductArithmetic: Sendable {

@@ -1,5 +1,5 @@
-internal import CBFloat16Kernels
 internal import COpenBLAS
+internal import CProductKernels
 
 /// The routines of one precision: those of BLAS and LAPACK, and the loops in C.
 ///
