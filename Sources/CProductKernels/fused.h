@@ -1,7 +1,7 @@
 // The product XᵀX of narrow fp32 rows, by fused multiply-adds in an order that no processor changes.
 //
-// OpenBLAS is made for wide matrices: at 64 columns it does half to two thirds of its operations per second at 768. Here
-// a block of rows is copied once into panels of 48 columns, and the lower triangle is summed in tiles that stay in
+// OpenBLAS is made for wide matrices: at 64 columns it does half to two thirds of its operations per second at 768.
+// Here a block of rows is copied once into panels of 48 columns, and the lower triangle is summed in tiles that stay in
 // registers.
 //
 // Rows are taken in blocks of 128. An element's sum over a block begins with zero and takes one fused multiply-add for
