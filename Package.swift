@@ -88,7 +88,7 @@ let package = Package(
         // Level 0: what is foreign, as it is.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
-        .systemLibrary(name: "CBFloat16Kernels"),
+        .systemLibrary(name: "CProductKernels"),
         .systemLibrary(name: "CRowKernels"),
         .systemLibrary(name: "CSystemCalls"),
         .target(name: "CProgramStart"),
@@ -96,7 +96,7 @@ let package = Package(
 
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
-        module("LinearAlgebra", ["CBFloat16Kernels", "COpenBLAS"], settings: wrapperSettings),
+        module("LinearAlgebra", ["COpenBLAS", "CProductKernels"], settings: wrapperSettings),
         module("NameMatching"),
         module("RandomNumbers", [crypto]),
         module("FileAccess", ["CSystemCalls", "NameMatching", crypto, systemPackage], settings: wrapperSettings),

@@ -3,8 +3,8 @@ public import LinearAlgebra
 /// The running sum of one factor: it takes chunks of captured rows and gives `Σ row·rowᵀ` in fp64.
 ///
 /// Source: Martens & Grosse 2015 (arXiv 1503.05671), §3; position reductions after Eschenhagen et al. 2023 (arXiv
-/// 2311.00636). The product of a chunk is fp32 BLAS; the sum over chunks is fp64. The caller sets chunk sizes and
-/// order, so equal chunks give equal bits.
+/// 2311.00636). The product of a chunk is fp32, by the workspace's arithmetic; the sum over chunks is fp64. The caller
+/// sets chunk sizes and order, so equal chunks give equal bits.
 ///
 /// The column of ones that a bias appends to ã is never stored: `[X 1]ᵀ[X 1]` is XᵀX bordered by the column sums of X
 /// and the number of rows, last.

@@ -14,7 +14,7 @@ public enum MemoryEstimate {
     ///   - chunkRows: Rows of the largest chunk.
     ///   - elementType: The capture's element type; a type other than F32 adds the bytes of a chunk.
     ///   - reducesPositions: Whether positions are reduced before the product; this needs a second, smaller chunk.
-    /// - Returns: 4n² of scratch and that of bfloat16 products unless the factor is diagonal, 8 + 4 bytes for each
+    /// - Returns: 4n² of scratch and the rows that a product packs unless the factor is diagonal, 8 + 4 bytes for each
     ///   stored element, 4·r·n for the chunk, and these additions.
     public static func accumulation(
         of shape: SymmetricShape,

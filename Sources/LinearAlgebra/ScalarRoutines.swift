@@ -1,5 +1,5 @@
-internal import CBFloat16Kernels
 internal import COpenBLAS
+internal import CProductKernels
 
 /// The routines of one precision: those of BLAS and LAPACK, and the loops in C.
 ///
@@ -52,6 +52,9 @@ internal import COpenBLAS
     /// The lower triangle of `rowsᵀ · rows` in bfloat16, of rows, columns and scratch; false if an element is not
     /// exact in it.
     let bfloat16Product: @Sendable (Elements, Int, Int, MutableElements, UnsafeMutableRawPointer) -> Bool
+    /// The lower triangle of `rowsᵀ · rows` by fused multiply-adds, of rows, columns and scratch.
+    let fusedProduct:
+        @Sendable (FusedInstructions, Elements, Int, Int, MutableElements, UnsafeMutableRawPointer) -> Void
     /// `Σ x · y` over `count` elements, in fp64.
     let dot: @Sendable (Elements, Elements, Int) throws(LinearAlgebraError) -> Double
     /// Reads `count` elements of a type.
@@ -74,6 +77,9 @@ extension ScalarRoutines where Scalar == Float {
         },
         bfloat16Product: { rows, rowCount, columnCount, sums, scratch in
             unsafe kfacd_bfloat16_product(rows, rowCount, columnCount, sums, scratch) != 0
+        },
+        fusedProduct: { instructions, rows, rowCount, columnCount, sums, scratch in
+            unsafe kfacd_fused_product(instructions.number, rows, rowCount, columnCount, sums, scratch)
         },
         dot: { left, right, count in
             var result = 0.0
@@ -99,6 +105,7 @@ extension ScalarRoutines where Scalar == Double {
             for index in 0..<count { unsafe sum[index] += weight * (values[index] - base[index]) }
         },
         bfloat16Product: { _, _, _, _, _ in false },
+        fusedProduct: { _, _, _, _, _, _ in preconditionFailure("there is no kernel for narrow rows in fp64") },
         dot: { left, right, count throws(LinearAlgebraError) in
             unsafe cblas_ddot(try blasInteger(count), left, 1, right, 1)
         },

@@ -2,11 +2,14 @@ internal import COpenBLAS
 
 /// Products of row chunks with themselves, `rowsᵀ · rows`, added to a packed fp64 sum.
 ///
-/// The product of one chunk is computed by BLAS in the rows' own precision into a scratch square, whose lower triangle
-/// is then added in fp64: over a million rows the error stays below 1e-8, where one running fp32 sum has 1e-6. The
-/// scratch is kept between calls, since faulting in n² fresh elements for every unit costs as much as the addition.
+/// The product of one chunk is computed in the rows' own precision into a scratch square, by the BLAS or as the
+/// arithmetic says. Its lower triangle is then added in fp64: over a million rows the error stays below 1e-8, where one
+/// running fp32 sum has 1e-6. The scratch is kept between calls, since faulting in n² fresh elements for every unit
+/// costs as much as the addition.
 public struct SymmetricProduct<Scalar: MatrixScalar>: ~Copyable, Sendable {
     private let arithmetic: ProductArithmetic
+    /// Nil leaves narrow rows to the BLAS.
+    private let fused: FusedInstructions?
     private var scratch: AlignedStorage<Scalar>
     /// Scratch of the arithmetic, beside the square.
     private var packed: AlignedStorage<Scalar>
@@ -17,9 +20,15 @@ public struct SymmetricProduct<Scalar: MatrixScalar>: ~Copyable, Sendable {
     /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
     public init(_ arithmetic: ProductArithmetic = .blas) throws(LinearAlgebraError) {
         precondition(arithmetic.isSupported, "the processor lacks the arithmetic of a product")
+        try self.init(arithmetic, fused: .best)
+    }
+
+    /// Makes scratch for products of narrow rows by given instructions, so that each can be tested.
+    init(_ arithmetic: ProductArithmetic, fused: FusedInstructions?) throws(LinearAlgebraError) {
         let scratch = try AlignedStorage<Scalar>(zeros: 0)
         let packed = try AlignedStorage<Scalar>(zeros: 0)
         self.arithmetic = arithmetic
+        self.fused = fused
         self.scratch = scratch
         self.packed = packed
     }
@@ -44,8 +53,9 @@ public struct SymmetricProduct<Scalar: MatrixScalar>: ~Copyable, Sendable {
         try requireProduct(rows: rows, of: matrix, sumDimension: sum.dimension)
         guard !rows.isEmpty, dimension > 0 else { return }
         if scratch.count < dimension * dimension { scratch = try AlignedStorage(zeros: dimension * dimension) }
-        let isExact = try multiplyExactly(rows: rows, of: matrix)
-        if !isExact { try multiply(rows: rows, of: matrix) }
+        var isDone = try multiplyExactly(rows: rows, of: matrix)
+        if !isDone { isDone = try multiplyFused(rows: rows, of: matrix) }
+        if !isDone { try multiply(rows: rows, of: matrix) }
         try Self.requireFiniteDiagonal(scratch, rows: rows, of: matrix)
         let addWidened = unsafe Scalar.routines.addWidened
         for row in 0..<dimension {
@@ -82,11 +92,28 @@ public struct SymmetricProduct<Scalar: MatrixScalar>: ~Copyable, Sendable {
     ) throws(LinearAlgebraError) -> Bool {
         guard arithmetic == .exactBFloat16, Scalar.self == Float.self else { return false }
         let dimension = matrix.columnCount
-        let count = arithmetic.scratchByteCount(columnCount: dimension) / MemoryLayout<Scalar>.stride
-        if packed.count < count { packed = try AlignedStorage(zeros: count) }
+        try reservePacked(columnCount: dimension)
         return unsafe Scalar.routines.bfloat16Product(
             matrix.storage.base + rows.lowerBound * dimension, rows.count, dimension, scratch.base,
             UnsafeMutableRawPointer(packed.base))
+    }
+
+    /// Sets the scratch's lower triangle by fused multiply-adds; false if these rows are not for them.
+    private mutating func multiplyFused(
+        rows: Range<Int>, of matrix: borrowing Matrix<Scalar>
+    ) throws(LinearAlgebraError) -> Bool {
+        let dimension = matrix.columnCount
+        guard let fused, arithmetic.fuses(columnCount: dimension), Scalar.self == Float.self else { return false }
+        try reservePacked(columnCount: dimension)
+        unsafe Scalar.routines.fusedProduct(
+            fused, matrix.storage.base + rows.lowerBound * dimension, rows.count, dimension, scratch.base,
+            UnsafeMutableRawPointer(packed.base))
+        return true
+    }
+
+    private mutating func reservePacked(columnCount: Int) throws(LinearAlgebraError) {
+        let count = arithmetic.scratchByteCount(columnCount: columnCount) / MemoryLayout<Scalar>.stride
+        if packed.count < count { packed = try AlignedStorage(zeros: count) }
     }
 
     private func requireProduct(

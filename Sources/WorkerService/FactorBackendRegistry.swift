@@ -3,6 +3,7 @@ public enum FactorBackendRegistry {
     /// All of them, the fastest first.
     public static let backends: [any FactorBackend] = [
         BFloat16FactorBackend(),
+        FMAFactorBackend(),
         standard,
     ]
 

@@ -156,7 +156,7 @@ extension SerialIntegrationTests {
             (["worker", "--row-memory", "4294967296"], "MiB for units and rows together, or memory set."),
             (
                 ["worker", "--backend", "abacus"],
-                "--backend: backend is abacus; expected the name of a backend of this program: auto, bf16, blas."
+                "--backend: backend is abacus; expected the name of a backend of this program: auto, bf16, fma, blas."
             ),
         ])
         func `settings that cannot be are bad usage`(arguments: [String], message: String) async throws {

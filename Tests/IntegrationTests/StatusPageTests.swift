@@ -79,7 +79,10 @@ extension SerialIntegrationTests {
                 #expect(try own.value("kfacd_unit_duration_seconds_count{stage=\"factor\"}") == computed)
                 #expect(try own.value("kfacd_blas_seconds_total{op=\"rank_update\"}") > 0)
                 // The automatic backend depends on the processor.
-                let backends = ["blas\",kernels=\"OpenBLAS ", "bf16\",kernels=\"AVX512-BF16\""]
+                let backends = [
+                    "blas\",kernels=\"OpenBLAS ", "fma\",kernels=\"FMA up to 384 columns\"",
+                    "bf16\",kernels=\"AVX512-BF16, FMA up to 384 columns\"",
+                ]
                 #expect(backends.contains { own.body.contains("kfacd_factor_backend_info{backend=\"\($0)") })
                 // The worker's sent bytes are the coordinator's received bytes, except for bytes on the way and those
                 // of clients.

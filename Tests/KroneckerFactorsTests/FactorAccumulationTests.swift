@@ -32,6 +32,23 @@ struct FactorAccumulationTests {
         )
     }
 
+    @Test(
+        .enabled(if: ProductArithmetic.fusedMultiplyAdd.isSupported),
+        arguments: [1, 3, 63, 64, 65, 191, 193], [PositionReduction.none, .mean(positions: 3)])
+    func `narrow rows agree with the BLAS, and a bias borders them with the same bits`(
+        columns: Int, reduction: PositionReduction
+    ) throws {
+        let rows = try matrix(300, columns, seed: 7)
+        let sums = try [ProductArithmetic.blas, .fusedMultiplyAdd].map { arithmetic in
+            var workspace = try FactorWorkspace(arithmetic)
+            var sum = try FactorAccumulation(columnCount: columns, appendsOne: true, reduction: reduction)
+            for chunk in [0..<201, 201..<300] { try sum.add(rows: chunk, of: rows, workspace: &workspace) }
+            return sum.finishPartial().elements
+        }
+        expectClose(sums[1], sums[0], absolute: 1e-4)
+        #expect(sums[1].suffix(columns + 1) == sums[0].suffix(columns + 1))
+    }
+
     @Test func `partial sums combine to the bits of one accumulation`() throws {
         let rows = try matrix(64, 5, seed: 2)
         var workspace = try FactorWorkspace()

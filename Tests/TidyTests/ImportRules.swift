@@ -8,7 +8,7 @@ enum ImportRules {
 
     /// What a pure module may import besides pure modules: libraries of values and the BLAS.
     static let pureLibraries: Set<String> = [
-        "CBFloat16Kernels", "COpenBLAS", "Crypto", "OrderedCollections", "SwiftProtobuf", "Yams",
+        "COpenBLAS", "CProductKernels", "Crypto", "OrderedCollections", "SwiftProtobuf", "Yams",
     ]
 
     /// Modules of the toolchain, which Package.swift does not name.

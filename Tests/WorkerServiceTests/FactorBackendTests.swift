@@ -147,20 +147,29 @@ struct FactorBackendTests {
         throws
     {
         let automatic = try FactorBackendRegistry.backend(named: FactorBackendRegistry.automatic)
-        let bfloat16 = ProductArithmetic.exactBFloat16
-        #expect(automatic.name == (bfloat16.isSupported && bfloat16.suitsKernels ? "bf16" : "blas"))
+        let arithmetics: [(ProductArithmetic, String)] = [(.exactBFloat16, "bf16"), (.fusedMultiplyAdd, "fma")]
+        let suitable = arithmetics.first { $0.0.isSupported && $0.0.suitsKernels }
+        #expect(automatic.name == suitable?.1 ?? "blas")
     }
 
-    @Test(.enabled(if: !ProductArithmetic.exactBFloat16.isSupported))
-    func `a backend whose instructions the processor lacks says so`() throws {
-        let backend = try FactorBackendRegistry.backend(named: "bf16")
-        let error = #expect(throws: MissingInstructions.self) { _ = try backend.makeAccumulator() }
-        #expect(error?.description.contains("needs a processor with AVX512-BF16") == true)
+    @Test func `a backend whose instructions the processor lacks says so, and suits no machine`() throws {
+        let lacking: [(any FactorBackend, String)] = [
+            (BFloat16FactorBackend(isSupported: false), "bf16 needs a processor with AVX512-BF16"),
+            (FMAFactorBackend(isSupported: false), "fma needs a processor with AVX2 and FMA"),
+        ]
+        for (backend, need) in lacking {
+            #expect(!backend.suitsMachine)
+            let error = #expect(throws: MissingInstructions.self) { _ = try backend.makeAccumulator() }
+            #expect(
+                error?.description
+                    == "the backend \(need), which this one lacks. Set backend to auto, or start the worker on another machine."
+            )
+        }
     }
 
     @Test func `an unknown name is answered with the known ones`() {
         let error = #expect(throws: UnknownFactorBackend.self) { try FactorBackendRegistry.backend(named: "BLAS") }
-        #expect(error?.description == "expected the name of a backend of this program: auto, bf16, blas.")
+        #expect(error?.description == "expected the name of a backend of this program: auto, bf16, fma, blas.")
     }
 
     @Test func `a worker does not start with a backend that computes wrong numbers`() async throws {

@@ -2,8 +2,8 @@ import Laboratory
 
 /// The size of the measured work.
 struct MeasuredSize {
-    /// Columns and rows of the captures for the factor stage.
-    let captures: [(dimension: Int, rows: Int)]
+    /// Columns and rows of the captures for the factor stage, and whether a bias appends a one.
+    let captures: [(columns: Int, rows: Int, appendsOne: Bool)]
     /// Dimensions of the inverses.
     let inverses: [Int]
     /// The number of tensors of a merged checkpoint, and their shape.
@@ -23,12 +23,16 @@ struct MeasuredSize {
 
     /// The size for the figures in the documents.
     static let full = MeasuredSize(
-        captures: [(64, 1 << 19), (192, 1 << 18), (768, 1 << 16), (3072, 1 << 14)], inverses: [768, 3072],
+        captures: [
+            (64, 1 << 19, false), (64, 1 << 19, true), (128, 1 << 18, false), (192, 1 << 18, false),
+            (192, 1 << 18, true), (256, 1 << 17, false), (384, 1 << 17, false), (768, 1 << 16, false),
+            (3072, 1 << 14, false),
+        ], inverses: [768, 3072],
         mergedTensors: 24, mergedShape: [2048, 4096], copiedBytes: 512 << 20, width: 768, rows: 6400,
         penaltyTasks: PenaltyCostMeasurement.taskCounts, penaltyRuns: 15, steps: 50, runs: 3)
 
     /// A small size that shows whether everything runs.
     static let small = MeasuredSize(
-        captures: [(64, 8192), (192, 4096)], inverses: [96], mergedTensors: 2, mergedShape: [256, 256],
+        captures: [(64, 8192, false), (192, 4096, true)], inverses: [96], mergedTensors: 2, mergedShape: [256, 256],
         copiedBytes: 8 << 20, width: 48, rows: 200, penaltyTasks: [2, 4], penaltyRuns: 1, steps: 2, runs: 1)
 }
