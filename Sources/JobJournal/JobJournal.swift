@@ -124,11 +124,11 @@ public actor JobJournal {
         guard !records.isEmpty else { return }
         var last: Int64 = 0
         try write { database in
+            let statement = try database.cachedStatement(
+                sql: "INSERT INTO record (job, kind, body, \"check\") VALUES (?, ?, ?, ?)")
             for row in try records.map({ try JournalRow($0) }) {
                 let check = JournalCheck.of(job: row.job, kind: row.kind.rawValue, body: row.body)
-                try database.execute(
-                    sql: "INSERT INTO record (job, kind, body, \"check\") VALUES (?, ?, ?, ?)",
-                    arguments: [row.job, row.kind.rawValue, row.body, check])
+                try statement.execute(arguments: [row.job, row.kind.rawValue, row.body, check])
             }
             last = database.lastInsertedRowID
         }
@@ -236,21 +236,25 @@ public actor JobJournal {
     ///
     /// - Throws: ``JobJournalError/unreadable(path:row:cause:)``.
     public func records() throws(JobJournalError) -> [(row: Int64, record: JournalRecord)] {
-        let stored: [Row]
         do {
-            stored = try database.read { try Row.fetchAll($0, sql: "SELECT id, kind, body FROM record ORDER BY id") }
+            return try database.read { database in
+                // One row at a time, because the bodies take several times the memory of the facts.
+                let rows = try Row.fetchCursor(database, sql: "SELECT id, kind, body FROM record ORDER BY id")
+                var records: [(row: Int64, record: JournalRecord)] = []
+                while let row = try rows.next() {
+                    do {
+                        records.append((row["id"], try JournalRow.record(kind: row["kind"], body: row["body"])))
+                    } catch {
+                        throw JobJournalError.unreadable(path: path, row: row["id"], cause: "\(error)")
+                    }
+                }
+                return records
+            }
+        } catch let error as JobJournalError {
+            throw error
         } catch {
             throw .cannotOpen(path: path, cause: DatabaseWords.text(of: error))
         }
-        var records: [(row: Int64, record: JournalRecord)] = []
-        for row in stored {
-            do {
-                records.append((row["id"], try JournalRow.record(kind: row["kind"], body: row["body"])))
-            } catch {
-                throw .unreadable(path: path, row: row["id"], cause: "\(error)")
-            }
-        }
-        return records
     }
 
     /// Closes the database; later calls fail.
