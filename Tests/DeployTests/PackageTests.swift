@@ -22,6 +22,8 @@ struct PackageTests {
         let container = try DeployedFile("Deploy/container/Containerfile").text
         #expect(unit.unitValue("StateDirectory") == "kfacd")
         #expect(unit.unitValue("ReadWritePaths") == "-/srv/kfacd")
+        let worker = try DeployedFile("Deploy/package/usr/lib/systemd/system/kfacd-worker@.service")
+        #expect(worker.unitValue("ReadWritePaths") == "-/srv/kfacd")
         #expect(container.contains("/var/lib/kfacd /var/cache/kfacd /srv/kfacd"))
         #expect(try DeployedFile("Deploy/debian/postrm").text.contains("in /var/lib/kfacd /var/cache/kfacd;"))
     }
