@@ -49,6 +49,7 @@ extension SafetensorsHeader {
     ///   - metadata: the `__metadata__` strings.
     ///   - byteCountMin: more spaces are added up to this size.
     ///   - file: named in errors only.
+    /// - Returns: The bytes.
     /// - Throws: ``SafetensorsError/header(file:problem:)`` if the header exceeds what the format allows.
     static func encode(
         _ tensors: [TensorInfo],

@@ -32,8 +32,8 @@ public final class ShardedSafetensorsWriter: Sendable {
     /// Begins every file of the layout as a staged file, or goes on with those that are there.
     ///
     /// - Parameters:
-    ///   - directory: an existing directory.
     ///   - layout: the files and their tensors; all names must differ.
+    ///   - directory: an existing directory.
     ///   - metadata: the `__metadata__` strings of every file, when it is finished.
     ///   - draft: the strings until then, of at least the same length.
     /// - Throws: ``SafetensorsError``.

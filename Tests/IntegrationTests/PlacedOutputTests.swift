@@ -37,7 +37,8 @@ extension SerialDisturbanceTests {
         }
 
         @Test func `a worker that sees the staging directory writes there, and sends nothing`() async throws {
-            let job = try reference.model.writeCurvatureJob(tasks: 2, outputs: ["factors", "regularizer"], output: output)
+            let job = try reference.model.writeCurvatureJob(
+                tasks: 2, outputs: ["factors", "regularizer"], output: output)
             try await Cluster.with(startingOver: output) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)

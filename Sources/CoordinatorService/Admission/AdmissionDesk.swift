@@ -8,6 +8,7 @@ import PushedRuns
 import Supervision
 import Synchronization
 import Telemetry
+import UnitOperations
 
 /// Checks several job files at a time, each on a thread of its own.
 ///
@@ -104,13 +105,19 @@ actor AdmissionDesk {
     /// Makes the files of a job whose output is claimed, so that workers can write into them.
     ///
     /// Without them the outputs are collected, and the same problem shows when they are written.
-    func stage(_ job: Job, isResumption: Bool = false, _ logger: Logger) async -> StagedOutputs {
+    ///
+    /// - Parameters:
+    ///   - job: The job.
+    ///   - finished: The finished units of a resumed job; `nil` for a new one.
+    ///   - logger: Receives a problem.
+    /// - Returns: The files.
+    func stage(_ job: Job, resuming finished: Set<UnitIndex>? = nil, _ logger: Logger) async -> StagedOutputs {
         let staged = StagedOutputs(job: job)
         do throws(JobRefusal) {
             try await claims.perform { () throws(JobRefusal) in
                 do {
-                    if !isResumption { try job.output.removeUnpublished() }
-                    try staged.prepare()
+                    if finished == nil { try job.output.removeUnpublished() }
+                    try staged.prepare { finished?.contains($0) ?? false }
                 } catch {
                     throw JobRefusal(interruption: "\(error)")
                 }

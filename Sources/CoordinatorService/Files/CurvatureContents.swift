@@ -78,6 +78,7 @@ struct CurvatureContents: Sendable {
     /// - Parameters:
     ///   - operation: The operation that writes the file.
     ///   - measured: The numbers of the units that make its matrices.
+    /// - Returns: The strings.
     /// - Throws: `SafetensorsError` when the base cannot be read.
     func metadata(of operation: CoordinatorOperation, _ measured: Measurements) throws -> [String: String] {
         switch operation {

@@ -42,11 +42,14 @@ final class StagedOutputs: Sendable {
 
     /// Makes the files, or goes on with those that an earlier process of the coordinator has left.
     ///
+    /// - Parameter isFinished: Whether a unit's file has its name already. Such a file stays as it is.
     /// - Throws: `JobFileError`, `PublicationError`, `FileRootsError`. The coordinator then collects the outputs, and
     ///   meets the same error when it writes them.
-    func prepare() throws {
-        for unit in job.plan.units {
-            guard case .coordinator(let operation) = unit.work, let file = contents.file(of: operation) else { continue }
+    func prepare(except isFinished: (UnitIndex) -> Bool) throws {
+        for unit in job.plan.units where !isFinished(unit.index) {
+            guard case .coordinator(let operation) = unit.work, let file = contents.file(of: operation) else {
+                continue
+            }
             let draft = try contents.draft(of: operation)
             let writer = try writer(of: file, metadata: draft, draft: draft)
             var numbers: [FilePath: Int] = [:]
@@ -64,7 +67,7 @@ final class StagedOutputs: Sendable {
 
     /// Opens the staged set of a file, or makes it.
     ///
-    /// - Throws: As ``prepare()``.
+    /// - Throws: As ``prepare(except:)``.
     func writer(
         of file: CurvatureContents.File, metadata: [String: String], draft: [String: String]
     ) throws -> CurvatureWriter {
@@ -77,7 +80,8 @@ final class StagedOutputs: Sendable {
 
     private func number(of file: SafetensorsWriter.StagedIdentity) -> Int {
         let leased = LeasedFile(
-            path: file.path.string, byteCount: UInt64(file.byteCount), headerDigest: BlobDigest(sha256: file.headerDigest))
+            path: file.path.string, byteCount: UInt64(file.byteCount),
+            headerDigest: BlobDigest(sha256: file.headerDigest))
         return state.withLock { state in
             state.files.append(leased)
             return state.files.count - 1

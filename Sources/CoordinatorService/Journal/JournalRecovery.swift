@@ -85,7 +85,12 @@ struct JournalRecovery {
             }
         }
         for job in vanished { renewStaging(of: state.jobs[job], after: records.last?.row ?? 0) }
-        for (id, job) in state.jobs { state.staged[id] = await desk.stage(job, isResumption: true, logger) }
+        for (id, job) in state.jobs {
+            let finished = job.plan.units.map(\.index).filter {
+                state.scheduler.result(of: UnitReference(job: id, unit: $0)) != nil
+            }
+            state.staged[id] = await desk.stage(job, resuming: Set(finished), logger)
+        }
         try await journal.append(lost)
         lost.forEach { state.scheduler.apply($0) }
         await removeRemains(of: ended.suffix(Self.remainsMax), outcomes, state.scheduler)
