@@ -7,8 +7,8 @@ public import SystemPackage
 /// The set is `<kind>.safetensors` in its own directory, or shards with an index above the byte limit. No file appears
 /// before ``finish()``.
 ///
-/// Other processes may write matrices of a staged set too. They are told the ``place(of:_:)``. Such a set stays when its
-/// writer is dropped, and another writer goes on with it.
+/// Other processes may write matrices of a staged set too. They are told the ``place(of:_:)``. Such a set stays when
+/// its writer is dropped, and another writer goes on with it.
 public final class CurvatureWriter: Sendable {
     /// The directory that will hold the file or files.
     public let directory: FilePath
@@ -88,7 +88,8 @@ public final class CurvatureWriter: Sendable {
         public let file: SafetensorsWriter.StagedIdentity
         /// The first byte in the file.
         public let offset: Int
-        /// The rows of the square whose lower triangle is written there; nil if the packed bytes are stored as they are.
+        /// The rows of the square whose lower triangle is written there; nil if the packed bytes are stored as they
+        /// are.
         public let squareRows: Int?
     }
 

@@ -32,7 +32,7 @@ struct CurvatureAssembly {
             }
             if !made.hasPlaced(source.output.position) || source.strength != 1 {
                 try write(source, blob, writer)
-            } else if try !complete(source, blob, writer) {
+            } else if try complete(source, blob, writer) == false {
                 damaged.append(source.output)
             }
         }
