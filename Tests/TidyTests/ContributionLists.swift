@@ -42,7 +42,7 @@ struct ContributionList: Sendable, CustomTestStringConvertible {
                 "Sources/JobPlan/CaptureValidation.swift", "Sources/JobPlan/PartialsValidation.swift",
                 "Sources/JobPlan/Planner+Factors.swift", "Sources/WorkerService/ParameterReader.swift",
                 "Sources/WorkerService/PenaltyExecution.swift", "Sources/WorkerService/MergeExecution.swift",
-                "Sources/CoordinatorService/Files/CurvatureAssembly.swift",
+                "Sources/CoordinatorService/Files/CurvatureContents.swift",
             ]),
         ContributionList(
             section: "Adding a kind of layer", mark: #"case \.layer(?:\(let outputs|:| =)|\.layer\(outputs"#,
