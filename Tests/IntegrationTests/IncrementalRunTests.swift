@@ -9,23 +9,35 @@ extension SerialIntegrationTests {
         private static let size = LargeModel.Size.fewRows
 
         private let model: LargeModel
+        private let outputs: TemporaryDirectory
 
-        init() throws { model = try LargeModel(Self.size, tasks: (1...9).map { "task-\($0)" }) }
+        init() throws {
+            model = try LargeModel(Self.size, tasks: (1...9).map { "task-\($0)" })
+            outputs = try TemporaryDirectory()
+        }
 
         /// The path of a new output directory.
-        private func newOutput() -> String { model.directory.appending("out-\(UUID().uuidString)") }
+        private func newOutput() -> String { outputs.appending("out-\(UUID().uuidString)") }
 
         // MARK: - The wire
 
         /// Runs a job on two workers with a new coordinator, and returns the bytes that they sent to the coordinator.
         ///
         /// A client asks again and again, the more often the slower the machine is, so its bytes do not count.
-        private func receivedBytes(tasks: Int, outputs: [String]) async throws -> Double {
+        ///
+        /// - Parameters:
+        ///   - tasks: The number of tasks.
+        ///   - outputs: The job's outputs.
+        ///   - seesOutput: Whether the workers may write in the output directory.
+        /// - Returns: The bytes.
+        /// - Throws: ``WaitError``, and what the cluster throws.
+        private func receivedBytes(tasks: Int, outputs: [String], seesOutput: Bool = false) async throws -> Double {
             let job = try model.writeCurvatureJob(tasks: tasks, outputs: outputs, output: newOutput())
             var received = 0.0
             try await Cluster.with(environment: Self.pages) { cluster in
                 let workers = ["left", "right"]
-                for name in workers { try cluster.startWorker(name) }
+                let options = seesOutput ? [] : ["--root", model.directory.path]
+                for name in workers { try cluster.startWorker(name, options: options) }
                 try await cluster.waitForWorkers(2)
                 let port = try await cluster.coordinator.statusPort()
                 func bytesOfWorkers() throws -> Double {
@@ -42,9 +54,17 @@ extension SerialIntegrationTests {
             return received
         }
 
+        /// The bytes of a task's factors: a factor is sent as its lower triangle in fp32.
+        private var factors: Double { Double(Self.size.factorDimensions.map { 4 * $0 * ($0 + 1) / 2 }.reduce(0, +)) }
+
+        @Test func `workers that may write in the output directory send no factors`() async throws {
+            let received = try await receivedBytes(
+                tasks: 2, outputs: ["factors", "regularizer", "inverses", "report"], seesOutput: true)
+            print("bytes that the coordinator received: \(Int(received)); a task's factors: \(Int(factors))")
+            #expect(received < 0.1 * factors)
+        }
+
         @Test func `the bytes that the coordinator receives do not grow with the number of tasks`() async throws {
-            // A factor is sent as its lower triangle in fp32.
-            let factors = Double(Self.size.factorDimensions.map { 4 * $0 * ($0 + 1) / 2 }.reduce(0, +))
             var sums: [Int: Double] = [:]
             for tasks in [2, 4, 8] {
                 sums[tasks] = try await receivedBytes(tasks: tasks, outputs: ["regularizer", "report"])
