@@ -193,14 +193,25 @@ public final class OutputDirectory: Sendable {
 
     /// Makes a subdirectory of the staging directory, given by its path within it.
     ///
+    /// - Parameters:
+    ///   - path: The path.
+    ///   - isDurable: Whether the directories survive a loss of power from now on. A file needs that only when it is
+    ///     whole.
+    /// - Returns: The directory.
     /// - Throws: As ``stage(_:)``.
-    public func stage(at path: FilePath) throws -> FilePath {
+    public func stage(at path: FilePath, isDurable: Bool = true) throws -> FilePath {
         let directory = path.isEmpty ? staging : staging.pushing(path)
         try roots.requireInside(directory)
-        _ = try writing { () throws(FileAccessError) in try Directories.create(directory, isDurable: true) }
+        _ = try writing { () throws(FileAccessError) in try Directories.create(directory) }
         try roots.requireInside(directory)
         try StagingRecord.write(to: staging)
-        try writing { () throws(FileAccessError) in try Directories.synchronize(self.path) }
+        if isDurable {
+            // All of them, because an earlier call may have made some that are not durable.
+            var parent = directory
+            while parent != self.path, parent.removeLastComponent() {
+                try writing { () throws(FileAccessError) in try Directories.synchronize(parent) }
+            }
+        }
         try WholeFile.removeStalePartials(in: directory)
         return directory
     }

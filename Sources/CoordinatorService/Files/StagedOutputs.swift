@@ -51,7 +51,7 @@ final class StagedOutputs: Sendable {
                 continue
             }
             let draft = try contents.draft(of: operation)
-            let writer = try writer(of: file, metadata: draft, draft: draft)
+            let writer = try writer(of: file, metadata: draft, draft: draft, isDurable: false)
             var numbers: [FilePath: Int] = [:]
             // A matrix with a strength differs from its output.
             for source in file.sources where source.strength == 1 {
@@ -69,11 +69,11 @@ final class StagedOutputs: Sendable {
     ///
     /// - Throws: As ``prepare(except:)``.
     func writer(
-        of file: CurvatureContents.File, metadata: [String: String], draft: [String: String]
+        of file: CurvatureContents.File, metadata: [String: String], draft: [String: String], isDurable: Bool = true
     ) throws -> CurvatureWriter {
         let path = file.components.reduce(into: FilePath("")) { $0.append($1) }
         return try CurvatureWriter(
-            directory: try job.output.stage(at: path), kind: file.kind,
+            directory: try job.output.stage(at: path, isDurable: isDurable), kind: file.kind,
             entries: file.sources.map { CurvatureWriter.Entry($0.name, shape: $0.shape) }, metadata: metadata,
             draft: draft, storage: job.plan.spec.curvature.storesPackedTriangles ? .packed : .full)
     }
