@@ -30,7 +30,7 @@ struct CurvatureAssembly {
             guard let made = result(source.output.unit), let blob = made.blob(at: source.output.position) else {
                 throw CoordinatorWorkError.missingResult(source.name.name)
             }
-            if !made.hasPlaced(source.output.position) || source.strength != 1 {
+            if !made.hasPlaced(source.output.position) {
                 try write(source, blob, writer)
             } else if try complete(source, blob, writer) == false {
                 damaged.append(source.output)

@@ -42,26 +42,46 @@ final class StagedOutputs: Sendable {
 
     /// Makes the files, or goes on with those that an earlier process of the coordinator has left.
     ///
+    /// An output has places only if it has one wherever it is read. Otherwise its blob is needed anyway.
+    ///
     /// - Parameter isFinished: Whether a unit's file has its name already. Such a file stays as it is.
     /// - Throws: `JobFileError`, `PublicationError`, `FileRootsError`. The coordinator then collects the outputs, and
     ///   meets the same error when it writes them.
     func prepare(except isFinished: (UnitIndex) -> Bool) throws {
-        for unit in job.plan.units where !isFinished(unit.index) {
+        var fresh = State()
+        var collected: Set<UnitOutput> = []
+        for unit in job.plan.units where !unit.isForWorker && !isFinished(unit.index) {
             guard case .coordinator(let operation) = unit.work, let file = contents.file(of: operation) else {
+                collected.formUnion(job.plan.blobs(readBy: unit))
                 continue
             }
-            let draft = try contents.draft(of: operation)
-            let writer = try writer(of: file, metadata: draft, draft: draft, isDurable: false)
-            var numbers: [FilePath: Int] = [:]
             // A matrix with a strength differs from its output.
-            for source in file.sources where source.strength == 1 {
-                guard let place = try writer.place(of: source.name, source.shape) else { continue }
-                let number = numbers[place.file.path] ?? number(of: place.file)
+            collected.formUnion(file.sources.lazy.filter { $0.strength != 1 }.map(\.output))
+            try notePlaces(in: file, of: operation, &fresh)
+        }
+        for output in collected { fresh.places[output.unit]?.removeAll { $0.position == output.position } }
+        state.withLock { [fresh] state in (state.files, state.places) = (fresh.files, fresh.places) }
+    }
+
+    private func notePlaces(
+        in file: CurvatureContents.File, of operation: CoordinatorOperation, _ state: inout State
+    ) throws {
+        let draft = try contents.draft(of: operation)
+        let writer = try writer(of: file, metadata: draft, draft: draft, isDurable: false)
+        var numbers: [FilePath: Int] = [:]
+        for source in file.sources {
+            guard let place = try writer.place(of: source.name, source.shape) else { continue }
+            let number = numbers[place.file.path] ?? state.files.count
+            if number == state.files.count {
                 numbers[place.file.path] = number
-                let known = Place(
-                    position: source.output.position, file: number, offset: place.offset, squareRows: place.squareRows)
-                state.withLock { $0.places[source.output.unit, default: []].append(known) }
+                state.files.append(
+                    LeasedFile(
+                        path: place.file.path.string, byteCount: UInt64(place.file.byteCount),
+                        headerDigest: BlobDigest(sha256: place.file.headerDigest)))
             }
+            let known = Place(
+                position: source.output.position, file: number, offset: place.offset, squareRows: place.squareRows)
+            state.places[source.output.unit, default: []].append(known)
         }
     }
 
@@ -76,16 +96,6 @@ final class StagedOutputs: Sendable {
             directory: try job.output.stage(at: path, isDurable: isDurable), kind: file.kind,
             entries: file.sources.map { CurvatureWriter.Entry($0.name, shape: $0.shape) }, metadata: metadata,
             draft: draft, storage: job.plan.spec.curvature.storesPackedTriangles ? .packed : .full)
-    }
-
-    private func number(of file: SafetensorsWriter.StagedIdentity) -> Int {
-        let leased = LeasedFile(
-            path: file.path.string, byteCount: UInt64(file.byteCount),
-            headerDigest: BlobDigest(sha256: file.headerDigest))
-        return state.withLock { state in
-            state.files.append(leased)
-            return state.files.count - 1
-        }
     }
 
     /// Where a unit's outputs belong.
