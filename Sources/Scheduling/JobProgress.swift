@@ -82,6 +82,11 @@ struct JobProgress: Sendable {
     ///
     /// Only these are sent to the coordinator.
     let collected: [UnitIndex: Set<Int>]
+    /// Those of them that workers read too.
+    ///
+    /// They are sent although they stand in their files, so that they need not be made again when a worker's small
+    /// store has evicted them.
+    let collectedForWorkers: Set<UnitOutput>
     /// The units of each group, by its number.
     let members: [Int: [UnitIndex]]
     /// The largest memory of a worker's unit, in bytes.
@@ -97,11 +102,15 @@ struct JobProgress: Sendable {
         unfinishedCount = plan.units.count
         var dependents: [[UnitIndex]] = Array(repeating: [], count: plan.units.count)
         var collected: [UnitIndex: Set<Int>] = [:]
+        var readByWorkers: Set<UnitOutput> = []
         var members: [Int: [UnitIndex]] = [:]
         for unit in plan.units {
             if let group = unit.group { members[group, default: []].append(unit.index) }
             for dependency in unit.dependencies { dependents[dependency.position].append(unit.index) }
-            guard !unit.isForWorker else { continue }
+            guard !unit.isForWorker else {
+                readByWorkers.formUnion(unit.inputs)
+                continue
+            }
             for output in plan.blobs(readBy: unit) { collected[output.unit, default: []].insert(output.position) }
         }
         var ranks = plan.units.map(\.cost.nominalSeconds)
@@ -112,6 +121,7 @@ struct JobProgress: Sendable {
         self.dependents = dependents
         self.ranks = ranks
         self.collected = collected
+        collectedForWorkers = readByWorkers.filter { collected[$0.unit]?.contains($0.position) ?? false }
         self.members = members
         largestMemory = plan.largestWorkerUnit?.cost.memoryBytes ?? 0
         plannedNanoseconds = plan.units.reduce(0) { $0 &+ $1.cost.nanoseconds }

@@ -221,8 +221,11 @@ extension Scheduler {
         dequeue(unit)
         queues.resting.remove(unit)
         releaseKey(of: unit)
-        for position in (jobs[unit.job]?.collected[unit.unit] ?? []).sorted() where !result.hasPlaced(position) {
-            if let blob = result.blob(at: position) { ledger.want(blob.digest) }
+        if let job = jobs[unit.job] {
+            for position in (job.collected[unit.unit] ?? []).sorted()
+            where !result.hasPlaced(position) || job.collectedForWorkers.contains(UnitOutput(unit.unit, position)) {
+                if let blob = result.blob(at: position) { ledger.want(blob.digest) }
+            }
         }
         for ready in jobs[unit.job]?.finish(unit.unit, result) ?? [] {
             enqueue(UnitReference(job: unit.job, unit: ready))

@@ -31,6 +31,12 @@ import UnitOperations
         #expect(effects.coordinatorWork == [.of(2)])
     }
 
+    @Test func `a blob that later units read is collected although it stands in its place`() throws {
+        var scheduler = try CheckedScheduler.running(SmallJob(tasks: 2, outputs: ["factors", "regularizer"]))
+        let effects = finish(0, &scheduler)
+        #expect(effects.orders.contains(.collect("w1", BlobReference.named("job-1/0").digest)))
+    }
+
     @Test func `what a worker could not write in place is collected`() throws {
         var scheduler = try CheckedScheduler.running()
         _ = finish(0, &scheduler)
