@@ -32,6 +32,12 @@ public struct FileStatus: Equatable, Sendable {
     /// No user can set the second one.
     let changes: [Int64]
 
+    /// The time of the last change of content, in nanoseconds since 1970, as ``ObjectStatus`` has it.
+    var contentChangedNanoseconds: Int64 {
+        let (whole, overflow) = changes[0].multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow ? changes[0] : whole &+ changes[1]
+    }
+
     /// The time of the last change of content, in seconds since 1970.
     public var contentChangedAt: Double { Double(changes[0]) + Double(changes[1]) / 1e9 }
 

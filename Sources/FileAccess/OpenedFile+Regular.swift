@@ -11,6 +11,12 @@ public struct ObjectStatus: Equatable, Sendable {
     public let byteCount: Int
     /// The modification time, in nanoseconds since 1970.
     public let modificationNanoseconds: Int64
+
+    /// Whether a path's status is that of this object, without a write since; the object may have another name.
+    public func isThat(of status: FileStatus) -> Bool {
+        status.kind == .file && status.device == device && status.number == inode
+            && status.byteCount == UInt64(byteCount) && status.contentChangedNanoseconds == modificationNanoseconds
+    }
 }
 
 extension OpenedFile {

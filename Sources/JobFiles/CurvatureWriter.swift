@@ -168,6 +168,9 @@ public final class CurvatureWriter: Sendable {
         }
     }
 
+    /// What the files of a staged set held when they were finished.
+    public var finished: [SafetensorsWriter.Finished] { writer.finished }
+
     /// Publishes the set.
     ///
     /// - Throws: ``JobFileError``, with every missing matrix; no file has appeared then.

@@ -1,4 +1,4 @@
-import FileAccess
+public import FileAccess
 import Synchronization
 public import SystemPackage
 
@@ -37,11 +37,25 @@ public final class SafetensorsWriter: Sendable {
         public let headerDigest: [UInt8]
     }
 
+    /// A finished staged file: what was written, whatever becomes of the file later.
+    public struct Finished: Equatable, Sendable {
+        /// The final path.
+        public let path: FilePath
+        /// The SHA-256 of the content.
+        public let digest: [UInt8]
+        /// The object before it got its final name; any write changes it.
+        public let status: ObjectStatus
+    }
+
     private struct Progress {
         var coverage: [ByteCoverage]
         var writtenByteCounts: [Int]
         var isFinished = false
+        var finished: Finished?
     }
+
+    /// What a staged file held when it was finished; nil before.
+    public var finished: Finished? { progress.withLock { $0.finished } }
 
     /// Begins a file.
     ///
@@ -190,6 +204,11 @@ public final class SafetensorsWriter: Sendable {
             if stagedIdentity != nil {
                 let header = header
                 try partial.file.write(unsafe header.span.bytes, at: 0)
+                // Before the file has its name, under which others may find and change it.
+                let status = try partial.file.status()
+                let digest = try RangeDigest.sha256(
+                    of: partial.file, in: 0..<status.byteCount, fileByteCount: status.byteCount)
+                progress.withLock { $0.finished = Finished(path: path, digest: digest, status: status) }
             }
             try partial.publish()
         } catch {

@@ -85,6 +85,9 @@ public final class ShardedSafetensorsWriter: Sendable {
         return writers[index]
     }
 
+    /// What the staged files held when they were finished.
+    public var finished: [SafetensorsWriter.Finished] { writers.compactMap(\.finished) }
+
     /// Publishes the files in order, then the index.
     ///
     /// - Throws: ``SafetensorsError``, with every tensor of the set that lacks bytes; nothing is published then. After

@@ -40,6 +40,7 @@ struct CurvatureAssembly {
             throw CoordinatorWorkError.damagedPlaces(damaged, directory: writer.directory)
         }
         try writer.finish()
+        staged.noteFinished(writer.finished)
     }
 
     private func write(_ source: CurvatureContents.Source, _ blob: BlobReference, _ writer: CurvatureWriter) throws {

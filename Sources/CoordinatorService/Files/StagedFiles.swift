@@ -38,6 +38,10 @@ struct StagedFiles {
     ) throws -> [BlobReference] {
         guard let place = place(of: operation, in: output) else { return [] }
         return try files(at: place).map { file in
+            if let finished = staged.finished(file.path) {
+                return BlobReference(
+                    digest: BlobDigest(sha256: finished.digest), byteCount: UInt64(finished.status.byteCount))
+            }
             let digest = BlobDigest(sha256: try FileDigest.sha256(ofFileAt: file.path))
             staged.noteProven(ProvenFile(path: file.path, status: file.status, digest: "\(digest)"))
             return BlobReference(digest: digest, byteCount: file.status.byteCount)

@@ -31,7 +31,9 @@ final class StagedOutputs: Sendable {
     private struct State {
         var files: [LeasedFile] = []
         var places: [UnitIndex: [Place]] = [:]
-        /// Files that were read since they got their names.
+        /// Files that this process has finished.
+        var finished: [FilePath: SafetensorsWriter.Finished] = [:]
+        /// Other files that were read since they got their names.
         var proven: [FilePath: ProvenFile] = [:]
     }
 
@@ -111,6 +113,14 @@ final class StagedOutputs: Sendable {
 
     // MARK: - Finished files
 
+    /// Notes what files held when they were finished.
+    func noteFinished(_ files: [SafetensorsWriter.Finished]) {
+        state.withLock { state in for file in files { state.finished[file.path] = file } }
+    }
+
+    /// What a file held when this process finished it; `nil` for another file.
+    func finished(_ path: FilePath) -> SafetensorsWriter.Finished? { state.withLock { $0.finished[path] } }
+
     /// Notes the digest of a file that has its name, and the file's status before it was read.
     func noteProven(_ file: ProvenFile) {
         state.withLock { $0.proven[file.path] = file }
@@ -118,6 +128,12 @@ final class StagedOutputs: Sendable {
 
     /// The digest of a file that this process has read, unless the file has changed since.
     func proven(_ path: FilePath, _ status: FileStatus) -> ProvenFile? {
-        state.withLock { state in state.proven[path].flatMap { $0.status == status ? $0 : nil } }
+        state.withLock { state in
+            if let file = state.finished[path] {
+                return file.status.isThat(of: status)
+                    ? ProvenFile(path: path, status: status, digest: "\(BlobDigest(sha256: file.digest))") : nil
+            }
+            return state.proven[path].flatMap { $0.status == status ? $0 : nil }
+        }
     }
 }
