@@ -297,28 +297,10 @@ public final class BlobStore: Sendable {
         return true
     }
 
-    /// An open blob, for reads in any order.
-    public struct OpenBlob: ~Copyable {
-        fileprivate let file: StoreFile
-        /// The blob's size in bytes.
-        public let byteCount: Int
-
-        /// Fills `destination` with the bytes from `offset` on, unverified.
-        ///
-        /// - Throws: The failed call, or ``BlobStoreError/callFailed(path:call:code:)`` with an I/O error at the end of
-        ///   the file.
-        public func read(at offset: Int, into destination: inout MutableRawSpan) throws(BlobStoreError) {
-            let wanted = destination.byteCount
-            guard try file.read(at: offset, into: &destination) == wanted else {
-                throw .file(.callFailed(file: file.path, call: "pread", code: .ioError))
-            }
-        }
+    private struct OpenBlob: ~Copyable {
+        let file: StoreFile
+        let byteCount: Int
     }
-
-    /// Opens a blob for reads in any order; nil if the store does not hold it.
-    ///
-    /// - Throws: The failed call, or ``BlobStoreError/lost(_:)``.
-    public func open(_ digest: BlobDigest) throws(BlobStoreError) -> OpenBlob? { try openBlob(digest) }
 
     /// Opens under the lock, so that the file cannot be renamed between look-up and opening.
     private func openBlob(_ digest: BlobDigest) throws(BlobStoreError) -> OpenBlob? {

@@ -33,9 +33,12 @@ public struct FileStatus: Equatable, Sendable {
     let changes: [Int64]
 
     /// The time of the last change of content, in nanoseconds since 1970, as ``ObjectStatus`` has it.
-    var contentChangedNanoseconds: Int64 {
-        let (whole, overflow) = changes[0].multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? changes[0] : whole &+ changes[1]
+    var contentChangedNanoseconds: Int64 { Self.nanoseconds(changes[0], changes[1]) }
+
+    /// A time as nanoseconds; one beyond the year 2262 still identifies a file by its seconds.
+    static func nanoseconds(_ seconds: Int64, _ rest: Int64) -> Int64 {
+        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow ? seconds : whole &+ rest
     }
 
     /// The time of the last change of content, in seconds since 1970.

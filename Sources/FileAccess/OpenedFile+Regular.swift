@@ -77,10 +77,7 @@ extension OpenedFile {
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw Failure(.notRegularFile(file: path, kind: kind(of: status)))
         }
-        let seconds = Int64(status.st_mtim.tv_sec)
-        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        // A time beyond the year 2262 still identifies the file by its seconds.
-        let nanoseconds = overflow ? seconds : whole &+ Int64(status.st_mtim.tv_nsec)
+        let nanoseconds = FileStatus.nanoseconds(Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec))
         return ObjectStatus(
             device: UInt64(status.st_dev), inode: UInt64(status.st_ino), byteCount: Int(status.st_size),
             modificationNanoseconds: nanoseconds)

@@ -39,9 +39,7 @@ public final class SafetensorsFile: Sendable {
         let file = try PooledFile(reading: path, within: roots)
         let status = file.status
         let bytes = try file.withFile { (file) throws(SafetensorsError) in
-            let start = try file.bytes(at: 0, count: min(status.byteCount, GitLFSPointer.byteCountLimit))
-            let end = try SafetensorsHeader.headerEnd(of: start, fileSize: status.byteCount, file: path)
-            return try file.bytes(at: 0, count: end)
+            try Self.headerBytes(of: file, byteCount: status.byteCount)
         }
         self.path = path
         self.header = try SafetensorsHeader(parsing: bytes, fileSize: status.byteCount, file: path)
@@ -51,6 +49,21 @@ public final class SafetensorsFile: Sendable {
             headerDigest: FileDigest.sha256(of: bytes)
         )
         self.file = file
+    }
+
+    /// The SHA-256 of the length field and the header of an open file, 32 bytes, as ``Identity/headerDigest``.
+    ///
+    /// - Throws: ``SafetensorsError`` for a file that cannot have a header.
+    public static func headerDigest(
+        of file: borrowing OpenedFile<SafetensorsError>, byteCount: Int
+    ) throws(SafetensorsError) -> [UInt8] {
+        FileDigest.sha256(of: try headerBytes(of: file, byteCount: byteCount))
+    }
+
+    private static func headerBytes(of file: borrowing OpenFile, byteCount: Int) throws(SafetensorsError) -> [UInt8] {
+        let start = try file.bytes(at: 0, count: min(byteCount, GitLFSPointer.byteCountLimit))
+        let end = try SafetensorsHeader.headerEnd(of: start, fileSize: byteCount, file: file.path)
+        return try file.bytes(at: 0, count: end)
     }
 
     /// The tensor of that name.

@@ -64,27 +64,15 @@ public final class SafetensorsWriter: Sendable {
     ///   - tensors: all tensors in the order of their data; names must differ.
     ///   - metadata: the `__metadata__` strings.
     /// - Throws: ``SafetensorsError``; nothing is left behind.
-    public init(
+    public convenience init(
         path: FilePath,
         tensors: [TensorDescription],
         metadata: [String: String] = [:]
     ) throws(SafetensorsError) {
         let placed = try SafetensorsHeader.layOut(tensors, file: path)
         let header = try SafetensorsHeader.encode(placed, metadata: metadata, file: path)
-        self.path = path
-        self.tensors = placed
-        self.header = header
-        self.isContinued = false
-        self.stagedIdentity = nil
-        self.indexOfName = Dictionary(uniqueKeysWithValues: zip(placed.map(\.name), placed.indices))
-        self.dataOffset = header.count
-        self.progress = Mutex(
-            Progress(
-                coverage: Array(repeating: ByteCoverage(), count: placed.count),
-                writtenByteCounts: Array(repeating: 0, count: placed.count)
-            )
-        )
-        self.partial = try PartialFile(for: path)
+        let partial = try PartialFile<SafetensorsError>(for: path)
+        self.init(path, placed, header: header, partial, staged: nil, isContinued: false)
         try partial.file.resize(to: header.count + (placed.last?.byteRange.upperBound ?? 0))
         try partial.file.write(unsafe header.span.bytes, at: 0)
     }
@@ -97,7 +85,7 @@ public final class SafetensorsWriter: Sendable {
     ///   - metadata: the `__metadata__` strings that the file gets at the end.
     ///   - draft: the strings until then, of at least the same length.
     /// - Throws: ``SafetensorsError``.
-    public init(
+    public convenience init(
         staged path: FilePath,
         tensors: [TensorDescription],
         metadata: [String: String],
@@ -110,25 +98,16 @@ public final class SafetensorsWriter: Sendable {
         guard header.count == drafted.count else {
             throw .header(file: path, problem: .tooLarge(byteCount: UInt64(header.count), limit: drafted.count))
         }
-        self.path = path
-        self.tensors = placed
-        self.header = header
-        self.indexOfName = Dictionary(uniqueKeysWithValues: zip(placed.map(\.name), placed.indices))
-        self.dataOffset = header.count
-        self.progress = Mutex(
-            Progress(
-                coverage: Array(repeating: ByteCoverage(), count: placed.count),
-                writtenByteCounts: Array(repeating: 0, count: placed.count)
-            )
-        )
-        self.partial = try PartialFile(staged: path)
+        let partial = try PartialFile<SafetensorsError>(staged: path)
         let byteCount = header.count + (placed.last?.byteRange.upperBound ?? 0)
+        var isContinued = false
         if try partial.file.byteCount() == byteCount {
             let found = try partial.file.bytes(at: 0, count: header.count)
             isContinued = found == drafted || found == header
-        } else {
-            isContinued = false
         }
+        let identity = StagedIdentity(
+            path: partial.file.path, byteCount: byteCount, headerDigest: FileDigest.sha256(of: drafted))
+        self.init(path, placed, header: header, partial, staged: identity, isContinued: isContinued)
         if !isContinued {
             try partial.file.resize(to: 0)
             try partial.file.resize(to: byteCount)
@@ -136,8 +115,26 @@ public final class SafetensorsWriter: Sendable {
         }
         // A file that was ready before a crash has its last header already.
         try partial.file.write(unsafe drafted.span.bytes, at: 0)
-        stagedIdentity = StagedIdentity(
-            path: partial.file.path, byteCount: byteCount, headerDigest: FileDigest.sha256(of: drafted))
+    }
+
+    private init(
+        _ path: FilePath, _ placed: [TensorInfo], header: [UInt8], _ partial: PartialFile<SafetensorsError>,
+        staged: StagedIdentity?, isContinued: Bool
+    ) {
+        self.path = path
+        tensors = placed
+        self.header = header
+        self.partial = partial
+        stagedIdentity = staged
+        self.isContinued = isContinued
+        indexOfName = Dictionary(uniqueKeysWithValues: zip(placed.map(\.name), placed.indices))
+        dataOffset = header.count
+        progress = Mutex(
+            Progress(
+                coverage: Array(repeating: ByteCoverage(), count: placed.count),
+                writtenByteCounts: Array(repeating: 0, count: placed.count)
+            )
+        )
     }
 
     /// Writes a part of a tensor.
@@ -206,6 +203,8 @@ public final class SafetensorsWriter: Sendable {
                 try partial.file.write(unsafe header.span.bytes, at: 0)
                 // Before the file has its name, under which others may find and change it.
                 let status = try partial.file.status()
+                // The disk is busy meanwhile.
+                partial.file.beginWriting(at: 0, count: status.byteCount)
                 let digest = try RangeDigest.sha256(
                     of: partial.file, in: 0..<status.byteCount, fileByteCount: status.byteCount)
                 progress.withLock { $0.finished = Finished(path: path, digest: digest, status: status) }

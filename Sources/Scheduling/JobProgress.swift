@@ -154,9 +154,13 @@ struct JobProgress: Sendable {
         var inputs: [(output: UnitOutput, blob: BlobReference)] = []
         for output in plan.blobs(readBy: planned) {
             guard let result = result(of: output.unit), let blob = result.blob(at: output.position) else { return nil }
-            if planned.isForWorker || !result.hasPlaced(output.position) { inputs.append((output, blob)) }
+            if needs(planned, output, of: result) { inputs.append((output, blob)) }
         }
         return inputs
+    }
+
+    private func needs(_ unit: WorkUnit, _ output: UnitOutput, of result: UnitResult) -> Bool {
+        unit.isForWorker || !result.hasPlaced(output.position)
     }
 
     /// The blobs that a unit in progress reads, including those that are being made again.
@@ -171,8 +175,7 @@ struct JobProgress: Sendable {
         plan.units.flatMap { unit -> [BlobDigest] in
             guard reads(unit), !isFinished(unit.index) else { return [] }
             return plan.blobs(readBy: unit).compactMap { output in
-                guard let result = result(of: output.unit), unit.isForWorker || !result.hasPlaced(output.position)
-                else { return nil }
+                guard let result = result(of: output.unit), needs(unit, output, of: result) else { return nil }
                 return result.blob(at: output.position)?.digest
             }
         }
@@ -194,13 +197,11 @@ struct JobProgress: Sendable {
 
     /// Marks a unit as finished, and returns the units that became ready as a result.
     mutating func finish(_ unit: UnitIndex, _ result: UnitResult) -> [UnitIndex] {
-        if let earlier = self.result(of: unit) ?? revived[unit], !earlier.agrees(with: result) {
-            mixed.formUnion(dependents[unit.position])
-        }
         var result = result
-        if let earlier = self.result(of: unit) ?? revived[unit], earlier.blobs == result.blobs {
+        if let earlier = self.result(of: unit) ?? revived[unit] {
+            if !earlier.agrees(with: result) { mixed.formUnion(dependents[unit.position]) }
             // The unit was computed again, and this attempt may not have seen the staged files.
-            result.placed = result.placed ?? earlier.placed
+            if earlier.blobs == result.blobs { result.placed = result.placed ?? earlier.placed }
         }
         guard !isFinished(unit) else {
             // A journal records a recomputed unit twice; the later result is the one that others read.

@@ -45,7 +45,7 @@ extension UnitLease: Equatable {
 
 /// A range of a staged file that an output fills.
 ///
-/// A worker that sees the file writes there, and the coordinator need not collect the blob. Source: DESIGN section 5.
+/// A worker that sees the file writes there, and the file does not need the blob any more. Source: DESIGN section 5.
 public struct OutputPlace: Hashable, Sendable {
     /// The output's position among the unit's blobs.
     public var position: Int

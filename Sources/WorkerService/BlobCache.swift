@@ -164,9 +164,6 @@ final class BlobCache: Sendable {
         }
     }
 
-    /// Opens a pinned blob for reads in any order; nil when it is gone.
-    func open(_ digest: BlobDigest) -> BlobStore.OpenBlob? { (try? store.open(digest)) ?? nil }
-
     /// A blob to be read in one pass, which verifies it.
     ///
     /// - Throws: ``BlobCacheError/lost(_:)`` when the blob is gone.

@@ -1,4 +1,3 @@
-import BlobStore
 import FileAccess
 import Identifiers
 import LinearAlgebra
@@ -43,11 +42,11 @@ struct OutputPlacement {
     }
 
     private func write(_ blob: BlobReference, to place: OutputPlace) throws {
-        guard let file = files.open(place.file), let source = cache.open(blob.digest) else { throw Problem.unseen }
-        let (offset, byteCount) = (Int(place.offset), source.byteCount)
+        guard let file = files.open(place.file) else { throw Problem.unseen }
+        let (offset, byteCount) = (Int(place.offset), Int(clamping: blob.byteCount))
         if let rows = place.squareRows {
             guard byteCount == 4 * (try PackedTriangle.elementCount(dimension: rows)) else { throw Problem.unseen }
-            try forEachPiece(of: source) { bytes, start in
+            try forEachPiece(of: blob) { bytes, start in
                 // A piece ends anywhere in a row.
                 for row in PackedTriangle.row(containing: start / 4)..<rows {
                     let first = 4 * PackedTriangle.offset(ofRow: row)
@@ -59,8 +58,9 @@ struct OutputPlacement {
             }
             file.beginWriting(at: offset, count: 4 * rows * rows)
         } else {
-            guard place.offset + UInt64(byteCount) <= place.file.byteCount else { throw Problem.unseen }
-            try forEachPiece(of: source) { bytes, start in try file.write(bytes, at: offset + start) }
+            let end = place.offset.addingReportingOverflow(blob.byteCount)
+            guard !end.overflow, end.partialValue <= place.file.byteCount else { throw Problem.unseen }
+            try forEachPiece(of: blob) { bytes, start in try file.write(bytes, at: offset + start) }
             file.beginWriting(at: offset, count: byteCount)
         }
     }
@@ -68,16 +68,17 @@ struct OutputPlacement {
     /// Reads a blob from start to end, and ends when the unit was revoked, or may have been while this process stood
     /// still.
     private func forEachPiece(
-        of source: borrowing BlobStore.OpenBlob, _ body: (_ bytes: RawSpan, _ start: Int) throws -> Void
+        of blob: BlobReference, _ body: (_ bytes: RawSpan, _ start: Int) throws -> Void
     ) throws {
-        var piece = [UInt8](repeating: 0, count: min(Self.pieceBytes, source.byteCount))
+        let byteCount = Int(clamping: blob.byteCount)
+        var piece = [UInt8](repeating: 0, count: min(Self.pieceBytes, byteCount))
         var last = ContinuousClock.now
-        for start in stride(from: 0, to: source.byteCount, by: Self.pieceBytes) {
-            let count = min(piece.count, source.byteCount - start)
+        for start in stride(from: 0, to: byteCount, by: Self.pieceBytes) {
+            let count = min(piece.count, byteCount - start)
             var span = piece.mutableSpan
             var bytes = span.mutableBytes
             var target = bytes._mutatingExtracting(0..<count)
-            try source.read(at: start, into: &target)
+            try cache.read(blob.digest, at: start, into: &target)
             try progress.step()
             let now = ContinuousClock.now
             guard !Task.isCancelled, now - last < Self.pauseMax else { throw Problem.revoked }

@@ -1,6 +1,6 @@
 import FileAccess
 import Identifiers
-import LinearAlgebra
+import Safetensors
 import Synchronization
 import SystemPackage
 import WireProtocol
@@ -26,14 +26,16 @@ final class StagedFiles: Sendable {
     }
 
     /// Opens a file; `nil` when this machine has no such file.
-    func open(_ leased: LeasedFile) -> OpenedFile<FileError>? {
+    func open(_ leased: LeasedFile) -> OpenedFile<SafetensorsError>? {
         let path = FilePath(leased.path)
-        guard Self.isStaged(path), let file = try? OpenedFile<FileError>(changing: path, within: roots),
+        guard Self.isStaged(path), let file = try? OpenedFile<SafetensorsError>(changing: path, within: roots),
             let status = try? file.status(), UInt64(status.byteCount) == leased.byteCount
         else { return nil }
         let object = Object(device: status.device, inode: status.inode)
         if proven.withLock({ $0[object] }) != leased {
-            guard Self.headerDigest(of: file) == leased.headerDigest else { return nil }
+            guard let digest = try? SafetensorsFile.headerDigest(of: file, byteCount: status.byteCount),
+                digest == leased.headerDigest.bytes
+            else { return nil }
             proven.withLock { proven in
                 if proven.count >= Self.countMax { proven = [:] }
                 proven[object] = leased
@@ -49,13 +51,5 @@ final class StagedFiles: Sendable {
         }
         return path.isAbsolute && path.components.contains { $0.string.hasPrefix(".kfacd-") }
             && path.components.allSatisfy { $0.kind == .regular }
-    }
-
-    private static func headerDigest(of file: borrowing OpenedFile<FileError>) -> BlobDigest? {
-        guard let length = try? file.bytes(at: 0, count: 8), length.count == 8 else { return nil }
-        let count = length.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        // The format allows 100 MB.
-        guard count <= 100_000_000, let header = try? file.bytes(at: 0, count: 8 + Int(count)) else { return nil }
-        return BlobDigest(sha256: FileDigest.sha256(of: header))
     }
 }

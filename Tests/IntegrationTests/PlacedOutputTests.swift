@@ -62,51 +62,50 @@ extension SerialDisturbanceTests {
             try requireSameBytes(output, reference.outputPath)
         }
 
-        @Test func `a staging directory that goes away makes workers send their blobs`() async throws {
+        /// Runs the job on one worker, which is held after some units while its staged files are disturbed.
+        private func run(
+            holdingAfter units: Int, _ disturb: (Cluster, _ files: () -> [String]) async throws -> Void
+        ) async throws {
             try await Cluster.with(startingOver: output) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
-                try await cluster.holdWorkers(job, units: 6)
-                for file in stagedFiles(of: job) { try FileManager.default.removeItem(atPath: file) }
-                cluster.resumeWorkers()
+                try await cluster.holdWorkers(job, units: units)
+                try await disturb(cluster) { stagedFiles(of: job) }
                 try await cluster.waitForSuccess(job)
             }
             try requireSameBytes(output, reference.outputPath)
+        }
+
+        @Test func `a staging directory that goes away makes workers send their blobs`() async throws {
+            try await run(holdingAfter: 6) { cluster, files in
+                for file in files() { try FileManager.default.removeItem(atPath: file) }
+                cluster.resumeWorkers()
+            }
         }
 
         @Test(arguments: DamagedStoreTests.Damage.allCases)
         func `outputs in place that are damaged while the coordinator is down are written again`(
             damage: DamagedStoreTests.Damage
         ) async throws {
-            try await Cluster.with(startingOver: output) { cluster in
-                try cluster.startWorker("worker")
-                let job = try await cluster.submit(job)
-                try await cluster.holdWorkers(job, units: 12)
+            try await run(holdingAfter: 12) { cluster, files in
                 cluster.coordinator.send(SIGKILL)
                 _ = try await cluster.coordinator.exitCode()
-                let files = stagedFiles(of: job)
+                let files = files()
                 try #require(!files.isEmpty)
                 for file in files { try damage.inflict(on: file) }
                 cluster.resumeWorkers()
                 try await cluster.restartCoordinator()
-                try await cluster.waitForSuccess(job)
             }
-            try requireSameBytes(output, reference.outputPath)
         }
 
         @Test(arguments: [DamagedStoreTests.Damage.flipped, .cut])
         func `outputs in place that are damaged under a coordinator that runs are written again`(
             damage: DamagedStoreTests.Damage
         ) async throws {
-            try await Cluster.with(startingOver: output) { cluster in
-                try cluster.startWorker("worker")
-                let job = try await cluster.submit(job)
-                try await cluster.holdWorkers(job, units: 12)
-                for file in stagedFiles(of: job) { try damage.inflict(on: file) }
+            try await run(holdingAfter: 12) { cluster, files in
+                for file in files() { try damage.inflict(on: file) }
                 cluster.resumeWorkers()
-                try await cluster.waitForSuccess(job)
             }
-            try requireSameBytes(output, reference.outputPath)
         }
 
         @Test func `a worker that is killed again and again while it writes in place costs no byte`() async throws {

@@ -20,8 +20,8 @@ struct CurvatureAssembly {
     /// - Parameters:
     ///   - operation: The operation that writes the file.
     ///   - file: What stands in it.
-    /// - Throws: ``CoordinatorWorkError/damagedPlaces(_:)`` for matrices in place that differ from their digests,
-    ///   `JobFileError`, `BlobStoreError`. No file of that name exists then.
+    /// - Throws: ``CoordinatorWorkError/damagedPlaces(_:directory:)`` for matrices in place that differ from their
+    ///   digests, `JobFileError`, `BlobStoreError`. No file of that name exists then.
     func write(_ operation: CoordinatorOperation, _ file: CurvatureContents.File) throws {
         let metadata = try contents.metadata(of: operation) { result($0)?.measurements }
         let writer = try staged.writer(of: file, metadata: metadata, draft: try contents.draft(of: operation))

@@ -13,7 +13,7 @@ import WireProtocol
 /// The factor, regularizer and inverse files of a running job, into which workers write their outputs.
 ///
 /// The plan states every matrix, so the files have their size and their header from the start. A worker that sees a
-/// file writes its matrices in place, and the coordinator neither collects nor copies them. Source: DESIGN section 5.
+/// file writes its matrices in place, and the coordinator need not copy them. Source: DESIGN section 5.
 final class StagedOutputs: Sendable {
     private let job: Job
     private let contents: CurvatureContents
