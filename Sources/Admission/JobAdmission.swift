@@ -5,7 +5,7 @@ public import JobPlan
 public import Publication
 public import PushedRuns
 import Safetensors
-import SystemPackage
+public import SystemPackage
 import UnitOperations
 
 /// Turns a job file's text into a job that can run, or into the list of all its problems.
@@ -44,24 +44,27 @@ public enum JobAdmission {
     ///   - owner: The identity that will publish its output.
     ///   - workerMemories: The memory that each worker will offer, in bytes.
     ///   - progress: Receives the progress of the check.
+    /// - Returns: The output directory that the job will have.
     /// - Throws: `JobRefusal` as `admit`, or with a unit that is too large for every worker.
+    @discardableResult
     public static func preview(
         _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, workerMemories: [UInt64],
         progress: AdmissionProgress = AdmissionProgress()
-    ) throws(JobRefusal) {
-        func planned(_ depth: InspectionDepth) throws(JobRefusal) -> JobPlan {
-            try inspect(submission, as: id, roots: roots, owner: owner, depth: depth, progress: progress).plan
+    ) throws(JobRefusal) -> FilePath {
+        func inspected(_ depth: InspectionDepth) throws(JobRefusal) -> Job {
+            try inspect(submission, as: id, roots: roots, owner: owner, depth: depth, progress: progress)
         }
-        let plan: JobPlan
+        let job: Job
         do throws(JobRefusal) {
-            plan = try planned(.headers)
+            job = try inspected(.headers)
         } catch {
             guard !error.isInterruption else { throw error }
-            plan = try planned(.contents)
+            job = try inspected(.contents)
         }
-        if let problem = memoryProblem(of: plan, workerMemories: workerMemories) {
+        if let problem = memoryProblem(of: job.plan, workerMemories: workerMemories) {
             throw JobRefusal(problems: [problem])
         }
+        return job.output.path
     }
 
     private static func inspect(

@@ -4,6 +4,7 @@ import FileAccess
 import Identifiers
 import JobPlan
 import Publication
+import SystemPackage
 import WireProtocol
 
 /// Checks a job file in this process, by the same functions as a coordinator.
@@ -23,15 +24,20 @@ enum JobCheck {
 
     /// Refuses a job that a coordinator and workers on this machine would refuse for what the headers show.
     ///
+    /// - Returns: The job's output directory.
     /// - Throws: ``CommandFailure`` with all problems of the job, or after the time for a check.
-    static func preview(_ submission: Submission, workerMemories: [UInt64], within limit: Duration) async throws {
+    static func preview(
+        _ submission: Submission, workerMemories: [UInt64], within limit: Duration
+    ) async throws -> FilePath {
         try await perform(within: limit) { (owner, progress) throws(JobRefusal) in
-            // A new coordinator gives its first job this name, which is part of a path.
             try JobAdmission.preview(
-                submission, as: "job-1", roots: .unlimited, owner: owner, workerMemories: workerMemories,
+                submission, as: firstJob, roots: .unlimited, owner: owner, workerMemories: workerMemories,
                 progress: progress)
         }
     }
+
+    /// The name that a new coordinator gives its first job.
+    static let firstJob: JobID = "job-1"
 
     private static func perform<Value: Sendable>(
         within limit: Duration,

@@ -66,17 +66,22 @@ struct RunCommand: AsyncParsableCommand {
         let outcome = "interrupted; the job was cancelled and its files removed."
         let report = try await Interruption.watched(outcome: outcome) {
             let settings = try settings()
-            try await JobCheck.preview(
+            let path = try await JobCheck.preview(
                 submission, workerMemories: [settings.memoryMiB << 20], within: RequestPatience().admission)
-            let staged = Mutex<OutputDirectory?>(nil)
             let (cluster, client) = try await start(settings)
-            // Runs last, when no process is left that could write there or resume the job.
-            defer { _ = staged.withLock { $0?.removeRemains(hasSucceeded: false) } }
+            // The daemons can die before the coordinator says what it has made there.
+            let output = OutputDirectory(
+                path: path, job: JobCheck.firstJob.rawValue,
+                owner: ClaimOwner(coordinator: cluster.coordinatorName, stateDirectory: ""), overwrites: false,
+                roots: .unlimited)
+            var hasSucceeded = false
+            // Runs last, when no process is left that could write there or resume the job. A job that has succeeded
+            // leaves nothing, and another run may have staged files there since.
+            defer { if !hasSucceeded { output.removeRemains(hasSucceeded: false) } }
             defer { cluster.stop() }
             ready.withLock { $0 = client }
-            let report = try await follow(submission, client, cluster) { files in staged.withLock { $0 = files } }
-            // Nothing of this job is staged any more. Another job of this name, in another run, may have staged files.
-            if report.state == .succeeded { staged.withLock { $0 = nil } }
+            let report = try await follow(submission, client, cluster)
+            hasSucceeded = report.state == .succeeded
             // A later signal finds no client to cancel the job, so it does not wait for an answer.
             ready.withLock { $0 = nil }
             await client.close()
@@ -91,20 +96,15 @@ struct RunCommand: AsyncParsableCommand {
         Terminal.print("outputs: \(report.output)")
     }
 
+    /// Submits the job and follows it to its end, or to that of the daemons.
     private func follow(
-        _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster,
-        onStaging: @Sendable (OutputDirectory) -> Void
+        _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster
     ) async throws -> JobReport {
-        let (id, _) = try await client.submit(submission)
         do {
-            let path = FilePath(try await client.status(id).output)
-            onStaging(
-                OutputDirectory(
-                    path: path, job: id.rawValue,
-                    owner: ClaimOwner(coordinator: cluster.coordinatorName, stateDirectory: ""), overwrites: false,
-                    roots: .unlimited))
             return try await cluster.whileRunning {
-                try await ProgressDisplay(client: client, isQuiet: quiet, patience: .seconds(patience)).follow(id)
+                let (id, _) = try await client.submit(submission)
+                return try await ProgressDisplay(client: client, isQuiet: quiet, patience: .seconds(patience))
+                    .follow(id)
             }
         } catch {
             if cluster.hasCoordinator { try? await client.cancelAll() }
