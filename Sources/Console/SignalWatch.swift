@@ -4,7 +4,7 @@ import Synchronization
 
 /// Ends a program on SIGINT, SIGTERM, SIGQUIT and SIGHUP (the end of the terminal).
 ///
-/// A program without cleanup ends at once. A program with cleanup (``interruptible(limit:_:onInterruption:)``) is told
+/// A program without cleanup ends at once. A program with cleanup (``interruptible(limit:_:)``) is told
 /// once. A second signal, or too long a wait, ends it in any state; this does not wait for anything that hangs.
 public enum SignalWatch {
     private static let numbers = [SIGINT, SIGTERM, SIGQUIT, SIGHUP]
@@ -82,14 +82,12 @@ public enum SignalWatch {
     /// Runs a body to its end or to a signal.
     ///
     /// - Parameters:
-    ///   - limit: How long the body and `onInterruption` may take after a signal; then the program ends in any state.
-    ///   - body: The work. It should end soon after its task is cancelled.
-    ///   - onInterruption: Runs after a signal, before the body is cancelled.
+    ///   - limit: How long the body may take after a signal; then the program ends in any state.
+    ///   - body: The work. After a signal its task is cancelled; it should then clean up and end soon.
     /// - Returns: What the body returned, or nil after a signal.
-    /// - Throws: What the body or `onInterruption` throws.
+    /// - Throws: What the body throws.
     public static func interruptible<Result: Sendable>(
-        limit: Duration = .seconds(30), _ body: @escaping @Sendable () async throws -> Result,
-        onInterruption: @escaping @Sendable () async throws -> Void = {}
+        limit: Duration = .seconds(30), _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result? {
         let (signals, sink) = AsyncStream.makeStream(of: Void.self)
         action.withLock { $0 = (limit, { sink.yield() }) }
@@ -102,9 +100,7 @@ public enum SignalWatch {
                 return nil
             }
             defer { group.cancelAll() }
-            if let first = try await group.next(), let result = first { return result }
-            try await onInterruption()
-            return nil
+            return try await group.next() ?? nil
         }
     }
 }

@@ -197,6 +197,18 @@ struct CoordinatorClient: Sendable {
         return report
     }
 
+    /// Cancels a job and waits for its end, for a bounded time.
+    ///
+    /// A coordinator that cannot record the end on a full disk would not reach it. A job that did not end leaves its
+    /// claim on the output, so a busy machine has some time.
+    func cancel(_ job: JobID) async throws {
+        _ = try await ask(.cancel(job))
+        let deadline = ContinuousClock.now + .seconds(10)
+        while try await status(job).state.isUnderWay, ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
     /// The log lines about a job after a line, and whether no more follow.
     func log(_ job: JobID, after number: UInt64) async throws -> (lines: [JobLogLine], isComplete: Bool) {
         guard case .log(let lines, let isComplete) = try await ask(.log(job, after: number)).reply else {

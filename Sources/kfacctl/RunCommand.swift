@@ -6,7 +6,6 @@ import Foundation
 import Identifiers
 import JobPlan
 import Publication
-import Synchronization
 import SystemPackage
 import Telemetry
 import WireProtocol
@@ -62,7 +61,6 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let submission = try Submission(file: job, overwrites: overwrite, output: output)
-        let ready = Mutex<CoordinatorClient?>(nil)
         let outcome = "interrupted; the job was cancelled and its files removed."
         let report = try await Interruption.watched(outcome: outcome) {
             let settings = try settings()
@@ -79,16 +77,10 @@ struct RunCommand: AsyncParsableCommand {
             // leaves nothing, and another run may have staged files there since.
             defer { if !hasSucceeded { output.removeRemains(hasSucceeded: false) } }
             defer { cluster.stop() }
-            ready.withLock { $0 = client }
             let report = try await follow(submission, client, cluster)
             hasSucceeded = report.state == .succeeded
-            // A later signal finds no client to cancel the job, so it does not wait for an answer.
-            ready.withLock { $0 = nil }
             await client.close()
             return report
-        } onInterruption: {
-            // The daemons will end now, and the staged files are removed with the job.
-            try await ready.withLock({ $0 })?.cancelAll()
         }
         try report.requireSuccess()
         guard !quiet else { return }
@@ -107,7 +99,9 @@ struct RunCommand: AsyncParsableCommand {
                     .follow(id)
             }
         } catch {
-            if cluster.hasCoordinator { try? await client.cancelAll() }
+            // The daemons will end now, and the staged files are removed with the job. A task of its own, because this
+            // one may be cancelled.
+            if cluster.hasCoordinator { await Task { try? await client.cancel(JobCheck.firstJob) }.value }
             throw error
         }
     }

@@ -27,7 +27,7 @@ extension Coordinator {
             reply = await checking(for: peer, number) { await self.plan(submission, for: $0, $1) }
         case .jobs: reply = .jobs(settled.all.map(briefReport))
         case .status(let id): reply = settled[id].map { .jobs([report($0)]) } ?? unknown(id)
-        case .cancel(let id): reply = cancel(id)
+        case .cancel(let id): reply = await cancel(id)
         case .workers: reply = .workers(workerReports)
         case .drain(let worker): reply = drain(worker)
         case .outputs(let id): reply = await outputs(of: id)
@@ -59,7 +59,9 @@ extension Coordinator {
         }
     }
 
-    private func cancel(_ id: JobID) -> ClientReply {
+    private func cancel(_ id: JobID) async -> ClientReply {
+        // The client may have heard of the job's files before the job was accepted.
+        if settled[id] == nil { await waitForAcceptances() }
         guard let status = settled[id] else { return unknown(id) }
         if status.outcome == nil { happen(.jobCancelled(id)) }
         return .accepted(id, isRunningAlready: status.outcome == nil)

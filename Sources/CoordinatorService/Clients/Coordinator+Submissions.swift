@@ -64,6 +64,8 @@ extension Coordinator {
             if let running = scheduler.runningJob(fingerprint: job.fingerprint), settled[running] != nil {
                 return .accepted(running, isRunningAlready: true, notices: job.plan.notices)
             }
+            // The client that waited for the check may be gone.
+            guard !Task.isCancelled else { throw JobRefusal(interruption: "nobody waits for the job any more") }
             try await admissionDesk.claimOutput(of: job)
             let header = JobHeader(
                 id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,
@@ -140,6 +142,12 @@ extension Coordinator {
         var submission = submission
         submission.overwrites = submission.overwrites || isRunning(submission)
         return try await admissionDesk.admit(submission, as: id, for: client, progress: progress)
+    }
+
+    /// Waits until the jobs that are being accepted are accepted or refused.
+    func waitForAcceptances() async {
+        await beginAcceptance()
+        endAcceptance()
     }
 
     /// Waits until no other job is being accepted.

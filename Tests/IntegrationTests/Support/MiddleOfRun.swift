@@ -78,7 +78,7 @@ struct MiddleOfRun {
     var leftovers: [String] {
         let output = model.directory.appending("out")
         return ((try? state.names()) ?? []) + strays
-            + (FileManager.default.fileExists(atPath: output) ? [output] : [])
+            + (FileManager.default.fileExists(atPath: output) ? [output] + OutputTree.paths(below: output) : [])
     }
 
     /// The temporary files, which a killed run cannot remove either.
