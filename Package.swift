@@ -131,7 +131,7 @@ let package = Package(
 
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["Identifiers", "LinearAlgebra"]),
-        module("BlobStore", ["Identifiers", "FileAccess", crypto, systemPackage]),
+        module("BlobStore", ["Identifiers", "FileAccess", "Lanes", crypto, systemPackage]),
         module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "JSONText", systemPackage]),
         module("JobFiles", ["Identifiers", "FileAccess", "JSONText", "Safetensors", "LinearAlgebra", systemPackage]),
         module(

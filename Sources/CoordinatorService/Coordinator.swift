@@ -30,7 +30,6 @@ actor Coordinator {
     let pushDesk: PushDesk
     let rowStreamDesk: RowStreamDesk
     private let journal: JobJournal
-    private let durableRecord: DurableRecord
     let logger: Logger
     let supervision: DaemonSupervision
     let metrics: CoordinatorMetrics
@@ -92,7 +91,6 @@ actor Coordinator {
         self.store = store
         self.runs = runs
         self.journal = journal
-        durableRecord = DurableRecord(store: store, journal: journal)
         self.logger = logger
         history = RecentHistory(book: book)
         self.supervision = supervision
@@ -186,7 +184,7 @@ actor Coordinator {
     private func commitWhenThereIsRoom(_ records: [JournalRecord]) async throws {
         while true {
             do {
-                try await durableRecord.commit(records)
+                try await record(records)
                 if journalPause != nil { logger.notice("the journal is written again; work goes on") }
                 journalPause = nil
                 return
@@ -199,6 +197,9 @@ actor Coordinator {
             }
         }
     }
+
+    /// Records facts, with untyped errors: a typed error in the loop above crashes Swift 6.3's compiler.
+    private func record(_ records: [JournalRecord]) async throws { try await journal.append(records) }
 
     // MARK: - Effects out
 

@@ -49,7 +49,9 @@ public struct CoordinatorDaemon: Service {
         try prepareStateDirectory()
         let identity = try CoordinatorIdentity.open(in: configuration.stateDirectory)
         let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
-        let journal = try JobJournal(path: configuration.stateDirectory.appending("journal.sqlite").string)
+        let journal = try JobJournal(
+            path: configuration.stateDirectory.appending("journal.sqlite").string,
+            isDurable: configuration.isLasting)
         await tell(of: journal, store)
         let runs = try RunStore(opening: configuration.runDirectory, quota: configuration.runQuota)
         let logger = logger
@@ -139,6 +141,11 @@ public struct CoordinatorDaemon: Service {
         let build = configuration.build
         let actorPulse = ReplyPulse("the coordinator's state", limit: .seconds(60))
         let receptionPulse = LoopPulse("the reception of messages", limit: .seconds(120))
+        let durability = BlobDurability {
+            try store.makeDurable()
+        } onFailure: { [logger] in
+            logger.warning("blobs could not be made durable", metadata: [LogKeys.cause: "\($0)"])
+        }
         supervision.health.watch(actorPulse)
         supervision.health.watch(receptionPulse)
         supervision.health.watch(coordinator.admissionDesk.pulse)
@@ -154,6 +161,7 @@ public struct CoordinatorDaemon: Service {
             }
             group.addTask { await transfers.watchUploads() }
             group.addTask { [expiry = configuration.runExpiry] in await coordinator.servePushes(expiry: expiry) }
+            if configuration.isLasting { group.addTask { await durability.run() } }
             group.addTask { for await loss in store.losses { await coordinator.note(loss) } }
             group.addTask {
                 for await peer in endpoint.unreachablePeers {
@@ -202,6 +210,7 @@ public struct CoordinatorDaemon: Service {
             await coordinator.close()
             group.cancelAll()
         }
+        if configuration.isLasting { await durability.makeDurable() }
     }
 
     /// A client's question.

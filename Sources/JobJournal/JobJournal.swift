@@ -18,6 +18,7 @@ import SystemPackage
 public actor JobJournal {
     private let lane = Lane("kfacd.journal")
     private let path: String
+    private let isDurable: Bool
     private let database: DatabaseQueue
     /// The faults that were found at the opening; empty when the journal was as it had been left.
     public nonisolated let findings: [JournalFinding]
@@ -31,24 +32,30 @@ public actor JobJournal {
 
     /// Opens a journal; makes it when it does not exist, and repairs it when it is damaged (``findings``).
     ///
-    /// - Parameter path: The database file.
+    /// - Parameters:
+    ///   - path: The database file.
+    ///   - isDurable: Whether facts survive a loss of power. A journal that nobody opens again needs no such promise,
+    ///     and its commits do not wait for the disk.
     /// - Throws: ``JobJournalError/cannotOpen(path:cause:)``, or ``JobJournalError/format(path:_:)`` for a journal of
     ///   another version.
-    public init(path: String) throws(JobJournalError) {
+    public init(path: String, isDurable: Bool = true) throws(JobJournalError) {
         self.path = path
+        self.isDurable = isDurable
         let repair = try JournalRepair(path: path)
         findings = repair.findings
         do {
             var configuration = Configuration()
             configuration.journalMode = .wal
-            configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            configuration.prepareDatabase {
+                try $0.execute(sql: "PRAGMA synchronous = \(isDurable ? "FULL" : "OFF")")
+            }
             database = try DatabaseQueue(path: path, configuration: configuration)
             try Self.migrations.migrate(database)
             witness = try database.write { try Self.begin($0, after: repair) }
         } catch {
             throw .cannotOpen(path: path, cause: DatabaseWords.text(of: error))
         }
-        _ = witness.write(besides: path)
+        _ = witness.write(besides: path, isDurable: isDurable)
     }
 
     /// Begins with the rows that a repair has kept, and states version and generation.
@@ -152,7 +159,7 @@ public actor JobJournal {
         }
         guard isUrgent || ContinuousClock.now - witnessedAt >= Self.witnessInterval else { return }
         // A witness that cannot be written lags behind. It then proves less of a loss, and the next commit tries again.
-        if witness.write(besides: path) { witnessedAt = ContinuousClock.now }
+        if witness.write(besides: path, isDurable: isDurable) { witnessedAt = ContinuousClock.now }
     }
 
     /// Changes the database in one transaction.
@@ -261,7 +268,7 @@ public actor JobJournal {
     ///
     /// - Throws: ``JobJournalError/cannotOpen(path:cause:)`` when SQLite refuses.
     public func close() throws(JobJournalError) {
-        _ = witness.write(besides: path)
+        _ = witness.write(besides: path, isDurable: isDurable)
         do {
             try database.close()
         } catch {

@@ -65,8 +65,11 @@ struct JournalWitness: Codable, Equatable {
 
     /// Replaces the witness of a journal.
     ///
-    /// - Returns: Whether the new witness is durable. If not, the old one stays.
-    func write(besides journal: String) -> Bool {
+    /// - Parameters:
+    ///   - journal: The journal's path.
+    ///   - isDurable: Whether it shall survive a loss of power.
+    /// - Returns: Whether the new witness is written. If not, the old one stays.
+    func write(besides journal: String, isDurable: Bool) -> Bool {
         let path = Self.path(besides: journal)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -77,7 +80,7 @@ struct JournalWitness: Codable, Equatable {
         guard descriptor >= 0 else { return false }
         let isWritten =
             Glibc.write(descriptor, bytes, bytes.count) == bytes.count
-            && (try? FileDescriptor(rawValue: descriptor).synchronize()) != nil
+            && (!isDurable || (try? FileDescriptor(rawValue: descriptor).synchronize()) != nil)
         Glibc.close(descriptor)
         guard isWritten, rename(written, path) == 0 else {
             unlink(written)

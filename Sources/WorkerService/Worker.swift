@@ -1,3 +1,4 @@
+import BlobStore
 import Identifiers
 import LinearAlgebra
 public import Logging

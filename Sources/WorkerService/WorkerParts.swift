@@ -1,12 +1,14 @@
+import BlobStore
 import Identifiers
 import Logging
 import Messaging
+import Telemetry
 
 /// The parts that a worker's loops share.
 struct WorkerParts: Sendable {
     let cache: BlobCache
     let connection: WorkerConnection
-    let durability: CacheDurability
+    let durability: BlobDurability
     let holdings: Holdings
     let uploads: BlobUploads
     let queue = WorkQueue.units()
@@ -23,7 +25,11 @@ struct WorkerParts: Sendable {
         self.cache = cache
         self.connection = connection
         collects = .wishes()
-        durability = CacheDurability(cache: cache, logger: logger)
+        durability = BlobDurability {
+            try cache.makeDurable()
+        } onFailure: {
+            logger.warning("blobs could not be made durable", metadata: [LogKeys.cause: "\($0)"])
+        }
         holdings = Holdings(cache: cache, connection: connection)
         uploads = BlobUploads(cache: cache, connection: connection, queue: collects)
     }

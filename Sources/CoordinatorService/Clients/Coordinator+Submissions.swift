@@ -32,7 +32,7 @@ extension Coordinator {
         let check = Task { await answer(client, progress) }
         let news = Task {
             while (try? await Task.sleep(for: Self.progressInterval)) != nil {
-                await endpoint.send(.reply(number, .progress(progress.current)), to: peer)
+                await endpoint.send(.reply(number, .progress(self.text(of: progress))), to: peer)
             }
         }
         checks[peer, default: [:]][number] = check
@@ -46,6 +46,15 @@ extension Coordinator {
         if checks[peer]?.isEmpty == true { checks[peer] = nil }
         return reply
     }
+
+    /// The progress of a check, and why a checked job cannot be recorded now.
+    private func text(of progress: AdmissionProgress) -> String {
+        let current = progress.current
+        return current == Self.recording ? ([current, journalPause].compactMap { $0 }).joined(separator: ": ") : current
+    }
+
+    /// What a client is told while its job is checked and not recorded yet.
+    private static let recording = "recording the job"
 
     /// Stops the checks for a client that is gone.
     func endChecks(of peer: RoutingIdentity) {
@@ -66,6 +75,7 @@ extension Coordinator {
             }
             // The client that waited for the check may be gone.
             guard !Task.isCancelled else { throw JobRefusal(interruption: "nobody waits for the job any more") }
+            progress.note(Self.recording)
             try await admissionDesk.claimOutput(of: job)
             let header = JobHeader(
                 id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,

@@ -1,0 +1,36 @@
+import Lanes
+
+/// Makes blobs durable at intervals, on a thread that may block.
+///
+/// No work waits for it: a record that names a blob does not promise its bytes, and a lost blob is computed again.
+public actor BlobDurability {
+    /// The most work that a power failure may cost; an fsync for each blob would cost more.
+    private static let interval: Duration = .seconds(30)
+
+    private let lane = Lane("kfacd.durability")
+    private let synchronize: @Sendable () throws -> Void
+    private let onFailure: @Sendable (any Error) -> Void
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
+
+    /// Prepares the loop.
+    ///
+    /// - Parameters:
+    ///   - synchronize: Makes all present blobs durable.
+    ///   - onFailure: Receives what it throws; the next turn tries again.
+    public init(synchronize: @escaping @Sendable () throws -> Void, onFailure: @escaping @Sendable (any Error) -> Void)
+    {
+        self.synchronize = synchronize
+        self.onFailure = onFailure
+    }
+
+    /// Makes blobs durable at intervals, while the task runs.
+    public func run() async {
+        while (try? await Task.sleep(for: Self.interval)) != nil { makeDurable() }
+    }
+
+    /// Makes all blobs durable now.
+    public func makeDurable() {
+        do { try synchronize() } catch { onFailure(error) }
+    }
+}
