@@ -11,6 +11,7 @@ public actor BlobDurability {
     private let synchronize: @Sendable () throws -> Void
     private let onFailure: @Sendable (any Error) -> Void
 
+    /// The thread.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
     /// Prepares the loop.

@@ -50,7 +50,8 @@ extension Coordinator {
     /// The progress of a check, and why a checked job cannot be recorded now.
     private func text(of progress: AdmissionProgress) -> String {
         let current = progress.current
-        return current == Self.recording ? ([current, journalPause].compactMap { $0 }).joined(separator: ": ") : current
+        guard current == Self.recording, let journalPause else { return current }
+        return "\(current): \(journalPause)"
     }
 
     /// What a client is told while its job is checked and not recorded yet.
