@@ -23,6 +23,7 @@ PACKAGES = (
     "libopenblas0",
     "libopenblas0-pthread",
     "libsqlite3-0",
+    "libssl3",
     "libstdc++6",
     "libzmq5",
     "procps",
