@@ -1,10 +1,9 @@
 internal import CLibcrypto
 
 /// libcrypto's state of one digest.
-///
-/// Unchecked: a state changes only while one value refers to it, and copying a state only reads it.
 @safe
 final class DigestState: @unchecked Sendable {
+    // @unchecked Sendable because a state changes only while one value refers to it. Copying only reads it.
     private let context: OpaquePointer
 
     /// Begins a digest.
@@ -46,10 +45,10 @@ final class DigestState: @unchecked Sendable {
 }
 
 /// SHA-256 as libcrypto implements it.
-///
-/// Unchecked: nothing changes an algorithm after it was looked up.
 @safe
 private struct DigestAlgorithm: @unchecked Sendable {
+    // @unchecked Sendable because nothing changes an algorithm after it was looked up.
+
     /// Looked up once, because each look-up takes a lock.
     static let sha256 = DigestAlgorithm()
 
