@@ -70,8 +70,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        // The file is read anew on SIGHUP, not by polling, and arguments are swift-argument-parser's: YAML alone.
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -116,11 +114,7 @@ let package = Package(
         module("Supervision", ["PrometheusMetrics"]),
         module(
             "Settings",
-            [
-                "FileAccess", "NameMatching", systemPackage,
-                .product(name: "Configuration", package: "swift-configuration"),
-                .product(name: "Yams", package: "Yams"),
-            ]),
+            ["FileAccess", "NameMatching", systemPackage, .product(name: "Yams", package: "Yams")]),
         module(
             "StatusServer",
             [
