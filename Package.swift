@@ -72,11 +72,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -84,6 +82,7 @@ let package = Package(
         // Level 0: what is foreign, as it is.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
         .systemLibrary(name: "CLibcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CMicroHTTPD", providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CProductKernels"),
         .systemLibrary(name: "CRowKernels"),
@@ -94,6 +93,7 @@ let package = Package(
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
         module("LinearAlgebra", ["COpenBLAS", "CProductKernels"], settings: wrapperSettings),
+        module("MicroHTTPD", ["CMicroHTTPD"], settings: wrapperSettings),
         module("NameMatching"),
         module("Hashing", ["CLibcrypto"], settings: wrapperSettings),
         module("RandomNumbers", ["Hashing"]),
@@ -118,10 +118,7 @@ let package = Package(
         module(
             "StatusServer",
             [
-                "Identifiers", "Supervision", "FileAccess", "Telemetry", systemPackage,
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "NIOCore", package: "swift-nio"), logging, serviceLifecycle,
+                "Identifiers", "Supervision", "FileAccess", "Telemetry", "MicroHTTPD", systemPackage, serviceLifecycle,
             ]),
 
         // Level 2: the curvature, the files.
@@ -279,7 +276,7 @@ let package = Package(
         tests("PrometheusMetricsTests", ["PrometheusMetrics", metrics]),
         tests("SupervisionTests", ["Supervision", "PrometheusMetrics"]),
         tests("SettingsTests", ["Settings"]),
-        tests("StatusServerTests", ["StatusServer", "Supervision", logging]),
+        tests("StatusServerTests", ["StatusServer", "MicroHTTPD", "Supervision"]),
         tests("TelemetryTests", ["Telemetry", logging]),
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("FileAccessTests", ["FileAccess", "Safetensors", systemPackage]),

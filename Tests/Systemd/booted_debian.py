@@ -20,6 +20,7 @@ PACKAGES = (
     "dbus",
     "init-system-helpers",
     "libgcc-s1",
+    "libmicrohttpd12",
     "libopenblas0",
     "libopenblas0-pthread",
     "libsqlite3-0",
