@@ -22,7 +22,6 @@ let swiftSettings: [SwiftSetting] = [
 /// https://github.com/swiftlang/swift-evolution/blob/main/proposals/0458-strict-memory-safety.md
 let wrapperSettings = swiftSettings + [.strictMemorySafety()]
 
-let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
@@ -71,22 +70,19 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        // The file is read anew on SIGHUP, not by polling, and arguments are swift-argument-parser's: YAML alone.
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         // Level 0: what is foreign, as it is.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+        .systemLibrary(name: "CLibcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CMicroHTTPD", providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CProductKernels"),
         .systemLibrary(name: "CRowKernels"),
@@ -97,13 +93,16 @@ let package = Package(
         // Level 1: wrappers and names.
         module("ZeroMQ", ["CZeroMQ"], settings: wrapperSettings),
         module("LinearAlgebra", ["COpenBLAS", "CProductKernels"], settings: wrapperSettings),
+        module("MicroHTTPD", ["CMicroHTTPD"], settings: wrapperSettings),
         module("NameMatching"),
-        module("RandomNumbers", [crypto]),
-        module("FileAccess", ["CSystemCalls", "NameMatching", crypto, systemPackage], settings: wrapperSettings),
+        module("Hashing", ["CLibcrypto"], settings: wrapperSettings),
+        module("RandomNumbers", ["Hashing"]),
+        module("FileAccess", ["CSystemCalls", "NameMatching", "Hashing", systemPackage], settings: wrapperSettings),
         module("Identifiers"),
         module("JSONText", ["Identifiers", systemPackage]),
         module(
-            "Safetensors", ["Identifiers", "FileAccess", "JSONText", crypto, systemPackage], settings: wrapperSettings),
+            "Safetensors", ["Identifiers", "FileAccess", "JSONText", "Hashing", systemPackage],
+            settings: wrapperSettings),
         module("Telemetry", ["Identifiers", logging]),
         module("Lanes"),
         module("Console", ["CProgramStart", "Identifiers", "FileAccess", systemPackage]),
@@ -115,28 +114,21 @@ let package = Package(
         module("Supervision", ["PrometheusMetrics"]),
         module(
             "Settings",
-            [
-                "FileAccess", "NameMatching", systemPackage,
-                .product(name: "Configuration", package: "swift-configuration"),
-                .product(name: "Yams", package: "Yams"),
-            ]),
+            ["FileAccess", "NameMatching", systemPackage, .product(name: "Yams", package: "Yams")]),
         module(
             "StatusServer",
             [
-                "Identifiers", "Supervision", "FileAccess", "Telemetry", systemPackage,
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "NIOCore", package: "swift-nio"), logging, serviceLifecycle,
+                "Identifiers", "Supervision", "FileAccess", "Telemetry", "MicroHTTPD", systemPackage, serviceLifecycle,
             ]),
 
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["Identifiers", "LinearAlgebra"]),
-        module("BlobStore", ["Identifiers", "FileAccess", "Lanes", crypto, systemPackage]),
+        module("BlobStore", ["Identifiers", "FileAccess", "Lanes", "Hashing", systemPackage]),
         module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "JSONText", systemPackage]),
         module("JobFiles", ["Identifiers", "FileAccess", "JSONText", "Safetensors", "LinearAlgebra", systemPackage]),
         module(
             "PushedRuns",
-            ["Identifiers", "FileAccess", "JSONText", "Safetensors", "JobFiles", crypto, systemPackage]),
+            ["Identifiers", "FileAccess", "JSONText", "Safetensors", "JobFiles", "Hashing", systemPackage]),
         module("Keys", ["Identifiers", "ZeroMQ", "FileAccess", systemPackage]),
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
@@ -145,7 +137,7 @@ let package = Package(
         module(
             "UnitOperations",
             [
-                "Identifiers", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", crypto,
+                "Identifiers", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Hashing",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Schema"]),
@@ -153,7 +145,7 @@ let package = Package(
             "JobPlan",
             [
                 "Identifiers", "NameMatching", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic",
-                "UnitOperations", crypto,
+                "UnitOperations", "Hashing",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -208,7 +200,7 @@ let package = Package(
         module(
             "JobJournal",
             [
-                "Identifiers", "FileAccess", "UnitOperations", "Scheduling", "Lanes", crypto, systemPackage,
+                "Identifiers", "FileAccess", "UnitOperations", "Scheduling", "Lanes", "Hashing", systemPackage,
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]),
 
@@ -250,7 +242,7 @@ let package = Package(
                 "Identifiers", "UnitOperations", "JobPlan", "Admission", "Messaging", "WireProtocol", "JobFiles",
                 "Safetensors", "LinearAlgebra", "KroneckerFactors", "Telemetry", "Console", "ControlGroups", "Keys",
                 "ZeroMQ",
-                "Publication", "FileAccess", "TaskArithmetic", "NameMatching", argumentParser, crypto, systemPackage,
+                "Publication", "FileAccess", "TaskArithmetic", "NameMatching", "Hashing", argumentParser, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -276,6 +268,7 @@ let package = Package(
         tests("IdentifiersTests", ["Identifiers"]),
         tests("RandomNumbersTests", ["RandomNumbers"]),
         tests("NameMatchingTests", ["NameMatching"]),
+        tests("HashingTests", ["Hashing"]),
         tests("JSONTextTests", ["JSONText", systemPackage]),
         tests("SystemdTests", ["Systemd", "Supervision"]),
         tests("ConsoleTests", ["Console"]),
@@ -283,7 +276,7 @@ let package = Package(
         tests("PrometheusMetricsTests", ["PrometheusMetrics", metrics]),
         tests("SupervisionTests", ["Supervision", "PrometheusMetrics"]),
         tests("SettingsTests", ["Settings"]),
-        tests("StatusServerTests", ["StatusServer", "Supervision", logging]),
+        tests("StatusServerTests", ["StatusServer", "MicroHTTPD", "Supervision"]),
         tests("TelemetryTests", ["Telemetry", logging]),
         tests("ZeroMQTests", ["ZeroMQ"]),
         tests("FileAccessTests", ["FileAccess", "Safetensors", systemPackage]),
@@ -310,7 +303,7 @@ let package = Package(
             ]),
         tests(
             "PushedRunsTests",
-            ["PushedRuns", "FileAccess", "Identifiers", "JobFiles", "Safetensors", crypto, systemPackage]),
+            ["PushedRuns", "FileAccess", "Identifiers", "JobFiles", "Safetensors", systemPackage]),
         tests("PublicationTests", ["Publication", "FileAccess", systemPackage]),
         tests(
             "JobJournalTests",
@@ -322,7 +315,7 @@ let package = Package(
         tests("KroneckerFactorsTests", ["KroneckerFactors", "Identifiers", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
         tests("SafetensorsTests", ["Safetensors", "FileAccess", systemPackage]),
-        tests("BlobStoreTests", ["BlobStore", "FileAccess", "Identifiers", systemPackage, crypto]),
+        tests("BlobStoreTests", ["BlobStore", "FileAccess", "Identifiers", systemPackage]),
         tests(
             "JobFilesTests", ["JobFiles", "FileAccess", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
         tests(

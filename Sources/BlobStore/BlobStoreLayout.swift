@@ -1,6 +1,6 @@
-import Crypto
 import FileAccess
 import Glibc
+import Hashing
 public import Identifiers
 import SystemPackage
 
@@ -182,26 +182,18 @@ extension StoreFile {
         var isStopped = false
         _ = try forEachBlock { block, offset throws(BlobStoreError) in
             isStopped = offset > 0 && !goesOn()
-            if !isStopped { block.withUnsafeBytes { hash.update(bufferPointer: $0) } }
+            if !isStopped { hash.update(block) }
             return !isStopped
         }
-        return isStopped ? nil : BlobDigest(hash.finalize())
+        return isStopped ? nil : BlobDigest(sha256: hash.finalize())
     }
 }
 
 extension BlobDigest {
-    /// Takes a finished hash.
-    init(_ digest: SHA256.Digest) {
-        guard let value = BlobDigest(bytes: digest) else {
-            preconditionFailure("SHA-256 gave \(SHA256.byteCount) bytes; a blob digest has \(BlobDigest.byteCount)")
-        }
-        self = value
-    }
-
     /// The SHA-256 of bytes in memory, the name under which ``BlobStore/put(_:)`` stores them.
     public init(hashing bytes: RawSpan) {
         var hash = SHA256()
-        bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
-        self.init(hash.finalize())
+        hash.update(bytes)
+        self.init(sha256: hash.finalize())
     }
 }

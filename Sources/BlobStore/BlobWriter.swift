@@ -1,6 +1,6 @@
-import Crypto
 import FileAccess
 import Glibc
+import Hashing
 public import Identifiers
 import SystemPackage
 
@@ -30,7 +30,7 @@ public final class BlobWriter {
     ///   before are kept, and the same bytes may be appended again.
     public func append(_ bytes: RawSpan) throws(BlobStoreError) {
         try file.write(bytes, at: byteCount)
-        bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        hash.update(bytes)
         byteCount += bytes.byteCount
     }
 
@@ -45,7 +45,7 @@ public final class BlobWriter {
     @discardableResult
     public func finish(expecting expected: BlobDigest? = nil) throws(BlobStoreError) -> BlobDigest {
         precondition(!isAdopted, "the blob writer of \(file.path) was finished twice")
-        let found = BlobDigest(hash.finalize())
+        let found = BlobDigest(sha256: hash.finalize())
         if let expected, expected != found {
             _ = try? StoreDirectory.remove(file.path)
             throw .digestMismatch(directory: store.directory, expected: expected, found: found)

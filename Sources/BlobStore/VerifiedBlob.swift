@@ -1,4 +1,4 @@
-import Crypto
+import Hashing
 public import Identifiers
 import Synchronization
 
@@ -25,15 +25,15 @@ public final class VerifiedBlob: Sendable {
         var isVerified = false
 
         /// Takes bytes that were read; true when they complete the blob.
-        mutating func note(_ bytes: UnsafeRawBufferPointer, at offset: Int, of byteCount: Int) -> Bool {
+        mutating func note(_ bytes: RawSpan, at offset: Int, of byteCount: Int) -> Bool {
             if offset == 0 { self = Pass() }
             isVerified = false
             guard hashed == offset else {
                 hashed = nil
                 return false
             }
-            hash.update(bufferPointer: bytes)
-            hashed = offset + bytes.count
+            hash.update(bytes)
+            hashed = offset + bytes.byteCount
             return hashed == byteCount
         }
     }
@@ -50,14 +50,13 @@ public final class VerifiedBlob: Sendable {
     ///   does not match the name.
     public func read(at offset: Int, into destination: inout MutableRawSpan) throws(BlobStoreError) {
         try store.read(digest, at: offset, into: &destination)
-        let isComplete = destination.withUnsafeBytes { bytes in
-            pass.withLock { $0.note(bytes, at: offset, of: byteCount) }
-        }
+        let bytes = destination.bytes
+        let isComplete = pass.withLock { $0.note(bytes, at: offset, of: byteCount) }
         if isComplete { try endPass() }
     }
 
     private func endPass() throws(BlobStoreError) {
-        let found = pass.withLock { BlobDigest($0.hash.finalize()) }
+        let found = pass.withLock { BlobDigest(sha256: $0.hash.finalize()) }
         guard found == digest else { throw store.lose(digest, .otherBytes(found: found)) }
         pass.withLock { $0.isVerified = true }
     }

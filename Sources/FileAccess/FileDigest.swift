@@ -1,4 +1,4 @@
-import Crypto
+import Hashing
 public import SystemPackage
 
 /// The SHA-256 of files and of bytes.
@@ -13,16 +13,16 @@ public enum FileDigest {
         file.adviseSequential()
         var hash = SHA256()
         _ = try file.forEachBlock { block, _ throws(FileError) in
-            unsafe block.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
+            hash.update(block)
             return true
         }
-        return Array(hash.finalize())
+        return hash.finalize()
     }
 
     /// The SHA-256 of bytes in memory, 32 bytes.
     public static func sha256(of bytes: [UInt8]) -> [UInt8] {
         var hash = SHA256()
-        unsafe bytes.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
-        return Array(hash.finalize())
+        hash.update(bytes)
+        return hash.finalize()
     }
 }

@@ -1,5 +1,5 @@
-import Crypto
 import Foundation
+import Hashing
 
 /// The digest beside every record; SQLite does not prove the bytes of its pages.
 enum JournalCheck {
@@ -7,9 +7,9 @@ enum JournalCheck {
     static func of(job: String, kind: String, body: Data) -> Data {
         var hash = SHA256()
         for part in [Data(job.utf8), Data(kind.utf8), body] {
-            var count = UInt64(part.count).littleEndian
-            withUnsafeBytes(of: &count) { hash.update(bufferPointer: $0) }
-            hash.update(data: part)
+            let count = UInt64(part.count)
+            hash.update((0..<8).map { UInt8(truncatingIfNeeded: count >> UInt64(8 * $0)) })
+            hash.update(part.bytes)
         }
         return Data(hash.finalize().prefix(16))
     }

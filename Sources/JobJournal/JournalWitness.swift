@@ -1,7 +1,7 @@
-import Crypto
 import FileAccess
 import Foundation
 import Glibc
+import Hashing
 import Identifiers
 import Scheduling
 import SystemPackage
@@ -90,10 +90,9 @@ struct JournalWitness: Codable, Equatable {
     }
 
     private static func digest(of text: String) -> String {
-        SHA256.hash(data: Data(text.utf8)).map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0\(digits)" : digits
-        }.joined()
+        var hash = SHA256()
+        hash.update(Array(text.utf8))
+        return BlobDigest(sha256: hash.finalize()).description
     }
 
     /// A member of any type; only text is read.

@@ -1,4 +1,4 @@
-import Crypto
+import Hashing
 public import Identifiers
 public import UnitOperations
 
@@ -19,8 +19,8 @@ extension JobInventory {
         var hash = SHA256()
         func absorb(_ text: String) {
             // Lengths separate neighbouring texts.
-            hash.update(data: Array("\(text.utf8.count):".utf8))
-            hash.update(data: Array(text.utf8))
+            hash.update(Array("\(text.utf8.count):".utf8))
+            hash.update(Array(text.utf8))
         }
         let limits = PlanLimits()
         absorb("plan \(JobPlan.version), chunks of \(limits.chunkRows), parts of \(limits.partMultiplyAdds)")

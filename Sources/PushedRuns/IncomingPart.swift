@@ -1,6 +1,6 @@
-import Crypto
 import FileAccess
 import Glibc
+import Hashing
 import Identifiers
 import SystemPackage
 
@@ -53,7 +53,7 @@ public final class IncomingPart {
             while arrived < end {
                 let bytes = try file.bytes(at: Int(arrived), count: Int(min(end - arrived, 1 << 20)))
                 guard !bytes.isEmpty else { throw FileError(call: "pread", path: path, code: .ioError) }
-                bytes.span.bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+                hash.update(bytes)
                 arrived += UInt64(bytes.count)
             }
         } catch {
@@ -69,7 +69,7 @@ public final class IncomingPart {
         precondition(isReady && UInt64(bytes.byteCount) <= room, "the caller checks the range")
         do throws(FileError) {
             try file.write(bytes, at: Int(arrived))
-            bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+            hash.update(bytes)
             arrived += UInt64(bytes.byteCount)
             if arrived - durable >= Self.durableBytes { try makeDurable() }
         } catch {

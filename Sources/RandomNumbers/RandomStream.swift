@@ -1,4 +1,4 @@
-internal import Crypto
+internal import Hashing
 
 /// The random numbers of one tensor of one task, addressed by the element's index.
 ///
@@ -24,13 +24,13 @@ public struct RandomStream: Equatable, Sendable {
     ///   - tensor: The tensor's name in the checkpoint.
     public init(seed: UInt64, task: String, tensor: String) {
         var hash = SHA256()
-        hash.update(data: Array("kfacd random numbers 1".utf8))
-        hash.update(data: Self.bytes(of: seed))
+        hash.update(Array("kfacd random numbers 1".utf8))
+        hash.update(Self.bytes(of: seed))
         for name in [task, tensor] {
-            hash.update(data: Self.bytes(of: UInt64(name.utf8.count)))
-            hash.update(data: Array(name.utf8))
+            hash.update(Self.bytes(of: UInt64(name.utf8.count)))
+            hash.update(Array(name.utf8))
         }
-        let digest = Array(hash.finalize())
+        let digest = hash.finalize()
         let words = (0..<4).map { Self.number(of: digest[4 * $0..<4 * $0 + 4]) }
         philox = Philox(key: (words[0], words[1]))
         stream = SIMD2(words[2], words[3])

@@ -1,5 +1,5 @@
-import Crypto
 import FileAccess
+import Hashing
 
 /// The SHA-256 of parts of files.
 enum RangeDigest {
@@ -16,12 +16,12 @@ enum RangeDigest {
         let end = try file.forEachBlock(in: range) { block, _ throws(SafetensorsError) in
             // Large files take minutes, and the caller may have gone.
             guard !Task.isCancelled else { throw .interrupted(path) }
-            unsafe block.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
+            hash.update(block)
             return true
         }
         guard end == range.upperBound else {
             throw .truncated(file: path, expected: fileByteCount, found: end)
         }
-        return Array(hash.finalize())
+        return hash.finalize()
     }
 }

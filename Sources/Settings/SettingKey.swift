@@ -1,5 +1,3 @@
-internal import Configuration
-
 /// A setting: a flag, an environment variable, and a key of the configuration file.
 public struct SettingKey: Hashable, Sendable {
     /// The type of a value.
@@ -20,15 +18,6 @@ public struct SettingKey: Hashable, Sendable {
             case .integer: "a whole number"
             case .truth: "true or false"
             case .list: "a list of texts"
-            }
-        }
-
-        var configType: ConfigType {
-            switch self {
-            case .text: .string
-            case .integer: .int
-            case .truth: .bool
-            case .list: .stringArray
             }
         }
     }
@@ -85,25 +74,6 @@ public enum SettingValue: Hashable, Sendable, CustomStringConvertible {
         let isWord = ["true", "false", "yes", "no", "on", "off", "null", "~"].contains(text.lowercased())
         guard !plain || text.isEmpty || isWord || Double(text) != nil || text.hasPrefix("-") else { return text }
         return "\"\(text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\""
-    }
-
-    var content: ConfigContent {
-        switch self {
-        case .text(let text): .string(text)
-        case .integer(let number): .int(number)
-        case .truth(let truth): .bool(truth)
-        case .list(let texts): .stringArray(texts)
-        }
-    }
-
-    init?(_ content: ConfigContent) {
-        switch content {
-        case .string(let text): self = .text(text)
-        case .int(let number): self = .integer(number)
-        case .bool(let truth): self = .truth(truth)
-        case .stringArray(let texts): self = .list(texts)
-        default: return nil
-        }
     }
 }
 

@@ -41,7 +41,7 @@ public struct Settings: Equatable, Sendable {
             var entry = Entry(key: key, value: key.defaultValue, source: .standard)
             for layer in layers {
                 do {
-                    guard let value = try layer.value(of: key) else { continue }
+                    guard let value = try layer.value(key) else { continue }
                     (entry.value, entry.source) = (value, layer.source(key))
                 } catch {
                     problems.append(

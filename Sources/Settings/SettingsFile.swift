@@ -1,21 +1,24 @@
-internal import Configuration
 import FileAccess
-import Foundation
 import NameMatching
 import SystemPackage
 internal import Yams
 
-/// A configuration file: the values that swift-configuration reads, and the line of each key.
+/// A configuration file: the value of each known key, and its line.
 struct SettingsFile {
     let path: String
-    /// Its values, or `nil` when it sets nothing; a file of comments is not a mapping.
-    let snapshot: YAMLSnapshot?
-    /// The line of each key that has a value.
-    let lines: [String: Int]
-    /// The text of each value, for messages.
-    let texts: [String: String]
-    /// One sentence for each unknown key.
+    /// The values by their keys; a key without a value is absent.
+    let values: [String: Value]
+    /// One sentence for each unknown key, and for each mapping in place of a value.
     let problems: [String]
+
+    /// A value as it stands in the file.
+    struct Value {
+        let node: Node
+        let line: Int
+
+        /// The value, for messages.
+        var text: String { node.sequence == nil ? "\"\(node.string ?? "")\"" : "a list" }
+    }
 
     /// The most bytes of a configuration file.
     private static let byteCountMax = 1 << 20
@@ -51,7 +54,8 @@ struct SettingsFile {
         let mapping: Node.Mapping
         do {
             guard let node = try Yams.compose(yaml: text) else {
-                (snapshot, lines, texts, problems) = (nil, [:], [:], [])
+                // A file of comments sets nothing.
+                (values, problems) = ([:], [])
                 return
             }
             guard let found = node.mapping else {
@@ -65,8 +69,7 @@ struct SettingsFile {
         } catch {
             throw .malformedFile(path: path, problem: "\(error)")
         }
-        var lines: [String: Int] = [:]
-        var texts: [String: String] = [:]
+        var values: [String: Value] = [:]
         var problems: [String] = []
         for (key, value) in mapping {
             let line = key.mark?.line ?? 0
@@ -76,20 +79,12 @@ struct SettingsFile {
             }
             if value.mapping != nil {
                 problems.append("\(path):\(line): \(name) is a mapping; expected a value.")
+                continue
             }
             // A key without a value counts as unset.
-            if value.null != nil { continue }
-            lines[name] = line
-            texts[name] = value.sequence == nil ? "\"\(value.string ?? "")\"" : "a list"
+            if value.null == nil { values[name] = Value(node: value, line: line) }
         }
-        do {
-            snapshot = try YAMLSnapshot(
-                data: Data(text.utf8).bytes, providerName: path, parsingOptions: .default)
-        } catch {
-            // The file holds, for example, a list of mappings; no setting is one.
-            throw .malformedFile(path: path, problem: "\(error)")
-        }
-        (self.lines, self.texts, self.problems) = (lines, texts, problems)
+        (self.values, self.problems) = (values, problems)
     }
 
     private static func unknownKey(_ name: String, at place: String, among keys: [SettingKey]) -> String {

@@ -1,32 +1,33 @@
-import Hummingbird
+import MicroHTTPD
 import Telemetry
 
 /// The status pages: the answer for each path.
 enum StatusPages {
-    /// Makes the paths, status codes and bodies; every body ends with a newline.
-    static func router(_ source: StatusSource) -> Router<BasicRequestContext> {
-        let router = Router()
-        router.get("healthz") { _, _ in
+    /// Makes the answer; every body ends with a newline.
+    static func response(to request: HTTPRequest, from source: StatusSource) async -> HTTPResponse {
+        guard ["GET", "HEAD"].contains(request.method) else {
+            var refusal = text("the pages can only be read: use GET", status: 405)
+            refusal.headers["Allow"] = "GET, HEAD"
+            return refusal
+        }
+        switch request.path {
+        case "/healthz":
             let problems = source.healthProblems()
-            return problems.isEmpty
-                ? text("ok") : text(problems.joined(separator: "\n"), status: .serviceUnavailable)
-        }
-        router.get("readyz") { _, _ in
+            return problems.isEmpty ? text("ok") : text(problems.joined(separator: "\n"), status: 503)
+        case "/readyz":
             guard let reason = source.notReady() else { return text("ok") }
-            return text(reason, status: .serviceUnavailable)
-        }
-        router.get("version") { _, _ in
+            return text(reason, status: 503)
+        case "/version":
             let fields = source.version.map { "\(JSONText.quoted($0.name)):\(JSONText.quoted($0.value))" }
             return text("{\(fields.joined(separator: ","))}", contentType: "application/json")
-        }
-        router.get("metrics") { _, _ in
+        case "/metrics":
             let (metrics, contentType) = await source.metrics()
             return response(metrics, contentType: contentType)
+        case "/":
+            return response(await overview(of: source).html, contentType: "text/html; charset=utf-8")
+        default:
+            return text("there is no such page; the pages are /, /healthz, /readyz, /version and /metrics", status: 404)
         }
-        router.get("/") { _, _ in
-            response(await overview(of: source).html, contentType: "text/html; charset=utf-8")
-        }
-        return router
     }
 
     /// The content of the page for people.
@@ -42,20 +43,18 @@ enum StatusPages {
     }
 
     private static func text(
-        _ body: String, status: HTTPResponse.Status = .ok, contentType: String = "text/plain; charset=utf-8"
-    ) -> Response {
+        _ body: String, status: Int = 200, contentType: String = "text/plain; charset=utf-8"
+    ) -> HTTPResponse {
         response(body + "\n", status: status, contentType: contentType)
     }
 
-    private static func response(
-        _ body: String, status: HTTPResponse.Status = .ok, contentType: String
-    ) -> Response {
-        Response(
+    private static func response(_ body: String, status: Int = 200, contentType: String) -> HTTPResponse {
+        HTTPResponse(
             status: status,
             headers: [
-                .contentType: contentType, .cacheControl: "no-store", .xContentTypeOptions: "nosniff",
-                .contentSecurityPolicy: OverviewPage.contentPolicy,
+                "Content-Type": contentType, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+                "Content-Security-Policy": OverviewPage.contentPolicy, "Server": "kfacd",
             ],
-            body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
+            body: body)
     }
 }

@@ -1,4 +1,4 @@
-import Crypto
+import Hashing
 public import Identifiers
 
 /// The digest of an operation and its inputs.
@@ -32,8 +32,8 @@ public struct UnitKey: Hashable, Sendable, Codable {
         var hash = SHA256()
         // The length precedes each part, so different parts cannot form the same bytes.
         func absorb(_ bytes: some Collection<UInt8>) {
-            hash.update(data: Array("\(bytes.count):".utf8))
-            hash.update(data: Array(bytes))
+            hash.update(Array("\(bytes.count):".utf8))
+            hash.update(Array(bytes))
         }
         func absorb(_ text: String) { absorb(text.utf8) }
         absorb("kfacd unit \(Self.version)")

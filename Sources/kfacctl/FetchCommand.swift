@@ -1,8 +1,8 @@
 import ArgumentParser
 import Console
-import Crypto
 import FileAccess
 import Foundation
+import Hashing
 import Identifiers
 import Publication
 import Safetensors
@@ -173,14 +173,14 @@ extension OutputDirectory {
         defer { try? descriptor.close() }
         var hash = SHA256()
         try await source.read(file.path, byteCount: file.byteCount) { bytes in
-            hash.update(data: bytes)
+            hash.update(bytes)
             do {
                 try descriptor.writeAll(bytes)
             } catch {
                 throw CommandFailure(.failed, "\(place): cannot be written: \(SystemWords.text(of: error)).")
             }
         }
-        let digest = hash.finalize().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        let digest = BlobDigest(sha256: hash.finalize()).description
         guard digest == file.digest else {
             throw CommandFailure(
                 .failed,

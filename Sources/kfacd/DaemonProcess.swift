@@ -94,7 +94,7 @@ struct DaemonProcess {
             logger.warning(
                 "anybody who reaches the status pages can read them", metadata: [LogKeys.endpoint: "http://\(address)"])
         }
-        return StatusServer(address: address, source: source, logger: logger) { address in
+        return StatusServer(address: address, source: source) { address in
             logger.notice("serving status pages", metadata: [LogKeys.endpoint: "http://\(address)"])
             gate.open()
         }

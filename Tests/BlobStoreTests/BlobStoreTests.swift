@@ -1,5 +1,4 @@
 import BlobStore
-import Crypto
 import Foundation
 import Identifiers
 import SystemPackage
@@ -216,7 +215,7 @@ struct BlobStoreTests {
             try store.put(Array("d".utf8).span.bytes)
         }
         // What a power failure leaves of a file whose bytes never reached the disk.
-        let damaged = SHA256.hash(data: Array("d".utf8)).map { String(format: "%02x", $0) }.joined()
+        let damaged = BlobDigest(hashing: Array("d".utf8).span.bytes).description
         try directory.write([], to: "pending/\(damaged.prefix(2))/\(damaged)")
         try directory.write([1, 2], to: "incoming/17")
         let store = try BlobStore(opening: path)

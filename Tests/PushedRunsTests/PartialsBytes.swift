@@ -1,4 +1,4 @@
-import Crypto
+import FileAccess
 import Identifiers
 import PushedRuns
 
@@ -37,6 +37,6 @@ struct PartialsBytes {
     }
 
     static func reference(_ bytes: [UInt8]) -> BlobReference {
-        BlobReference(digest: BlobDigest(sha256: SHA256.hash(data: bytes)), byteCount: UInt64(bytes.count))
+        BlobReference(digest: BlobDigest(sha256: FileDigest.sha256(of: bytes)), byteCount: UInt64(bytes.count))
     }
 }

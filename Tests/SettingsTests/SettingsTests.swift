@@ -88,6 +88,8 @@ import Testing
         ("# a\nbind: [a]\n", "c.yaml:2: bind is a list; expected a text."),
         ("end-with-input: perhaps\n", "c.yaml:1: end-with-input is \"perhaps\"; expected true or false."),
         ("root: /a\n", "c.yaml:1: root is \"/a\"; expected a list of texts."),
+        ("root: [/a, [/b]]\n", "c.yaml:1: root is a list; expected a list of texts."),
+        ("end-with-input: \"true\"\n", "c.yaml:1: end-with-input is \"true\"; expected true or false."),
         ("bind: {a: b}\n", "c.yaml:1: bind is a mapping; expected a value."),
         (
             "- a\n",

@@ -1,7 +1,3 @@
-import Foundation
-import Glibc
-import Logging
-import TestSupport
 import Testing
 
 @testable import StatusServer
@@ -14,14 +10,13 @@ import Testing
             version: [("version", "1")], healthProblems: { [] }, notReady: { nil }, metrics: { ("", "text/plain") },
             status: { "no job" }, sections: { [] })
         let server = StatusServer(
-            address: try StatusAddress("127.0.0.1:0"), source: source, idleTimeout: .seconds(1),
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            address: try StatusAddress("127.0.0.1:0"), source: source, idleTimeout: .seconds(1)
         ) { sink.yield($0) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }
             let address = await addresses.first { _ in true }
             let port = try #require(address).port
-            let (reply, silence) = try await Self.onThread {
+            let (reply, silence) = try await PlainConnection.onThread {
                 // As many as the server accepts at once. More wait in the kernel's queue.
                 let silent = try (0..<StatusServer.connectionsMax).map { _ in try PlainConnection(to: port) }
                 return (try Self.answer(at: port), try silent.map { try $0.untilEnd() })
@@ -49,63 +44,5 @@ import Testing
             }
         }
         return "ten connections were ended without an answer"
-    }
-
-    /// Runs a body that waits for sockets on a thread that the server does not need.
-    private static func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value
-    {
-        try await withCheckedThrowingContinuation { continuation in
-            Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
-        }
-    }
-}
-
-/// A connection to a port of this machine.
-private final class PlainConnection {
-    private let descriptor: Int32
-
-    /// A failed check; it is thrown because a thread of its own belongs to no test.
-    struct Failure: Error {
-        let reason: String
-    }
-
-    init(to port: Int) throws {
-        let opened = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        descriptor = opened
-        // Far more time than the server has. A wait that reaches it shows the mistake.
-        var limit = timeval(tv_sec: 60, tv_usec: 0)
-        setsockopt(opened, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(opened, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard status == 0 else { throw Failure(reason: "nobody listens at port \(port)") }
-    }
-
-    deinit { close(descriptor) }
-
-    func send(_ text: String) throws {
-        let bytes = Array(text.utf8)
-        guard Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
-            throw Failure(reason: "the request cannot be sent")
-        }
-    }
-
-    /// The bytes that arrive until the other side ends the connection.
-    func untilEnd() throws -> String {
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 14)
-        while true {
-            let count = uninterrupted { recv(descriptor, &buffer, buffer.count, 0) }
-            guard count >= 0 else { throw Failure(reason: "the server neither answers nor ends the connection") }
-            guard count > 0 else { break }
-            bytes += buffer.prefix(count)
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }
