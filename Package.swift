@@ -180,6 +180,11 @@ let package = Package(
             ],
             exclude: ["Schema", "CLIENT.md"]),
         module(
+            "CostEstimate",
+            [
+                "UnitOperations", "JobPlan", "Identifiers", .product(name: "HeapModule", package: "swift-collections"),
+            ]),
+        module(
             "RowStreams",
             [
                 "Identifiers", "LinearAlgebra", "UnitOperations",
@@ -250,7 +255,8 @@ let package = Package(
                 "Identifiers", "UnitOperations", "JobPlan", "Admission", "Messaging", "WireProtocol", "JobFiles",
                 "Safetensors", "LinearAlgebra", "KroneckerFactors", "Telemetry", "Console", "ControlGroups", "Keys",
                 "ZeroMQ",
-                "Publication", "FileAccess", "TaskArithmetic", "NameMatching", argumentParser, crypto, systemPackage,
+                "Publication", "FileAccess", "TaskArithmetic", "NameMatching", "CostEstimate", "Scheduling",
+                argumentParser, crypto, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -363,6 +369,9 @@ let package = Package(
                 "WireProtocol", "UnitOperations", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
+        tests(
+            "CostEstimateTests",
+            ["CostEstimate", "JobPlan", "UnitOperations", "Identifiers", "LinearAlgebra"]),
         tests("RowStreamsTests", ["RowStreams", "Identifiers", "LinearAlgebra", "UnitOperations"]),
         tests("RowKernelsTests", ["RowKernels", "CRowKernels"]),
         tests(
