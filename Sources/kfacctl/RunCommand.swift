@@ -66,12 +66,13 @@ struct RunCommand: AsyncParsableCommand {
         let outcome = "interrupted; the job was cancelled and its files removed."
         let report = try await Interruption.watched(outcome: outcome) {
             let settings = try settings()
-            let path = try await JobCheck.preview(
+            let job = try await JobCheck.preview(
                 submission, workerMemories: [settings.memoryMiB << 20], within: RequestPatience().admission)
+            let predicted = quiet ? nil : await JobPrediction.secondsIfCheap(of: job, lanes: settings.allLanes)
             let (cluster, client) = try await start(settings)
             // The daemons can die before the coordinator says what it has made there.
             let output = OutputDirectory(
-                path: path, job: JobCheck.firstJob.rawValue,
+                path: job.output, job: JobCheck.firstJob.rawValue,
                 owner: ClaimOwner(coordinator: cluster.coordinatorName, stateDirectory: ""), overwrites: false,
                 roots: .unlimited)
             var hasSucceeded = false
@@ -80,7 +81,7 @@ struct RunCommand: AsyncParsableCommand {
             defer { if !hasSucceeded { output.removeRemains(hasSucceeded: false) } }
             defer { cluster.stop() }
             ready.withLock { $0 = client }
-            let report = try await follow(submission, client, cluster)
+            let report = try await follow(submission, client, cluster, predictedSeconds: predicted)
             hasSucceeded = report.state == .succeeded
             // A later signal finds no client to cancel the job, so it does not wait for an answer.
             ready.withLock { $0 = nil }
@@ -98,13 +99,14 @@ struct RunCommand: AsyncParsableCommand {
 
     /// Submits the job and follows it to its end, or to that of the daemons.
     private func follow(
-        _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster
+        _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster, predictedSeconds: Double?
     ) async throws -> JobReport {
         do {
             return try await cluster.whileRunning {
                 let (id, _) = try await client.submit(submission)
-                return try await ProgressDisplay(client: client, isQuiet: quiet, patience: .seconds(patience))
-                    .follow(id)
+                return try await ProgressDisplay(
+                    client: client, isQuiet: quiet, patience: .seconds(patience), predictedSeconds: predictedSeconds
+                ).follow(id)
             }
         } catch {
             if cluster.hasCoordinator { try? await client.cancelAll() }
@@ -124,11 +126,11 @@ struct RunCommand: AsyncParsableCommand {
     /// Shares this machine among the daemons.
     private func settings() throws -> LocalCluster.Settings {
         let capacity = MachineCapacity.current()
-        let workerCount = workers ?? min(2, capacity.processors)
-        let lanes = max(1, capacity.processors / workerCount)
-        try Self.requireLimits(workers: workerCount, lanes: lanes)
+        let share = MachineShare(workers: workers, processors: capacity.processors)
+        let workerCount = share.workers
+        try Self.requireLimits(workers: workerCount, lanes: share.lanesOfWorker)
         return LocalCluster.Settings(
-            workerCount: workerCount, lanes: lanes,
+            workerCount: workerCount, lanes: share.lanesOfWorker,
             memoryMiB: memory ?? max(1, capacity.memoryBytes(eachOf: workerCount) >> 20),
             place: .forRun(named: stateDirectory), logLevel: logLevel)
     }
