@@ -66,7 +66,8 @@ extension MachineRates {
         // A worker hashes every blob that it reads or makes, and no slice of an input file.
         seconds.reading = input / reading + blobs / hashing
         seconds.writing = output / writing + output / hashing
-        // A result goes to the worker's store first, and from there to its file and to the coordinator, which hashes it.
+        // A result goes to the store of its worker first. From there it goes to its file, and to the coordinator, which
+        // hashes it.
         seconds.writing += placed / reading + placed / writing
         seconds.writing += sent / reading + sent / hashing + 2 * sent / writing
         seconds.handling = Self.handlingSeconds
