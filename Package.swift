@@ -172,6 +172,11 @@ let package = Package(
             ],
             exclude: ["Schema", "CLIENT.md"]),
         module(
+            "CostEstimate",
+            [
+                "UnitOperations", "JobPlan", "Identifiers", .product(name: "HeapModule", package: "swift-collections"),
+            ]),
+        module(
             "RowStreams",
             [
                 "Identifiers", "LinearAlgebra", "UnitOperations",
@@ -242,7 +247,8 @@ let package = Package(
                 "Identifiers", "UnitOperations", "JobPlan", "Admission", "Messaging", "WireProtocol", "JobFiles",
                 "Safetensors", "LinearAlgebra", "KroneckerFactors", "Telemetry", "Console", "ControlGroups", "Keys",
                 "ZeroMQ",
-                "Publication", "FileAccess", "TaskArithmetic", "NameMatching", "Hashing", argumentParser, systemPackage,
+                "Publication", "FileAccess", "TaskArithmetic", "NameMatching", "CostEstimate", "Scheduling", "Hashing",
+                argumentParser, systemPackage,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -356,6 +362,9 @@ let package = Package(
                 "WireProtocol", "UnitOperations", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
+        tests(
+            "CostEstimateTests",
+            ["CostEstimate", "JobPlan", "UnitOperations", "Identifiers", "LinearAlgebra"]),
         tests("RowStreamsTests", ["RowStreams", "Identifiers", "LinearAlgebra", "UnitOperations"]),
         tests("RowKernelsTests", ["RowKernels", "CRowKernels"]),
         tests(

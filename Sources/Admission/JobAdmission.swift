@@ -5,7 +5,7 @@ public import JobPlan
 public import Publication
 public import PushedRuns
 import Safetensors
-public import SystemPackage
+import SystemPackage
 import UnitOperations
 
 /// Turns a job file's text into a job that can run, or into the list of all its problems.
@@ -44,13 +44,13 @@ public enum JobAdmission {
     ///   - owner: The identity that will publish its output.
     ///   - workerMemories: The memory that each worker will offer, in bytes.
     ///   - progress: Receives the progress of the check.
-    /// - Returns: The output directory that the job will have.
+    /// - Returns: The job, planned, with its files open.
     /// - Throws: `JobRefusal` as `admit`, or with a unit that is too large for every worker.
     @discardableResult
     public static func preview(
         _ submission: Submission, as id: JobID, roots: FileRoots, owner: ClaimOwner, workerMemories: [UInt64],
         progress: AdmissionProgress = AdmissionProgress()
-    ) throws(JobRefusal) -> FilePath {
+    ) throws(JobRefusal) -> Job {
         func inspected(_ depth: InspectionDepth) throws(JobRefusal) -> Job {
             try inspect(submission, as: id, roots: roots, owner: owner, depth: depth, progress: progress)
         }
@@ -64,7 +64,7 @@ public enum JobAdmission {
         if let problem = memoryProblem(of: job.plan, workerMemories: workerMemories) {
             throw JobRefusal(problems: [problem])
         }
-        return job.output.path
+        return job
     }
 
     private static func inspect(

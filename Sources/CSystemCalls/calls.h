@@ -3,6 +3,7 @@
 #ifndef KFACD_SYSTEM_CALLS_H
 #define KFACD_SYSTEM_CALLS_H
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -44,6 +45,9 @@ static inline int kfacd_begin_writing(int descriptor, long long offset, long lon
     return 0;
 #endif
 }
+
+/// O_TMPFILE of open(2): a file without a name in a directory. Glibc declares the flag only under _GNU_SOURCE.
+static const int kfacd_unnamed_file = __O_TMPFILE;
 
 /// The processors that a process may run on, one bit each; the caller states the length of the mask.
 ///

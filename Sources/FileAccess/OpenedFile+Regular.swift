@@ -1,3 +1,4 @@
+import CSystemCalls
 import Glibc
 public import SystemPackage
 
@@ -57,6 +58,21 @@ extension OpenedFile {
     /// - Throws: The failed call.
     public init(creating path: FilePath) throws(Failure) {
         try self.init(opening: path, flags: O_RDWR | O_CREAT | O_EXCL)
+    }
+
+    /// Creates a file without a name for reading and writing; it ends with this object.
+    ///
+    /// A file system that has no such files gives it a name for a moment.
+    ///
+    /// - Throws: The failed call.
+    public init(unnamedIn directory: FilePath) throws(Failure) {
+        do throws(Failure) {
+            try self.init(opening: directory, flags: O_RDWR | Int32(kfacd_unnamed_file))
+        } catch {
+            let path = directory.appending(".kfacd-unnamed-\(getpid())")
+            try self.init(creating: path)
+            _ = unsafe path.withPlatformString { unsafe unlink($0) }
+        }
     }
 
     /// Opens a directory, so that ``synchronize()`` can make its entries durable.

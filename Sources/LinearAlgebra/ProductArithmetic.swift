@@ -19,6 +19,11 @@ public enum ProductArithmetic: Sendable {
     /// exact.
     case exactBFloat16
 
+    /// The fastest one that suits the processor and the kernels of the BLAS.
+    public static var fastest: ProductArithmetic {
+        [.exactBFloat16, .fusedMultiplyAdd].first { $0.isSupported && $0.suitsKernels } ?? .blas
+    }
+
     /// The most elements of a row that is narrow: wider rows cost the BLAS little more than its arithmetic.
     public static let fusedColumnCountMax = 384
 

@@ -84,9 +84,16 @@ public struct FactorOperation: UnitOperation {
             memoryBytes: UInt64(clamping: memory).saturatingSum(sampleBytes).saturatingSum(UnitCost.streamingBytes))
     }
 
+    /// Products of the chunks, each with d columns; sums for a diagonal.
+    public var kernel: UnitKernel {
+        guard !isDiagonal else { return .elementSum }
+        let chunks = rows / chunkRows + (rows.isMultiple(of: chunkRows) ? 0 : 1)
+        return .symmetricProduct(columns: columns, chunks: chunks, isBFloat16: elementType == .bf16)
+    }
+
     /// The most rows that enter the product.
     private var reducedRows: Int {
-        guard let sampleReduction else { return rows }
+        guard let sampleReduction else { return rows / reduction.positions }
         let blocks = zip(rowSlices, sampleReduction.numbers).map { slice, numbers in
             UInt64(slice.rows / max(1, numbers.rows)).saturatingProduct(UInt64(numbers.samples))
         }

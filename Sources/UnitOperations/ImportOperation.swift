@@ -47,6 +47,9 @@ public struct ImportOperation: UnitOperation {
             memoryBytes: shape.doubleBytes.saturatingSum(UnitCost.streamingBytes))
     }
 
+    /// Cholesky factorizations.
+    public var kernel: UnitKernel { shape.isDiagonal ? .elementSum : .factorization(dimension: shape.dimension) }
+
     /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     public var stageSeconds: Double { UnitCost.factorizationSeconds(of: shape) }
 

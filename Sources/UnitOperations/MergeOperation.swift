@@ -126,6 +126,9 @@ public struct MergeOperation: UnitOperation {
                 .saturatingSum(parameters.wholeBytes))
     }
 
+    /// Products of matrices, in which methods state their cost.
+    public var kernel: UnitKernel { .matrixProduct }
+
     /// Seconds on a nominal core of its costliest stage that shows no progress from within.
     public var stageSeconds: Double {
         parameters.factors.reduce(0) { $0 + UnitCost.factorizationSeconds(of: $1.shape) }

@@ -51,6 +51,9 @@ public struct PenaltyOperation: UnitOperation {
                 .saturatingSum(UnitCost.streamingBytes))
     }
 
+    /// Products with the factors.
+    public var kernel: UnitKernel { .matrixProduct }
+
     /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     public var stageSeconds: Double {
         block.factors.map { UnitCost.factorizationSeconds(of: $0.shape) }.max() ?? 0

@@ -26,6 +26,8 @@ public protocol UnitOperation: Equatable, Sendable {
     var outputBlobCount: Int { get }
     /// The cost of the unit.
     var cost: UnitCost { get }
+    /// The arithmetic of most of the cost's multiply-adds.
+    var kernel: UnitKernel { get }
     /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     ///
     /// Such a stage is a chunk of rows, or a factorization with all its fallbacks.
@@ -47,6 +49,8 @@ public protocol UnitOperation: Equatable, Sendable {
 extension UnitOperation {
     /// 0, which is right for most operations.
     public var inputNumberCount: Int { 0 }
+    /// Sums over elements, which is right for operations that stream.
+    public var kernel: UnitKernel { .elementSum }
 
     /// The kind, when the type is not known.
     public var kind: String { Self.kind }

@@ -11,28 +11,38 @@ import WireProtocol
 ///
 /// The check has a thread of its own, because the user's limit and the progress do not wait for a file system.
 enum JobCheck {
+    /// A job that passed a check.
+    struct CheckedJob: Sendable {
+        /// Its units.
+        let plan: JobPlan
+        /// Its output directory.
+        let output: FilePath
+
+        fileprivate init(_ job: Job) { (plan, output) = (job.plan, job.output.path) }
+    }
+
     /// Plans a job; no results of earlier work are known here.
     ///
     /// - Throws: ``CommandFailure`` with all problems of the job, or after the time for a check.
-    static func plan(_ submission: Submission, within limit: Duration) async throws -> PlanSummary {
+    static func plan(_ submission: Submission, within limit: Duration) async throws -> CheckedJob {
         try await perform(within: limit) { (owner, progress) throws(JobRefusal) in
-            let job = try JobAdmission.admit(
-                submission, as: "plan", roots: .unlimited, owner: owner, progress: progress)
-            return PlanSummary(of: job.plan)
+            CheckedJob(
+                try JobAdmission.admit(submission, as: "plan", roots: .unlimited, owner: owner, progress: progress))
         }
     }
 
     /// Refuses a job that a coordinator and workers on this machine would refuse for what the headers show.
     ///
-    /// - Returns: The job's output directory.
+    /// - Returns: The job, which a coordinator checks again.
     /// - Throws: ``CommandFailure`` with all problems of the job, or after the time for a check.
     static func preview(
         _ submission: Submission, workerMemories: [UInt64], within limit: Duration
-    ) async throws -> FilePath {
+    ) async throws -> CheckedJob {
         try await perform(within: limit) { (owner, progress) throws(JobRefusal) in
-            try JobAdmission.preview(
-                submission, as: firstJob, roots: .unlimited, owner: owner, workerMemories: workerMemories,
-                progress: progress)
+            CheckedJob(
+                try JobAdmission.preview(
+                    submission, as: firstJob, roots: .unlimited, owner: owner, workerMemories: workerMemories,
+                    progress: progress))
         }
     }
 

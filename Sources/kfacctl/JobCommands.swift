@@ -140,8 +140,9 @@ private func print(_ jobs: [JobReport], as format: OutputFormat) throws {
 
 /// Versioned JSON on standard output.
 enum JSONOutput {
-    static func print(_ kind: String, _ items: [[String: Any]]) throws {
-        let object: [String: Any] = ["apiVersion": "kfacd/1", kind: items]
+    /// Prints a list, and other members beside it.
+    static func print(_ kind: String, _ items: [[String: Any]], beside others: [String: Any] = [:]) throws {
+        let object: [String: Any] = others.merging(["apiVersion": "kfacd/1", kind: items]) { $1 }
         let data = try JSONSerialization.data(
             withJSONObject: object, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
         Terminal.print(json: String(decoding: data, as: UTF8.self))

@@ -14,6 +14,8 @@ final class LocalCluster: Sendable {
         var workerCount: Int
         /// The lanes of each worker.
         var lanes: Int
+        /// The lanes of all workers.
+        var allLanes: Int { workerCount * lanes }
         /// The memory of each worker in MiB.
         var memoryMiB: UInt64
         /// The place of the coordinator's state and the workers' blobs while the job runs.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import ControlGroups
 import FileAccess
 import Foundation
 import JobPlan
@@ -9,7 +10,7 @@ import WireProtocol
 struct PlanCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plan",
-        abstract: "Says what a job would take: units, multiply-adds, memory, bytes. Changes nothing.")
+        abstract: "Says what a job would take: units, multiply-adds, memory, bytes, time. Changes nothing.")
 
     @Argument(help: "The job file.")
     var job: String
@@ -32,17 +33,26 @@ struct PlanCommand: AsyncParsableCommand {
     @Flag(help: "Plan as if files of an earlier job in the output directory may be replaced.")
     var overwrite = false
 
+    @Flag(help: "Measure this machine anew for the prediction of time, which takes about a second.")
+    var measure = false
+
     func run() async throws {
         let submission = try Submission(file: job, overwrites: overwrite)
         let patience = RequestPatience(seconds: timeout)
-        let plan: PlanSummary
         if let endpoint = coordinator ?? ProcessInfo.processInfo.environment["KFACD_COORDINATOR"] {
-            plan = try await answer(to: submission, of: endpoint, patience)
+            let plan = try await answer(to: submission, of: endpoint, patience)
+            Terminal.note(plan.notices)
+            try show(plan, prediction: nil)
         } else {
-            plan = try await JobCheck.plan(submission, within: patience.admission)
+            let job = try await JobCheck.plan(submission, within: patience.admission)
+            let plan = PlanSummary(of: job.plan)
+            Terminal.note(plan.notices)
+            let share = MachineShare(workers: nil, processors: MachineCapacity.current().processors)
+            try show(
+                plan,
+                prediction: await JobPrediction.made(
+                    of: job, lanes: share.lanes, measuring: measure ? .anew : .whenUnknown))
         }
-        Terminal.note(plan.notices)
-        try show(plan)
     }
 
     private func answer(
@@ -56,7 +66,14 @@ struct PlanCommand: AsyncParsableCommand {
         return plan
     }
 
-    private func show(_ plan: PlanSummary) throws {
+    /// Prints a plan.
+    ///
+    /// - Parameters:
+    ///   - plan: The plan.
+    ///   - prediction: Time and room on this machine; `nil` for a plan of a coordinator, whose workers run on machines
+    ///     of unknown rates.
+    /// - Throws: What the encoder of JSON throws.
+    private func show(_ plan: PlanSummary, prediction: JobPrediction?) throws {
         guard output == .table else {
             try JSONOutput.print(
                 "stages",
@@ -66,7 +83,7 @@ struct PlanCommand: AsyncParsableCommand {
                         "input_bytes": stage.inputBytes, "output_bytes": stage.outputBytes,
                         "memory_bytes_max": stage.memoryBytesMax, "known_units": stage.knownUnits,
                     ]
-                })
+                }, beside: prediction?.members ?? [:])
             return
         }
         Terminal.print(
@@ -88,5 +105,8 @@ struct PlanCommand: AsyncParsableCommand {
         Terminal.print("on the wire, when workers see the input files: \(Quantity.bytes(plan.wireBytes))")
         Terminal.print("output files: \(Quantity.bytes(plan.diskBytes))")
         if !plan.largestUnit.isEmpty { Terminal.print("the most memory is taken by: \(plan.largestUnit)") }
+        Terminal.print(
+            prediction.map { $0.lines.joined(separator: "\n") }
+                ?? "time: not predicted, because the rates of the cluster's machines are not known here")
     }
 }

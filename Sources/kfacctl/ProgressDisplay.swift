@@ -1,4 +1,5 @@
 import Console
+import CostEstimate
 import Foundation
 import Identifiers
 import WireProtocol
@@ -11,6 +12,8 @@ struct ProgressDisplay {
     let isQuiet: Bool
     /// How long a paused job may make no progress before this gives up; `nil` for no limit.
     var patience: Duration?
+    /// The seconds that the job was predicted to take; `nil` without a prediction.
+    var predictedSeconds: Double?
 
     /// Waits until a job ends.
     ///
@@ -36,11 +39,17 @@ struct ProgressDisplay {
             }
             try pause.note(report)
             let isLast = !report.state.isUnderWay
-            let left = timeLeft.update(report.state == .running ? report.leftSeconds : nil)
+            let left = timeLeft.update(report.state == .running ? expectedSeconds(report) : nil)
             if !isQuiet { output.show(line(report, left: left), isLast: isLast) }
             if isLast { return report }
             try await Task.sleep(for: .milliseconds(Terminal.isInteractive ? 200 : 50))
         }
+    }
+
+    private func expectedSeconds(_ report: JobReport) -> Double? {
+        RemainingTime.seconds(
+            predicted: predictedSeconds, elapsed: report.elapsedSeconds, fraction: report.fraction,
+            measured: report.leftSeconds)
     }
 
     private func line(_ report: JobReport, left: Double?) -> ProgressLine {
@@ -60,7 +69,9 @@ struct ProgressDisplay {
                 activity: Terminal.isInteractive ? "paused: \(report.message)" : "paused")
         case .succeeded:
             let took = report.elapsedSeconds.map { "done in \(Quantity.rounded($0, 1)) s" } ?? "done"
-            return ProgressLine(name: name, share: report.fraction, figures: [percent, took, units], activity: "")
+            let predicted = predictedSeconds.map { ["predicted: \(Quantity.rounded($0, 1)) s"] } ?? []
+            return ProgressLine(
+                name: name, share: report.fraction, figures: [percent, took] + predicted + [units], activity: "")
         case .badInput, .failed: return ProgressLine(name: name, share: nil, figures: [percent], activity: "failed")
         case .cancelled: return ProgressLine(name: name, share: nil, figures: [percent], activity: "cancelled")
         }

@@ -64,12 +64,13 @@ struct RunCommand: AsyncParsableCommand {
         let outcome = "interrupted; the job was cancelled and its files removed."
         let report = try await Interruption.watched(outcome: outcome) {
             let settings = try settings()
-            let path = try await JobCheck.preview(
+            let job = try await JobCheck.preview(
                 submission, workerMemories: [settings.memoryMiB << 20], within: RequestPatience().admission)
+            let predicted = quiet ? nil : await JobPrediction.secondsIfCheap(of: job, lanes: settings.allLanes)
             let (cluster, client) = try await start(settings)
             // The daemons can die before the coordinator says what it has made there.
             let output = OutputDirectory(
-                path: path, job: JobCheck.firstJob.rawValue,
+                path: job.output, job: JobCheck.firstJob.rawValue,
                 owner: ClaimOwner(coordinator: cluster.coordinatorName, stateDirectory: ""), overwrites: false,
                 roots: .unlimited)
             var hasSucceeded = false
@@ -77,7 +78,7 @@ struct RunCommand: AsyncParsableCommand {
             // leaves nothing, and another run may have staged files there since.
             defer { if !hasSucceeded { output.removeRemains(hasSucceeded: false) } }
             defer { cluster.stop() }
-            let report = try await follow(submission, client, cluster)
+            let report = try await follow(submission, client, cluster, predictedSeconds: predicted)
             hasSucceeded = report.state == .succeeded
             await client.close()
             return report
@@ -90,13 +91,14 @@ struct RunCommand: AsyncParsableCommand {
 
     /// Submits the job and follows it to its end, or to that of the daemons.
     private func follow(
-        _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster
+        _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster, predictedSeconds: Double?
     ) async throws -> JobReport {
         do {
             return try await cluster.whileRunning {
                 let (id, _) = try await client.submit(submission)
-                return try await ProgressDisplay(client: client, isQuiet: quiet, patience: .seconds(patience))
-                    .follow(id)
+                return try await ProgressDisplay(
+                    client: client, isQuiet: quiet, patience: .seconds(patience), predictedSeconds: predictedSeconds
+                ).follow(id)
             }
         } catch {
             // The daemons will end now, and the staged files are removed with the job. A task of its own, because this
@@ -118,11 +120,11 @@ struct RunCommand: AsyncParsableCommand {
     /// Shares this machine among the daemons.
     private func settings() throws -> LocalCluster.Settings {
         let capacity = MachineCapacity.current()
-        let workerCount = workers ?? min(2, capacity.processors)
-        let lanes = max(1, capacity.processors / workerCount)
-        try Self.requireLimits(workers: workerCount, lanes: lanes)
+        let share = MachineShare(workers: workers, processors: capacity.processors)
+        let workerCount = share.workers
+        try Self.requireLimits(workers: workerCount, lanes: share.lanesOfWorker)
         return LocalCluster.Settings(
-            workerCount: workerCount, lanes: lanes,
+            workerCount: workerCount, lanes: share.lanesOfWorker,
             memoryMiB: memory ?? max(1, capacity.memoryBytes(eachOf: workerCount) >> 20),
             place: .forRun(named: stateDirectory), logLevel: logLevel)
     }

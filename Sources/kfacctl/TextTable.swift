@@ -50,6 +50,16 @@ enum Quantity {
         "\(rounded(Double(bytes) / max(seconds, 1e-3) / 1e6, 1)) MB/s"
     }
 
+    /// `2.4 s`, `24 s`, `7 min`, `3.5 h`: as precise as a prediction.
+    static func about(seconds: Double) -> String {
+        switch seconds {
+        case ..<9.95: "\(rounded(seconds, 1)) s"
+        case ..<119.5: "\(rounded(seconds, 0)) s"
+        case ..<7170: "\(rounded(seconds / 60, 0)) min"
+        default: "\(rounded(seconds / 3600, 1)) h"
+        }
+    }
+
     /// `0:01:15`.
     static func time(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds < 1e7 else { return "–" }

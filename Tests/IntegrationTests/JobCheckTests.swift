@@ -34,16 +34,69 @@ extension SerialIntegrationTests {
             #expect(added.allSatisfy { $0.hasPrefix("alone-") }, "\(added)")
         }
 
+        /// The stages of a plan's JSON text, or the lines of its table that do not predict.
+        ///
+        /// - Throws: What Foundation throws for another text.
+        private func planned(_ plan: CommandResult, _ format: String) throws -> String {
+            guard format == "table" else {
+                let stages = try #require(plan.json["stages"] as? [[String: Any]])
+                let data = try JSONSerialization.data(withJSONObject: stages, options: .sortedKeys)
+                return String(decoding: data, as: UTF8.self)
+            }
+            let lines = plan.output.split(separator: "\n", omittingEmptySubsequences: false)
+            return lines.filter { !$0.hasPrefix("time: ") && !$0.hasPrefix("disk") }.joined(separator: "\n")
+        }
+
         @Test func `a plan is the same with and without a coordinator`() async throws {
             try await Cluster.with { cluster in
                 for format in ["table", "json"] {
                     let asked = try await cluster.client("plan", model.jobPath, "--output", format)
                     let own = try await alone("plan", model.jobPath, "--output", format)
                     #expect(own.exitCode == 0 && asked.exitCode == 0, "\(own.errors) \(asked.errors)")
-                    #expect(own.output == asked.output)
+                    // Only this machine's rates are known, so only its own plan predicts.
+                    #expect(try planned(own, format) == planned(asked, format))
+                    if format == "table" {
+                        #expect(asked.output.contains("\ntime: not predicted, because the rates of the cluster's"))
+                    }
                     #expect(own.errors == asked.errors)
                 }
             }
+        }
+
+        @Test func `a plan predicts time and disk by rates that are measured once`() async throws {
+            let caches = try TemporaryDirectory()
+            func plan(_ options: String..., caches place: String? = nil) async throws -> CommandResult {
+                let result = try await Client.run(
+                    ["plan", model.jobPath] + options, in: model.directory,
+                    environment: ["XDG_CACHE_HOME": place ?? caches.path])
+                try #require(result.exitCode == 0, "\(result.errors)")
+                return result
+            }
+            func measuredAt() async throws -> Double {
+                let time = try await plan("--output", "json").json["time"] as? [String: Any]
+                #expect(try #require(time?["seconds"] as? Double) > 0)
+                return try #require(time?["measured_at"] as? Double)
+            }
+            let table = try await plan().output
+            #expect(table.contains(#/\ntime: about \S+ (s|min|h) on this machine \(\d+ lanes?; /#))
+            #expect(table.contains(", by rates measured at 20"))
+            #expect(table.contains(#/\ndisk: \S+ \S+ of outputs, staged in their directory \(.* free\)\n/#))
+            #expect(table.contains(#/\ndisk while it runs: at most \S+ \S+ of the workers' results and /#))
+            let directory = caches.appending("kfacd")
+            let files = try FileManager.default.contentsOfDirectory(atPath: directory)
+            #expect(files.count == 1 && files.allSatisfy { $0.hasPrefix("rates-") }, "\(files)")
+            let first = try await measuredAt()
+            #expect(try await measuredAt() == first)
+            // A user may ask for new rates, and a damaged file has none.
+            _ = try await plan("--measure")
+            let second = try await measuredAt()
+            #expect(second != first)
+            try Data("{".utf8).write(to: URL(fileURLWithPath: "\(directory)/\(files[0])"))
+            let third = try await measuredAt()
+            #expect(third != second)
+            #expect(try await measuredAt() == third)
+            // A place that cannot be written is no error.
+            #expect(try await plan(caches: "/proc/none").output.contains("\ntime: about "))
         }
 
         @Test func `a bad job is refused with the same words everywhere, and run starts no daemon for it`() async throws

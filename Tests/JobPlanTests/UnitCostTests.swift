@@ -110,6 +110,20 @@ import Testing
         #expect(plan.units[2].cost.inputBytes == 2 * 15 * 8)
     }
 
+    @Test func `rows that become one for each sample are multiplied once`() throws {
+        let slice = RowSlice(slice: FileSlice(file: 0, offset: 0, byteCount: 12 * 16), rows: 12)
+        func operation(_ reduction: PositionReduction, isDiagonal: Bool = false) -> FactorOperation {
+            FactorOperation(
+                columns: 4, appendsOnes: false, elementType: .f32, rowSlices: [slice], chunkRows: 8,
+                reduction: reduction, divisor: 1, isDiagonal: isDiagonal)
+        }
+        #expect(operation(.none).cost.multiplyAdds == 12 * 16)
+        #expect(operation(.sum(positions: 4)).cost.multiplyAdds == 3 * 16)
+        #expect(operation(.mean(positions: 3)).cost.multiplyAdds == 4 * 16)
+        #expect(operation(.none).kernel == .symmetricProduct(columns: 4, chunks: 2, isBFloat16: false))
+        #expect(operation(.none, isDiagonal: true).kernel == .elementSum)
+    }
+
     @Test func `nominal seconds count arithmetic, bytes and a start`() {
         let cost = UnitCost(multiplyAdds: 2e11, inputBytes: 2_000_000_000, outputBytes: 1_000_000_000, memoryBytes: 0)
         #expect(cost.nominalSeconds == 5.0001)

@@ -3,12 +3,12 @@ enum ImportRules {
     /// The modules that decide and compute: no I/O, no clock, no chance, no thread.
     static let pureModules: Set<String> = [
         "Identifiers", "UnitOperations", "JobPlan", "Scheduling", "WireProtocol", "KroneckerFactors", "TaskArithmetic",
-        "LinearAlgebra", "NameMatching", "Hashing", "RandomNumbers",
+        "LinearAlgebra", "NameMatching", "Hashing", "RandomNumbers", "CostEstimate",
     ]
 
     /// What a pure module may import besides pure modules: libraries of values and the BLAS.
     static let pureLibraries: Set<String> = [
-        "CLibcrypto", "COpenBLAS", "CProductKernels", "OrderedCollections", "SwiftProtobuf", "Yams",
+        "CLibcrypto", "COpenBLAS", "CProductKernels", "HeapModule", "OrderedCollections", "SwiftProtobuf", "Yams",
     ]
 
     /// Modules of the toolchain, which Package.swift does not name.

@@ -152,6 +152,12 @@ struct FactorBackendTests {
         #expect(automatic.name == suitable?.1 ?? "blas")
     }
 
+    @Test func `the fastest arithmetic, which predictions measure, is that of the automatic backend`() throws {
+        let own = ProductArithmetic.fastest.ownKernels
+        let kernels = try FactorBackendRegistry.backend(named: FactorBackendRegistry.automatic).regime.kernels
+        #expect(kernels == (own.isEmpty ? BLASEnvironment.kernelFamily : own))
+    }
+
     @Test func `a backend whose instructions the processor lacks says so, and suits no machine`() throws {
         let lacking: [(any FactorBackend, String)] = [
             (BFloat16FactorBackend(isSupported: false), "bf16 needs a processor with AVX512-BF16"),

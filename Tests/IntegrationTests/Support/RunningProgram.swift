@@ -40,6 +40,8 @@ final class RunningProgram {
         variables["OPENBLAS_NUM_THREADS"] = "1"
         // Coordinators that run at the same time cannot all use the default port.
         variables["KFACD_HTTP"] = "off"
+        // Rates that are measured here are not for the person's own predictions.
+        variables["XDG_CACHE_HOME"] = NSTemporaryDirectory() + "kfacd-tests-cache"
         process.environment = variables.merging(environment) { $1 }
         process.standardInput = input
         let files = try [outputPath, errorPath].map { try FileHandle(forWritingTo: URL(fileURLWithPath: $0)) }
