@@ -10,10 +10,10 @@ A peer is the short program that a user would write without kfacd. It reads the 
     batches  aᵀ (a / n) for each batch of 32 samples, summed in fp32: in the style of the hooks of kfac-pytorch and
              curvlinops, which see one batch at a time. Neither takes captures, so neither is called.
 
-`--captures` names a directory of captures, one file for each task. The conventions are the defaults of kfacd: factors
-are divided by the rows, the regularizer is that of eq. 8 in scale `paper`, and the damping is `relative` with 0.1.
-`--inverses` also writes the regularizer of each task and its inverse, from sums in fp64. The inverse is the library's,
-in fp64: NumPy's `inv`, or torch's Cholesky factor and its inverse.
+`--captures` names a directory of captures in fp32, one file for each task. The conventions are the defaults of kfacd:
+factors are divided by the rows, the regularizer is that of eq. 8 in scale `paper`, and the damping is `relative` with
+0.1. `--inverses` also writes the regularizer of each task and its inverse, from sums in fp64. The inverse is the
+library's, in fp64: NumPy's `inv`, or torch's Cholesky factor and its inverse.
 
 Rows are read one tensor at a time. The file is opened anew for each, so that the mapped pages of others do not count as
 memory. Files are made durable, as those of kfacd are. PyTorch and NumPy both read the number of threads from

@@ -80,19 +80,21 @@ struct ClusterJob {
         var table = Table(Comparison.headings)
         comparisons.forEach { $0.add(to: &table) }
         print(table.text)
-        var ours: [(title: String, values: [String])] = []
+        var ours: [(title: String, rows: [(title: String, value: String)])] = []
         var peers = Table(["phases of the peers, s"] + Peer.Result.phaseTitles)
         for comparison in comparisons {
             peers.add([comparison.title])
             for (name, run) in comparison.medians {
                 switch run {
-                case .kfacd(let phases): ours.append(("\(comparison.title): \(name)", phases.values))
+                case .kfacd(let phases): ours.append(("\(comparison.title): \(name)", phases.rows))
                 case .peer(let result): peers.add(["  \(name)"] + result.phases.map { fixed($0) })
                 }
             }
         }
         var phases = Table(["phases of kfacd, s"] + ours.indices.map { "(\($0 + 1))" })
-        for (index, title) in JobPhases.titles.enumerated() { phases.add([title] + ours.map { $0.values[index] }) }
+        for index in ours[0].rows.indices {
+            phases.add([ours[0].rows[index].title] + ours.map { $0.rows[index].value })
+        }
         print("\n" + phases.text)
         for (index, job) in ours.enumerated() { print("  (\(index + 1)) \(job.title)") }
         if self.peers.contains(where: { $0.python != nil }) { print("\n" + peers.text) }

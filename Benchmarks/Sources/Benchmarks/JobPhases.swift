@@ -9,16 +9,10 @@ struct JobPhases {
     let work: Double
     let outcome: KfacctlRun.Outcome
 
-    /// The names of the values; those without another unit are seconds.
-    static let titles = [
-        "start, until the job is accepted", "units, until the report is written", "publication", "end of the daemons",
-        "on all lanes of the workers: kernels", "… reading, storing and placing", "… without a unit",
-        "coordinator: digests of the inputs", "coordinator: writing the files, with fsync", "wall time over kernels",
-        "factor units, useful GF/s", "their kernels alone, useful GF/s",
-    ]
-
-    /// The values; a phase that cannot be told is a dash.
-    var values: [String] {
+    /// The phases and rates; what is not told is a dash.
+    ///
+    /// Values without another unit are seconds.
+    var rows: [(title: String, value: String)] {
         let accepted = outcome.log.time(of: "job accepted")
         let ended = outcome.log.time(of: "job ended")
         let lanes = Double(outcome.log.lanes)
@@ -26,13 +20,19 @@ struct JobPhases {
         let kernels = workers.reduce(0) { $0 + sum($1, "kernel_seconds") } / lanes
         let busy = workers.reduce(0) { $0 + sum($1, "elapsed_seconds") } / lanes
         let units = elapsed(accepted, outcome.reported)
-        let factor = (elapsed: sum("factor", "elapsed_seconds"), kernels: sum("factor", "kernel_seconds"))
         return [
-            text(elapsed(outcome.span.lowerBound, accepted)), text(units), text(elapsed(outcome.reported, ended)),
-            text(elapsed(ended, outcome.span.upperBound)), fixed(kernels), fixed(busy - kernels),
-            text(units.map { $0 - busy }), fixed(sum(Self.digest, "elapsed_seconds")),
-            fixed(sum(Self.files, "elapsed_seconds")), fixed(outcome.wallSeconds / kernels),
-            fixed(work / factor.elapsed * lanes / 1e9, 0), fixed(work / factor.kernels * lanes / 1e9, 0),
+            ("start, until the job is accepted", text(elapsed(outcome.span.lowerBound, accepted))),
+            ("units, until the report is written", text(units)),
+            ("publication", text(elapsed(outcome.reported, ended))),
+            ("end of the daemons", text(elapsed(ended, outcome.span.upperBound))),
+            ("on all lanes of the workers: kernels", fixed(kernels)),
+            ("… reading, storing and placing", fixed(busy - kernels)),
+            ("… without a unit", text(units.map { $0 - busy })),
+            ("coordinator: digests of the inputs", fixed(sum(Self.digest, "elapsed_seconds"))),
+            ("coordinator: writing the files, with fsync", fixed(sum(Self.files, "elapsed_seconds"))),
+            ("wall time over kernels", fixed(outcome.wallSeconds / kernels)),
+            ("factor units, useful GF/s", fixed(work / sum("factor", "elapsed_seconds") * lanes / 1e9, 0)),
+            ("their kernels alone, useful GF/s", fixed(work / sum("factor", "kernel_seconds") * lanes / 1e9, 0)),
         ]
     }
 

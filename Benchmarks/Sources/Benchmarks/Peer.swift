@@ -48,6 +48,9 @@ struct Peer {
         var phases: [Double] { [startSeconds, readSeconds, computeSeconds, writeSeconds, syncSeconds] }
     }
 
+    /// The largest difference of a program that computes the same as kfacd; rounding is a thousand times smaller.
+    private static let differenceMax = 1e-3
+
     /// Runs the peer; its files are removed afterwards.
     ///
     /// - Parameters:
@@ -58,7 +61,7 @@ struct Peer {
     ///   - withInverses: Whether regularizers and inverses are computed too.
     ///   - threads: The number of its threads.
     /// - Returns: What it printed.
-    /// - Throws: ``ScriptFailure``.
+    /// - Throws: ``ScriptFailure``, and ``DifferentOutputs`` when it computes something else than kfacd.
     func run(
         _ python: String, in directory: String, captures: String, reference: String, withInverses: Bool, threads: Int
     ) throws -> Result {
@@ -70,6 +73,21 @@ struct Peer {
             "--compare", reference,
         ]
         if withInverses { arguments.append("--inverses") }
-        return try PythonScript(python: python, name: "peers.py").run(arguments, threads: threads)
+        let result: Result = try PythonScript(python: python, name: "peers.py").run(arguments, threads: threads)
+        guard result.largestDifference <= Self.differenceMax else {
+            throw DifferentOutputs(program: result.version + variant, difference: result.largestDifference)
+        }
+        return result
+    }
+}
+
+/// A peer and kfacd have different outputs, so their times cannot be compared.
+struct DifferentOutputs: Error, CustomStringConvertible {
+    let program: String
+    let difference: Double
+
+    var description: String {
+        "\(program): a matrix differs by \(difference) of its norm from that of kfacd; expected only rounding. One of them "
+            + "computes something else: compare the conventions at the top of Benchmarks/peers.py with the job."
     }
 }
