@@ -17,6 +17,7 @@ let package = Package(
             dependencies: [
                 "CPlainBLAS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "ControlGroups", package: "kfacd"),
                 .product(name: "KroneckerFactors", package: "kfacd"),
                 .product(name: "Laboratory", package: "kfacd"),
                 .product(name: "LinearAlgebra", package: "kfacd"),

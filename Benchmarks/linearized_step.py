@@ -87,6 +87,7 @@ def main() -> None:
     model = VisionTransformer().requires_grad_(False)
     if arguments.base is not None:
         from safetensors.torch import load_file
+
         model.load_state_dict(load_file(arguments.base))
     base = {name: value for name, value in model.named_parameters() if not name.startswith(("patch.", "pos_embed"))}
     vector = {name: torch.zeros_like(value, requires_grad=True) for name, value in base.items()}
@@ -108,12 +109,13 @@ def main() -> None:
         step(patches, labels)
         if index >= WARM_UP:
             milliseconds.append(1000 * (time.perf_counter() - start))
-    print(json.dumps({
+    result = {
         "torch": torch.__version__,
         "threads": arguments.threads,
         "milliseconds": round(statistics.median(milliseconds), 3),
         "best": round(min(milliseconds), 3),
-    }))
+    }
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

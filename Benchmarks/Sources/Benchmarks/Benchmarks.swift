@@ -7,19 +7,22 @@ import LinearAlgebra
 struct Benchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kfacd-benchmarks",
-        abstract: "Measures kfacd beside plain BLAS, LAPACK and memcpy on this machine, all in one run.",
-        discussion: "Run it from the top of the repository, where `make bench` does.")
+        abstract: "Measures kfacd beside plain routines and other programs on this machine, all in one run.",
+        discussion: "`make bench` builds all that it needs. The programs are those of the checkout's release build.")
 
-    @Option(help: "Directory for generated captures and outputs; the cluster job needs 13 GB.")
+    @Option(help: "Directory for generated captures and outputs; the cluster job needs 13 GB, with peers 18 GB.")
     var directory = "/var/tmp/kfacd-benchmarks"
 
     @Option(help: "The directory of the builds of kfacd and kfacctl.")
-    var binaries = ".build/release"
+    var binaries = Checkout.path(".build/release")
 
     @Option(help: "The bundled eight tasks.")
-    var example = "Examples/eight-tasks"
+    var example = Checkout.path("Examples/eight-tasks")
 
-    @Option(help: "A Python that has torch, for the comparison of training steps.")
+    @Option(help: "A Python that has numpy and safetensors, to compute the cluster job with.")
+    var python: String?
+
+    @Option(help: "A Python that also has torch, for the cluster job and the comparison of training steps.")
     var torchPython: String?
 
     @Option(help: "Which measurements: factor, inverse, merge, cluster, lab.")
@@ -28,6 +31,9 @@ struct Benchmarks: AsyncParsableCommand {
     @Option(help: "Rows of a capture in the cluster job, for each of its 8 tasks; 6400, or 200 with --small.")
     var rows: Int?
 
+    @Option(name: .customLong("repeat"), help: "Rounds of the cluster job and its peers, for medians.")
+    var rounds = 1
+
     @Flag(help: "Sizes of seconds and megabytes: whether everything runs, not how fast.")
     var small = false
 
@@ -35,13 +41,14 @@ struct Benchmarks: AsyncParsableCommand {
         let programs = only.contains(.merge) || only.contains(.cluster) ? ["kfacd", "kfacctl"] : []
         for program in programs where !FileManager.default.isExecutableFile(atPath: "\(binaries)/\(program)") {
             throw ValidationError(
-                "there is no program \(binaries)/\(program). Build it with \"make release\" and run this from the top of "
-                    + "the repository, or name the directory with --binaries.")
+                "there is no program \(binaries)/\(program). Build it with \"make release\", or name the directory with "
+                    + "--binaries. \"make bench\" does both.")
         }
         let base = "\(example)/base.safetensors"
         if only.contains(.lab), !FileManager.default.fileExists(atPath: base) {
-            throw ValidationError("there is no \(base). Run this from the top of the repository, or use --example.")
+            throw ValidationError("there is no \(base). Name the directory of the eight tasks with --example.")
         }
+        guard rounds >= 1 else { throw ValidationError("--repeat is \(rounds); expected at least 1.") }
         if let rows, rows < 50 { throw ValidationError("--rows is \(rows); expected at least 50.") }
     }
 
@@ -56,7 +63,10 @@ struct Benchmarks: AsyncParsableCommand {
             try MergeStage(directory: directory, binaries: binaries, size: size).measure()
         }
         if only.contains(.cluster) {
-            try ClusterJob(directory: directory, binaries: binaries, size: size, rows: rows ?? size.rows).measure()
+            try ClusterJob(
+                directory: directory, binaries: binaries, size: size, rows: rows ?? size.rows,
+                peers: Peer.all(python: python, torchPython: torchPython), rounds: rounds
+            ).measure()
         }
         if only.contains(.lab) {
             try await LabStage(example: example, python: torchPython, size: size).measure()

@@ -1,18 +1,22 @@
 import CPlainBLAS
+import ControlGroups
 import Dispatch
 import Foundation
 import Safetensors
 import SystemPackage
 
-/// Measures a job of two workers over the layers of two blocks (of ViT-B at full size) and eight tasks.
-///
-/// It compares the wall time with the sum of the kernels' times.
+/// Measures a job of two workers over the layers of two blocks (of ViT-B at full size) and eight tasks, beside peers.
 struct ClusterJob {
     private static let tasks = 8
+    private static let workers = 2
     let directory: WorkDirectory
     let binaries: String
     let size: MeasuredSize
     let rows: Int
+    /// Programs that compute the same.
+    let peers: [Peer]
+    /// The rounds; in each, kfacd and all peers compute each job once.
+    let rounds: Int
 
     private var layers: [(name: String, inputs: Int, outputs: Int)] {
         let width = size.width
@@ -21,19 +25,27 @@ struct ClusterJob {
         ]
     }
 
+    /// The lanes of all workers together: `kfacctl run` shares the processors among them.
+    private var lanes: Int { Self.workers * max(1, MachineCapacity.current().processors / Self.workers) }
+
     func measure() throws {
         try generate()
-        let plain = plainRate()
         print(
-            "\nplain ssyrk on two threads, d = \(4 * size.width), 4096 rows at a time: \(fixed(plain, 0)) useful GF/s")
-        print(
-            "\ncluster: two workers of one lane, \(Self.tasks) tasks × \(rows) rows, two blocks of width \(size.width)")
-        try measure("factors only", outputs: "[factors, report]")
-        try measure("factors only, inputs named by their headers", outputs: "[factors, report]", digests: "header")
-        try measure("factors, regularizers, inverses", outputs: "[factors, regularizer, inverses, report]")
+            "\nplain ssyrk on \(lanes) threads, d = \(4 * size.width), 4096 rows at a time: \(fixed(plainRate(), 0)) "
+                + "useful GF/s")
+        var factors = Comparison(title: "factors", work: work)
+        var inverses = Comparison(title: "factors, regularizers, inverses", work: nil)
+        for _ in 0..<rounds {
+            factors.add(try run("[factors, report]"), of: "kfacd")
+            factors.add(try run("[factors, report]", digests: "content"), of: "kfacd, with SHA-256 of the inputs")
+            try measurePeers(&factors, withInverses: false)
+            inverses.add(try run("[factors, regularizer, inverses, report]"), of: "kfacd")
+            try measurePeers(&inverses, withInverses: true)
+        }
+        report([factors, inverses])
     }
 
-    private func measure(_ title: String, outputs: String, digests: String = "content") throws {
+    private func run(_ outputs: String, digests: String = "header") throws -> Comparison.Run {
         var job = "merge_method: task_arithmetic\nbase_model: base.safetensors\nmodels:\n"
         for task in 1...Self.tasks {
             job += "  - {name: task\(task), captures: captures-\(rows)/task\(task).safetensors}\n"
@@ -41,31 +53,58 @@ struct ClusterJob {
         job += "kfac: {input_digests: \(digests)}\noutputs: \(outputs)\noutput: out\n"
         let path = directory.file("cluster/job.yaml")
         try job.write(toFile: path, atomically: true, encoding: .utf8)
-        let outcome = try KfacctlRun(binaries: binaries).run(path, workers: 2, output: directory.file("cluster/out"))
-        let run = outcome.report["run"] as? [String: Any]
-        let stages = run?["stages"] as? [String: [String: Any]] ?? [:]
-        func sum(_ stage: String, _ key: String) -> Double { (stages[stage]?[key] as? NSNumber)?.doubleValue ?? 0 }
-        let kernels = stages.keys.reduce(0) { $0 + sum($1, "kernel_seconds") }
-        let useful = work / 1e9
-        print("  \(title): wall \(fixed(outcome.wallSeconds)) s")
-        print(
-            "    kernels \(fixed(kernels)) core-s, so \(fixed(kernels / 2)) s on two cores: overhead "
-                + "\(fixed(100 * (outcome.wallSeconds / (kernels / 2) - 1), 1)) %")
-        let factor = sum("factor", "elapsed_seconds")
-        print(
-            "    factor units: \(fixed(useful / factor * 2, 0)) useful GF/s on two cores, in kernels alone "
-                + "\(fixed(useful / sum("factor", "kernel_seconds") * 2, 0))")
-        for (name, row) in stages.sorted(by: { $0.key < $1.key }) {
-            print("    \(name): \(row["units"] ?? 0) units, \(fixed(sum(name, "elapsed_seconds"))) s")
-        }
-        print("    peak memory in MiB: \(outcome.peakMebibytes)")
+        let outcome = try KfacctlRun(binaries: binaries).run(
+            path, workers: Self.workers, output: directory.file("cluster/out"))
+        return .kfacd(JobPhases(work: work, outcome: outcome))
     }
 
-    /// The current rate of two threads of plain `ssyrk`; on some machines two cores share one.
+    /// Runs the peers on the same captures; they compare their files with those of the last run of kfacd.
+    private func measurePeers(_ comparison: inout Comparison, withInverses: Bool) throws {
+        for peer in peers {
+            guard let python = peer.python else {
+                let reason = "skipped: name an interpreter that has it with \(peer.option)"
+                comparison.skip(peer.library + peer.variant, because: reason)
+                continue
+            }
+            let result = try peer.run(
+                python, in: directory.file("cluster"), captures: directory.file("cluster/captures-\(rows)"),
+                reference: directory.file("cluster/out"), withInverses: withInverses, threads: lanes)
+            comparison.add(.peer(result), of: result.version + peer.variant)
+        }
+    }
+
+    private func report(_ comparisons: [Comparison]) {
+        print(
+            "\ncluster: \(Self.workers) workers, \(Self.tasks) tasks × \(rows) rows, two blocks of width \(size.width); "
+                + "peers with \(lanes) threads; median of \(rounds) round\(rounds == 1 ? "" : "s")")
+        var table = Table(Comparison.headings)
+        comparisons.forEach { $0.add(to: &table) }
+        print(table.text)
+        var ours: [(title: String, rows: [(title: String, value: String)])] = []
+        var peers = Table(["phases of the peers, s"] + Peer.Result.phaseTitles)
+        for comparison in comparisons {
+            peers.add([comparison.title])
+            for (name, run) in comparison.medians {
+                switch run {
+                case .kfacd(let phases): ours.append(("\(comparison.title): \(name)", phases.rows))
+                case .peer(let result): peers.add(["  \(name)"] + result.phases.map { fixed($0) })
+                }
+            }
+        }
+        var phases = Table(["phases of kfacd, s"] + ours.indices.map { "(\($0 + 1))" })
+        for index in ours[0].rows.indices {
+            phases.add([ours[0].rows[index].title] + ours.map { $0.rows[index].value })
+        }
+        print("\n" + phases.text)
+        for (index, job) in ours.enumerated() { print("  (\(index + 1)) \(job.title)") }
+        if self.peers.contains(where: { $0.python != nil }) { print("\n" + peers.text) }
+    }
+
+    /// The current rate of plain `ssyrk` on all lanes; on some machines two cores share one.
     private func plainRate() -> Double {
         let (dimension, rows, repetitions) = (4 * size.width, 4096, 6)
         let elapsed = seconds {
-            DispatchQueue.concurrentPerform(iterations: 2) { _ in
+            DispatchQueue.concurrentPerform(iterations: lanes) { _ in
                 let source = [Float](repeating: 0.5, count: rows * dimension)
                 var product = [Float](repeating: 0, count: dimension * dimension)
                 for _ in 0..<repetitions {
@@ -75,7 +114,7 @@ struct ClusterJob {
                 }
             }
         }
-        return 2 * Double(dimension * dimension) * Double(rows * repetitions) / elapsed / 1e9
+        return Double(lanes) * Double(dimension * dimension) * Double(rows * repetitions) / elapsed / 1e9
     }
 
     /// d²·rows, summed over all factors.

@@ -4,7 +4,6 @@ import SystemPackage
 
 /// Measures the lab: the penalty's cost by the number of tasks, and a linearised training step beside PyTorch's.
 struct LabStage {
-    private static let script = "Benchmarks/linearized_step.py"
     let example: String
     let python: String?
     let size: MeasuredSize
@@ -62,26 +61,14 @@ struct LabStage {
     }
 
     private func theirStep(_ python: String, threads: Int) throws -> Double {
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: python)
-        process.arguments = [Self.script, "--threads", "\(threads)", "--steps", "\(size.steps)"]
-        process.standardOutput = output
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        let line = try JSONSerialization.jsonObject(with: data) as? [String: Any]
-        guard let best = line?["milliseconds"] as? Double else {
-            throw MeasurementFailure(program: python, script: Self.script)
-        }
-        return best
+        let step: TorchStep = try PythonScript(python: python, name: "linearized_step.py")
+            .run(["--threads", "\(threads)", "--steps", "\(size.steps)"], threads: threads)
+        return step.milliseconds
     }
-}
 
-/// A program that is measured beside ours gave no number.
-struct MeasurementFailure: Error, CustomStringConvertible {
-    let program: String
-    let script: String
-
-    var description: String { "\(program) \(script) gave no result: has it torch installed?" }
+    /// What `linearized_step.py` prints.
+    private struct TorchStep: Decodable {
+        /// The median time of a step.
+        var milliseconds: Double
+    }
 }
