@@ -1,8 +1,8 @@
 import Console
 import CostEstimate
-import Crypto
 import Dispatch
 import FileAccess
+import Hashing
 import KroneckerFactors
 import LinearAlgebra
 import Synchronization
@@ -165,7 +165,13 @@ struct RateMeasurement {
 
     private func hashing() throws -> Double {
         let bytes = Self.piece()
-        return try mean { _ in Self.rate(of: Double(bytes.count)) { _ = SHA256.hash(data: bytes) } }
+        return try mean { _ in
+            Self.rate(of: Double(bytes.count)) {
+                var hash = SHA256()
+                hash.update(bytes)
+                _ = hash.finalize()
+            }
+        }
     }
 
     /// Bytes a second of reading and writing a file in the page cache; each lane has a part of the file.

@@ -1,7 +1,7 @@
 import CostEstimate
-import Crypto
 import FileAccess
 import Foundation
+import Hashing
 import SystemPackage
 
 /// The measured rates that this user's earlier commands remembered, one file for each kind of machine.
@@ -45,8 +45,9 @@ struct RateStore {
 
     private func path(of machine: RatedMachine) -> FilePath? {
         let text = "\(machine.kernels)\n\(machine.processor)\n\(machine.lanes)"
-        let digest = SHA256.hash(data: Data(text.utf8)).prefix(8)
-        let digits = digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        var hash = SHA256()
+        hash.update(Array(text.utf8))
+        let digits = hash.finalize().prefix(8).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
         return directory?.appending("rates-\(digits).json")
     }
 }
