@@ -13,6 +13,7 @@ extension Scheduler {
         let wasHeld = holds(leased, executor)
         if case .worker(let worker) = executor, roster.workers[worker] != nil {
             for blob in result.blobs { ledger.add(blob, heldBy: worker) }
+            search.changed.insert(worker)
             if roster.workers[worker]?.isDraining == true { rescueIsDue = true }
             lookAtRevivedUnits()
         } else {
@@ -206,11 +207,12 @@ extension Scheduler {
     mutating func setFinished(
         _ unit: UnitReference, _ executor: UnitExecutorName, _ result: UnitResult, _ duration: UnitTiming
     ) {
-        guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return }
+        // A copy of the job would be alive while the job changes, and all of it would be copied.
+        guard let units = jobs[unit.job]?.plan.units, units.indices.contains(unit.unit.position) else { return }
         jobs[unit.job]?.durations[unit.unit] = duration
         jobs[unit.job]?.executors[unit.unit] = executor
         if executor != .earlierWork {
-            let planned = job.plan.units[unit.unit.position]
+            let planned = units[unit.unit.position]
             jobs[unit.job]?.pace[planned.stage, default: (0, 0)].elapsed += duration.elapsedSeconds
             jobs[unit.job]?.pace[planned.stage]?.nominal += planned.cost.nominalSeconds
         }
@@ -312,6 +314,7 @@ extension Scheduler {
         let planned = job?.plan.units[unit.unit.position]
         return ReadyQueue.Entry(
             jobNumber: job?.number ?? 0, rank: job?.ranks[unit.unit.position] ?? 0, reference: unit,
-            group: planned?.group, memoryBytes: planned?.cost.memoryBytes ?? 0)
+            group: planned?.group, memoryBytes: planned?.cost.memoryBytes ?? 0,
+            mayMove: planned.map { isWorthMoving($0.cost, missingBytes: 0) } ?? false)
     }
 }
