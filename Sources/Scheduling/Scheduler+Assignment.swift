@@ -104,19 +104,17 @@ extension Scheduler {
     /// Whether a queued unit can be leased now: its inputs exist, and no other job is computing the same.
     private mutating func isStillReady(_ entry: ReadyQueue.Entry, _ effects: inout SchedulerEffects) -> Bool {
         let unit = entry.reference
-        if jobs[unit.job]?.states[unit.unit.position] == .ready, !isComputedForAnother(unit), hasInputs(unit) {
-            return true
-        }
+        if state(of: unit) == .ready, !isComputedForAnother(unit), hasInputs(unit) { return true }
         // It may become ready without a change of any queue.
         search.isSettled = false
-        guard jobs[unit.job]?.states[unit.unit.position] == .ready, !isComputedForAnother(unit) else { return false }
+        guard state(of: unit) == .ready, !isComputedForAnother(unit) else { return false }
         return checkInputs(of: unit, revivals: revivalsAllowed(for: unit), &effects) == .available
     }
 
     /// Whether a worker with this much free memory may be given a unit.
     private mutating func fits(_ entry: ReadyQueue.Entry, _ room: UInt64, _ worker: WorkerID) -> Bool {
         // Who may try a unit that has failed depends on all workers.
-        if jobs[entry.reference.job]?.failures[entry.reference.unit] != nil { search.isSettled = false }
+        if read(entry.reference.job, { $0.failures[entry.reference.unit] != nil }) == true { search.isSettled = false }
         return entry.memoryBytes <= room && mayTry(entry.reference, worker)
     }
 
@@ -141,7 +139,7 @@ extension Scheduler {
     private mutating func unitOfAnotherHome(
         for worker: WorkerID, _ room: UInt64, _ effects: inout SchedulerEffects
     ) -> ReadyQueue.Entry? {
-        let isIdle = roster.workers[worker]?.hasFreeLane == true
+        let isIdle = roster.hasFreeLane(worker) == true
         let homesTakeAll = homesTakeAllUnits
         var best: (entry: ReadyQueue.Entry, seconds: Double)?
         let homes = homesTakeAll ? queues.workers.movableHomes : queues.workers.nonEmptyHomes
@@ -149,14 +147,14 @@ extension Scheduler {
         guard isIdle || !homesTakeAll else { return nil }
         for home in homes.elements.lazy.map(\.worker) where home != worker {
             guard let queue = queues.workers.homed[home] else { continue }
-            let isBusy = roster.workers[home]?.hasFreeLane == false
+            let isBusy = roster.hasFreeLane(home) == false
+            guard isBusy || !homesTakeAll else { continue }
             for entry in queue.entries.prefix(WorkQueues.visibleUnits) where fits(entry, room, worker) {
-                guard let job = jobs[entry.reference.job] else { continue }
-                if !canTake(entry.reference, home) {
+                guard let seconds = cost(of: entry.reference)?.nominalSeconds else { continue }
+                if !homesTakeAll, !canTake(entry.reference, home) {
                     search.isSettled = false
                     if isStillReady(entry, &effects) { return entry }
                 }
-                let seconds = job.plan.units[entry.reference.unit.position].cost.nominalSeconds
                 guard isIdle, isBusy, seconds > best?.seconds ?? -1, isWorthMoving(entry.reference, to: worker),
                     isStillReady(entry, &effects)
                 else { continue }
@@ -175,17 +173,14 @@ extension Scheduler {
 
     /// Whether a unit's home will compute it, now or when it has room.
     private func canTake(_ unit: UnitReference, _ home: WorkerID) -> Bool {
-        guard let state = roster.workers[home], let job = jobs[unit.job] else { return false }
-        let memory = job.plan.units[unit.unit.position].cost.memoryBytes
+        guard let state = roster.workers[home], let memory = cost(of: unit)?.memoryBytes else { return false }
         return state.takesUnits && memory <= state.capacity.memoryBytes && mayTry(unit, home)
     }
 
     /// Whether a unit takes longer than the transfer of its inputs and outputs.
     func isWorthMoving(_ unit: UnitReference, to worker: WorkerID) -> Bool {
-        guard let job = jobs[unit.job] else { return false }
-        let cost = job.plan.units[unit.unit.position].cost
-        guard isWorthMoving(cost, missingBytes: 0) else { return false }
-        let inputs = (job.inputs(of: unit.unit) ?? []).map(\.blob)
+        guard let cost = cost(of: unit), isWorthMoving(cost, missingBytes: 0) else { return false }
+        let inputs = (read(unit.job) { $0.inputs(of: unit.unit) ?? [] } ?? []).map(\.blob)
         return isWorthMoving(cost, missingBytes: ledger.missingBytes(of: inputs, at: worker))
     }
 
@@ -197,14 +192,14 @@ extension Scheduler {
 
     /// Whether a unit has not failed on a worker, or has failed on all workers that could compute it.
     func mayTry(_ unit: UnitReference, _ worker: WorkerID) -> Bool {
-        guard let failed = jobs[unit.job]?.failures[unit.unit], failed.contains(.worker(worker)) else { return true }
+        let failures = read(unit.job) { $0.failures[unit.unit] }
+        guard let failed = failures ?? nil, failed.contains(.worker(worker)) else { return true }
         return !hasWorker(for: unit, besides: Set(failed))
     }
 
     /// Whether another worker stays and has the memory for a unit.
     func hasWorker(for unit: UnitReference, besides failed: Set<UnitExecutorName>) -> Bool {
-        guard let job = jobs[unit.job] else { return false }
-        let memory = job.plan.units[unit.unit.position].cost.memoryBytes
+        guard let memory = cost(of: unit)?.memoryBytes else { return false }
         return roster.workers.contains { !failed.contains(.worker($0.key)) && $0.value.stays(withRoomFor: memory) }
     }
 
@@ -221,9 +216,9 @@ extension Scheduler {
     mutating func give(
         _ unit: UnitReference, to worker: WorkerID, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
-        guard let cost = jobs[unit.job]?.plan.units[unit.unit.position].cost else { return }
+        guard let cost = cost(of: unit) else { return }
         let attempt = lease(unit, to: .worker(worker))
-        if jobs[unit.job]?.mixed.contains(unit.unit) == true {
+        if read(unit.job, { $0.mixed.contains(unit.unit) }) == true {
             // A unit that moves from one worker to another may read other inputs than before.
             releaseKey(of: unit)
             jobs[unit.job]?.keys[unit.unit] = nil
@@ -243,7 +238,7 @@ extension Scheduler {
     }
 
     mutating func nextAttempt(of unit: UnitReference) -> Attempt {
-        let attempt = (jobs[unit.job]?.attempts[unit.unit.position] ?? Attempt(0)).next
+        let attempt = (read(unit.job) { $0.attempts[unit.unit.position] } ?? Attempt(0)).next
         jobs[unit.job]?.attempts[unit.unit.position] = attempt
         return attempt
     }

@@ -115,7 +115,7 @@ extension Scheduler {
 
     /// Whether every blob that a unit reads is available.
     func hasInputs(_ unit: UnitReference) -> Bool {
-        guard let inputs = jobs[unit.job]?.inputs(of: unit.unit) else { return false }
+        guard let inputs = read(unit.job, { $0.inputs(of: unit.unit) }) ?? nil else { return false }
         return inputs.allSatisfy { ledger.isAvailable($0.blob.digest) }
     }
 

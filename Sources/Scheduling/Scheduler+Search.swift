@@ -119,7 +119,7 @@ extension Scheduler {
     /// Whether other workers may be given units of a home.
     private func isHomeForOthers(_ home: WorkerID) -> Bool {
         guard homesTakeAllUnits else { return true }
-        guard !roster.index.withFreeLane.isEmpty, roster.workers[home]?.hasFreeLane == false else { return false }
+        guard !roster.index.withFreeLane.isEmpty, roster.hasFreeLane(home) == false else { return false }
         return queues.workers.isMovable(home)
     }
 }

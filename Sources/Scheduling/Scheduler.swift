@@ -169,6 +169,19 @@ public struct Scheduler: Sendable {
 
     // MARK: - Jobs
 
+    /// Reads a running job in its place; `nil` for other jobs.
+    ///
+    /// A copy has dozens of parts. While it is alive, a change of the job copies the tables of all units.
+    func read<Value>(_ job: JobID, _ body: (JobProgress) -> Value) -> Value? {
+        jobs.index(forKey: job).map { body(jobs.values[$0]) }
+    }
+
+    /// The state of a unit of a running job.
+    func state(of unit: UnitReference) -> JobProgress.UnitState? { read(unit.job) { $0.states[unit.unit.position] } }
+
+    /// The cost of a unit of a running job.
+    func cost(of unit: UnitReference) -> UnitCost? { read(unit.job) { $0.plan.units[unit.unit.position].cost } }
+
     private mutating func submit(_ header: JobHeader, _ plan: JobPlan, _ effects: inout SchedulerEffects) {
         guard jobs[header.id] == nil, ended[header.id] == nil else { return }
         record(.jobAccepted(header), plan: plan, &effects)

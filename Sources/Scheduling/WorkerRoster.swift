@@ -187,7 +187,14 @@ struct WorkerRoster: Sendable {
     func regime(of worker: WorkerID) -> NumericRegime? { regimeByName[worker] }
 
     /// A worker's place among those with room; `nil` for others.
-    func load(of worker: WorkerID) -> RosterIndex.Load? { workers[worker]?.standing.load }
+    func load(of worker: WorkerID) -> RosterIndex.Load? {
+        workers.index(forKey: worker).flatMap { workers.values[$0].standing.load }
+    }
+
+    /// Whether a worker takes units and has a free lane; `nil` for one that is not present.
+    func hasFreeLane(_ worker: WorkerID) -> Bool? {
+        workers.index(forKey: worker).map { workers.values[$0].standing.hasFreeLane }
+    }
 
     mutating func forgetChanges() { changed.removeAll(keepingCapacity: true) }
 
