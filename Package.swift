@@ -65,6 +65,7 @@ let package = Package(
         .library(name: "Safetensors", targets: ["Safetensors"]),
         .library(name: "Laboratory", targets: ["Laboratory"]),
         .library(name: "ReferenceModel", targets: ["ReferenceModel"]),
+        .library(name: "Scheduling", targets: ["Identifiers", "UnitOperations", "JobPlan", "Scheduling"]),
         // For the Fuzz package, which builds them with coverage counters.
         .library(name: "FuzzEntries", targets: ["FuzzEntries"]),
     ],

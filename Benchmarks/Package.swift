@@ -22,6 +22,7 @@ let package = Package(
                 .product(name: "Laboratory", package: "kfacd"),
                 .product(name: "LinearAlgebra", package: "kfacd"),
                 .product(name: "Safetensors", package: "kfacd"),
+                .product(name: "Scheduling", package: "kfacd"),
                 .product(name: "TaskArithmetic", package: "kfacd"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

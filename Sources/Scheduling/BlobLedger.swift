@@ -14,6 +14,8 @@ struct BlobLedger: Sendable {
     private(set) var stored: Set<BlobDigest> = []
     /// The blobs that the coordinator needs and does not have.
     private(set) var wishes = BlobWishes()
+    /// Those of them that nobody was ordered to send.
+    private(set) var open = OpenCollections()
     /// For each blob that is not stored: how often its collection failed, because the worker did not have it or had
     /// other bytes.
     ///
@@ -36,6 +38,7 @@ struct BlobLedger: Sendable {
     mutating func add(_ blob: BlobReference, heldBy worker: WorkerID) {
         guard holdings[worker, default: [:]].updateValue(blob.byteCount, forKey: blob.digest) == nil else { return }
         holders[blob.digest, default: []].append(worker)
+        change(blob.digest) { _ in }
     }
 
     mutating func remove(_ blob: BlobDigest, heldBy worker: WorkerID) {
@@ -45,7 +48,7 @@ struct BlobLedger: Sendable {
             holders[blob] = nil
             lossCount += 1
         }
-        wishes.reopen(blob, orderedFrom: worker)
+        change(blob) { $0.reopen(blob, orderedFrom: worker) }
     }
 
     /// Forgets all blobs of a worker.
@@ -72,7 +75,7 @@ struct BlobLedger: Sendable {
     mutating func store(_ blob: BlobDigest) {
         stored.insert(blob)
         failedCollections[blob] = nil
-        wishes.remove(blob)
+        change(blob) { $0.remove(blob) }
     }
 
     mutating func unstore(_ blob: BlobDigest) {
@@ -96,43 +99,62 @@ struct BlobLedger: Sendable {
 
     /// Records that the coordinator needs a blob; with `isAwaited`, that a worker waits for it.
     mutating func want(_ blob: BlobDigest, isAwaited: Bool = false) {
-        if !stored.contains(blob) { wishes.add(blob, isAwaited: isAwaited) }
+        if !stored.contains(blob) { change(blob) { $0.add(blob, isAwaited: isAwaited) } }
     }
 
     /// Records that a blob is no longer wanted.
     mutating func forget(_ blob: BlobDigest) {
-        wishes.remove(blob)
+        change(blob) { $0.remove(blob) }
     }
 
     /// Forgets every request, except those in `kept` and those of workers.
     mutating func forgetWishes(except kept: Set<BlobDigest>) {
-        wishes.removeAll(except: kept)
+        for blob in Array(wishes.blobs) where !kept.contains(blob) && !wishes.isAwaited(blob) { forget(blob) }
     }
 
-    mutating func begin(_ blob: BlobDigest, from worker: WorkerID, at now: SchedulerInstant) {
-        wishes.order(blob, from: worker, at: now)
+    /// Notes that a blob was ordered from a worker, and may be ordered again at an instant.
+    mutating func begin(_ blob: BlobDigest, from worker: WorkerID, until instant: SchedulerInstant) {
+        change(blob) { $0.order(blob, from: worker, until: instant) }
+    }
+
+    /// The next blob to order, and its least busy holder, or the first of several; `nil` when none has room.
+    ///
+    /// First come the blobs that a lane waits for; files can wait.
+    mutating func nextCollection(limit: Int) -> (blob: BlobDigest, worker: WorkerID)? {
+        let counts = wishes.orderCounts
+        guard let blob = open.next(hasRoom: { counts[$0, default: 0] < limit }),
+            let worker = holders[blob]?.min(by: { counts[$0, default: 0] < counts[$1, default: 0] })
+        else { return nil }
+        return (blob, worker)
     }
 
     /// Records a failed collection: the worker does not have the blob, or has other bytes.
     mutating func failCollection(of blob: BlobDigest, from worker: WorkerID) {
         remove(blob, heldBy: worker)
-        wishes.reopen(blob, orderedFrom: worker)
+        change(blob) { $0.reopen(blob, orderedFrom: worker) }
         failedCollections[blob, default: 0] += 1
     }
 
     mutating func pause(_ blob: BlobDigest, until instant: SchedulerInstant) {
-        wishes.pause(blob, until: instant)
+        change(blob) { $0.pause(blob, until: instant) }
     }
 
     /// Lets blobs that have waited long enough be collected again.
-    mutating func resume(at now: SchedulerInstant, collectionTimeout: Duration) {
+    mutating func resume(at now: SchedulerInstant) {
         absences.removeAll { $0.until <= now }
-        wishes.resume(at: now, timeout: collectionTimeout)
+        while let blob = wishes.firstEnded(at: now) { change(blob) { $0.reopen(blob) } }
+    }
+
+    /// Changes how far a blob has come, or who holds it; the open collections follow.
+    private mutating func change(_ blob: BlobDigest, _ change: (inout BlobWishes) -> Void) {
+        if case .ordered(let worker, _) = wishes.course(of: blob) { open.noteRoom(of: worker) }
+        change(&wishes)
+        open.note(blob, wishes.openPlace(of: blob), heldBy: holders[blob] ?? [])
     }
 
     /// The next instant at which a wait of this ledger ends.
-    func nextInstant(collectionTimeout: Duration) -> SchedulerInstant? {
-        [wishes.nextInstant(timeout: collectionTimeout), absences.lazy.map(\.until).min()].compactMap { $0 }.min()
+    var nextInstant: SchedulerInstant? {
+        [wishes.nextInstant, absences.lazy.map(\.until).min()].compactMap { $0 }.min()
     }
 
     /// The bytes of these blobs that a worker does not have.

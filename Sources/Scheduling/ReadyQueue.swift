@@ -14,6 +14,8 @@ struct ReadyQueue: Equatable, Sendable {
         var group: Int?
         /// The memory that the unit takes.
         var memoryBytes: UInt64
+        /// Whether it takes longer than the transfer of its outputs, so that another worker than its home may take it.
+        var mayMove: Bool
 
         static func < (left: Entry, right: Entry) -> Bool {
             if left.jobNumber != right.jobNumber { return left.jobNumber < right.jobNumber }
@@ -22,13 +24,20 @@ struct ReadyQueue: Equatable, Sendable {
         }
     }
 
-    /// The most entries of a part; one change moves at most so many.
-    private static let partMax = 512
-    /// The entries in order, in non-empty parts, because a plan may have a million units.
-    private var parts: [[Entry]] = []
+    /// The entries in order; a plan may have a million units.
+    private var parts = SortedParts<Entry>()
 
     /// The entries in order.
-    var entries: FlattenSequence<[[Entry]]> { parts.joined() }
+    var entries: FlattenSequence<[[Entry]]> { parts.elements }
+
+    /// The entries in order, from the first one that does not stand before another.
+    func entries(from entry: Entry?) -> SortedParts<Entry>.Walk { parts.elements(from: entry) }
+
+    /// The first entry.
+    var first: Entry? { parts.first }
+
+    /// The first entry after another, which need not be in the queue.
+    func first(after entry: Entry) -> Entry? { parts.first(after: entry) }
 
     /// Whether the queue is empty.
     var isEmpty: Bool { parts.isEmpty }
@@ -36,54 +45,20 @@ struct ReadyQueue: Equatable, Sendable {
     static func == (left: ReadyQueue, right: ReadyQueue) -> Bool { left.entries.elementsEqual(right.entries) }
 
     /// Inserts a unit at its place.
-    mutating func insert(_ entry: Entry) {
-        guard !parts.isEmpty else {
-            parts = [[entry]]
-            return
-        }
-        let part = min(Self.position(in: parts) { $0[$0.count - 1] < entry }, parts.count - 1)
-        let place = Self.position(in: parts[part]) { $0 < entry }
-        guard place == parts[part].count || parts[part][place] != entry else { return }
-        parts[part].insert(entry, at: place)
-        guard parts[part].count > Self.partMax else { return }
-        let rest = Array(parts[part].suffix(Self.partMax / 2))
-        parts[part].removeLast(rest.count)
-        parts.insert(rest, at: part + 1)
-    }
+    ///
+    /// - Returns: Whether it was not in the queue.
+    @discardableResult
+    mutating func insert(_ entry: Entry) -> Bool { parts.insert(entry) }
 
     /// Inserts many units at their places; none of them may be in the queue.
-    mutating func insert(contentsOf new: [Entry]) {
-        divide((Array(entries) + new).sorted())
-    }
+    mutating func insert(contentsOf new: [Entry]) { parts.insert(contentsOf: new) }
 
     /// Removes a unit; does nothing when it is not in the queue.
-    mutating func remove(_ entry: Entry) {
-        let part = Self.position(in: parts) { $0[$0.count - 1] < entry }
-        guard part < parts.count else { return }
-        let place = Self.position(in: parts[part]) { $0 < entry }
-        guard place < parts[part].count, parts[part][place] == entry else { return }
-        parts[part].remove(at: place)
-        if parts[part].isEmpty { parts.remove(at: part) }
-    }
+    ///
+    /// - Returns: Whether it was in the queue.
+    @discardableResult
+    mutating func remove(_ entry: Entry) -> Bool { parts.remove(entry) }
 
     /// Removes all units of a job.
-    mutating func removeAll(of job: JobID) {
-        divide(entries.filter { $0.reference.job != job })
-    }
-
-    private mutating func divide(_ entries: [Entry]) {
-        parts = stride(from: 0, to: entries.count, by: Self.partMax / 2).map {
-            Array(entries[$0..<min($0 + Self.partMax / 2, entries.count)])
-        }
-    }
-
-    /// The first position in sorted items that does not stand before the searched item, by bisection.
-    private static func position<Item>(in items: [Item], _ standsBefore: (Item) -> Bool) -> Int {
-        var (low, high) = (0, items.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if standsBefore(items[middle]) { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
+    mutating func removeAll(of job: JobID) { parts.removeAll { $0.reference.job == job } }
 }

@@ -28,7 +28,7 @@ extension Scheduler {
             let inputs = job.inputs(of: unit.unit) ?? []
             let missing = inputs.filter { !ledger.stored.contains($0.blob.digest) }
             for input in missing { ledger.want(input.blob.digest) }
-            fileWaits.note(unit, missing: missing.first?.blob.digest, ledger)
+            fileWaits.note(unit, missing: missing.last?.blob.digest, ledger)
             guard missing.isEmpty else { continue }
             queues.coordinator.remove(entry)
             let lease = LeasedUnit(unit, lease(unit, to: .coordinator))
@@ -37,51 +37,9 @@ extension Scheduler {
         }
     }
 
-    private mutating func assignWorkerUnits(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        // A worker that found nothing is asked again only after a round in which nobody found anything. In the meantime
-        // its unit's home may have become busy, and another worker may then help.
-        var empty: Set<WorkerID> = []
-        while true {
-            let asked = workersByLoad().filter { !empty.contains($0) }
-            var hasGiven = false
-            for worker in asked {
-                guard let entry = nextUnit(for: worker, &effects) else {
-                    empty.insert(worker)
-                    continue
-                }
-                queues.workers.remove(entry)
-                reservations.release(entry.reference)
-                give(entry.reference, to: worker, now, &effects)
-                hasGiven = true
-                break
-            }
-            if hasGiven { continue }
-            // Stop after a round in which every worker was asked and none found a unit.
-            guard asked.count < workersByLoad().count else { break }
-            empty = []
-        }
-        noteUnitsThatFitNobody(&effects)
-    }
-
-    /// The workers with room for another unit, the least loaded first; ties are in the order of joining.
-    private func workersByLoad() -> [WorkerID] {
-        roster.workers.elements.enumerated()
-            .filter {
-                let state = $0.element.value
-                return state.takesUnits && state.leases.count < state.capacity.lanes + settings.queuedUnitsPerWorker
-            }
-            .sorted { left, right in
-                let (a, b) = (left.element.value, right.element.value)
-                // Compare leases / lanes without a division.
-                let (loadA, loadB) = (a.leases.count * b.capacity.lanes, b.leases.count * a.capacity.lanes)
-                return (loadA, left.offset) < (loadB, right.offset)
-            }
-            .map(\.element.key)
-    }
-
     /// The next unit for a worker: from a layer at home there, from a layer without a home, or from one whose home has
     /// no free lane.
-    private mutating func nextUnit(for worker: WorkerID, _ effects: inout SchedulerEffects) -> ReadyQueue.Entry? {
+    mutating func nextUnit(for worker: WorkerID, _ effects: inout SchedulerEffects) -> ReadyQueue.Entry? {
         guard let state = roster.workers[worker] else { return nil }
         if let entry = reservedEntry(for: worker) {
             // A reserved worker gets nothing else until this unit fits.
@@ -114,15 +72,28 @@ extension Scheduler {
                 passed = entry
             }
         }
-        for entry in queues.workers.unhomed.entries {
-            guard fits(entry, room, worker) else {
-                if passed == nil, fits(entry, state.capacity.memoryBytes, worker) { passed = entry }
-                continue
+        // Nothing fits, so nothing can pass either.
+        guard let least = queues.workers.leastUnhomedMemory, least <= room else { return nil }
+        var (next, toSettle) = (queues.workers.unhomed.first, ReadyQueue.Entry?.none)
+        while next != nil {
+            // Settle outside of the walk, because a queue that changes during a walk is copied.
+            toSettle = nil
+            for entry in queues.workers.unhomed.entries(from: next) {
+                guard fits(entry, room, worker) else {
+                    if passed == nil, fits(entry, state.capacity.memoryBytes, worker) { passed = entry }
+                    continue
+                }
+                // An earlier entry has given the group a home.
+                if let home = queues.workers.home(of: entry), home != worker { continue }
+                guard isStillReady(entry, &effects) else { continue }
+                guard let group = queues.workers.group(of: entry), queues.workers.homes[group] == nil else {
+                    return entry
+                }
+                toSettle = entry
+                break
             }
-            // An earlier entry has given the group a home.
-            if let home = queues.workers.home(of: entry), home != worker { continue }
-            guard isStillReady(entry, &effects) else { continue }
-            guard let group = queues.workers.group(of: entry), queues.workers.homes[group] == nil else { return entry }
+            guard let entry = toSettle, let group = queues.workers.group(of: entry) else { return nil }
+            next = queues.workers.unhomed.first(after: entry)
             let home = holder(of: group) ?? worker
             queues.workers.settle(group, at: home)
             if home == worker { return entry }
@@ -133,15 +104,18 @@ extension Scheduler {
     /// Whether a queued unit can be leased now: its inputs exist, and no other job is computing the same.
     private mutating func isStillReady(_ entry: ReadyQueue.Entry, _ effects: inout SchedulerEffects) -> Bool {
         let unit = entry.reference
-        guard jobs[unit.job]?.states[unit.unit.position] == .ready else { return false }
-        if isComputedForAnother(unit) { return false }
-        if hasInputs(unit) { return true }
+        if state(of: unit) == .ready, !isComputedForAnother(unit), hasInputs(unit) { return true }
+        // It may become ready without a change of any queue.
+        search.isSettled = false
+        guard state(of: unit) == .ready, !isComputedForAnother(unit) else { return false }
         return checkInputs(of: unit, revivals: revivalsAllowed(for: unit), &effects) == .available
     }
 
     /// Whether a worker with this much free memory may be given a unit.
-    private func fits(_ entry: ReadyQueue.Entry, _ room: UInt64, _ worker: WorkerID) -> Bool {
-        entry.memoryBytes <= room && mayTry(entry.reference, worker)
+    private mutating func fits(_ entry: ReadyQueue.Entry, _ room: UInt64, _ worker: WorkerID) -> Bool {
+        // Who may try a unit that has failed depends on all workers.
+        if read(entry.reference.job, { $0.failures[entry.reference.unit] != nil }) == true { search.isSettled = false }
+        return entry.memoryBytes <= room && mayTry(entry.reference, worker)
     }
 
     /// The worker that holds the most bytes of a group's outputs, if any.
@@ -165,14 +139,22 @@ extension Scheduler {
     private mutating func unitOfAnotherHome(
         for worker: WorkerID, _ room: UInt64, _ effects: inout SchedulerEffects
     ) -> ReadyQueue.Entry? {
-        let isIdle = roster.workers[worker]?.hasFreeLane == true
+        let isIdle = roster.hasFreeLane(worker) == true
+        let homesTakeAll = homesTakeAllUnits
         var best: (entry: ReadyQueue.Entry, seconds: Double)?
-        for (home, queue) in queues.workers.homed where home != worker && !queue.isEmpty {
-            let isBusy = roster.workers[home]?.hasFreeLane == false
-            for entry in queue.entries.prefix(16) where fits(entry, room, worker) {
-                guard let job = jobs[entry.reference.job] else { continue }
-                if !canTake(entry.reference, home), isStillReady(entry, &effects) { return entry }
-                let seconds = job.plan.units[entry.reference.unit.position].cost.nominalSeconds
+        let homes = homesTakeAll ? queues.workers.movableHomes : queues.workers.nonEmptyHomes
+        // A home that takes all of its units only loses them to a free lane.
+        guard isIdle || !homesTakeAll else { return nil }
+        for home in homes.elements.lazy.map(\.worker) where home != worker {
+            guard let queue = queues.workers.homed[home] else { continue }
+            let isBusy = roster.hasFreeLane(home) == false
+            guard isBusy || !homesTakeAll else { continue }
+            for entry in queue.entries.prefix(WorkQueues.visibleUnits) where fits(entry, room, worker) {
+                guard let seconds = cost(of: entry.reference)?.nominalSeconds else { continue }
+                if !homesTakeAll, !canTake(entry.reference, home) {
+                    search.isSettled = false
+                    if isStillReady(entry, &effects) { return entry }
+                }
                 guard isIdle, isBusy, seconds > best?.seconds ?? -1, isWorthMoving(entry.reference, to: worker),
                     isStillReady(entry, &effects)
                 else { continue }
@@ -182,32 +164,42 @@ extension Scheduler {
         return best?.entry
     }
 
+    /// Whether every home will compute all of its units, now or when it has room.
+    var homesTakeAllUnits: Bool {
+        guard roster.index.paused.isEmpty, roster.index.draining.isEmpty else { return false }
+        let least = roster.index.memories.first?.bytes ?? 0
+        return jobs.values.allSatisfy { $0.failures.isEmpty && $0.largestMemory <= least }
+    }
+
     /// Whether a unit's home will compute it, now or when it has room.
     private func canTake(_ unit: UnitReference, _ home: WorkerID) -> Bool {
-        guard let state = roster.workers[home], let job = jobs[unit.job] else { return false }
-        let memory = job.plan.units[unit.unit.position].cost.memoryBytes
+        guard let state = roster.workers[home], let memory = cost(of: unit)?.memoryBytes else { return false }
         return state.takesUnits && memory <= state.capacity.memoryBytes && mayTry(unit, home)
     }
 
     /// Whether a unit takes longer than the transfer of its inputs and outputs.
     func isWorthMoving(_ unit: UnitReference, to worker: WorkerID) -> Bool {
-        guard let job = jobs[unit.job] else { return false }
-        let cost = job.plan.units[unit.unit.position].cost
-        let inputs = (job.inputs(of: unit.unit) ?? []).map(\.blob)
-        let bytes = 2 * (Double(ledger.missingBytes(of: inputs, at: worker)) + Double(cost.outputBytes))
+        guard let cost = cost(of: unit), isWorthMoving(cost, missingBytes: 0) else { return false }
+        let inputs = (read(unit.job) { $0.inputs(of: unit.unit) ?? [] } ?? []).map(\.blob)
+        return isWorthMoving(cost, missingBytes: ledger.missingBytes(of: inputs, at: worker))
+    }
+
+    /// Whether a unit takes longer than the transfer of inputs of so many bytes and of its outputs.
+    func isWorthMoving(_ cost: UnitCost, missingBytes: UInt64) -> Bool {
+        let bytes = 2 * (Double(missingBytes) + Double(cost.outputBytes))
         return cost.multiplyAdds / 1e11 > bytes / 1e9
     }
 
     /// Whether a unit has not failed on a worker, or has failed on all workers that could compute it.
     func mayTry(_ unit: UnitReference, _ worker: WorkerID) -> Bool {
-        guard let failed = jobs[unit.job]?.failures[unit.unit], failed.contains(.worker(worker)) else { return true }
+        let failures = read(unit.job) { $0.failures[unit.unit] }
+        guard let failed = failures ?? nil, failed.contains(.worker(worker)) else { return true }
         return !hasWorker(for: unit, besides: Set(failed))
     }
 
     /// Whether another worker stays and has the memory for a unit.
     func hasWorker(for unit: UnitReference, besides failed: Set<UnitExecutorName>) -> Bool {
-        guard let job = jobs[unit.job] else { return false }
-        let memory = job.plan.units[unit.unit.position].cost.memoryBytes
+        guard let memory = cost(of: unit)?.memoryBytes else { return false }
         return roster.workers.contains { !failed.contains(.worker($0.key)) && $0.value.stays(withRoomFor: memory) }
     }
 
@@ -217,15 +209,16 @@ extension Scheduler {
     ) -> WorkerRoster.Lease {
         WorkerRoster.Lease(
             attempt: attempt, key: key, memoryBytes: cost.memoryBytes, nominalSeconds: cost.nominalSeconds,
+            patience: patience(withUnitOf: cost.nominalSeconds), mayMove: isWorthMoving(cost, missingBytes: 0),
             renewedAt: now)
     }
 
-    private mutating func give(
+    mutating func give(
         _ unit: UnitReference, to worker: WorkerID, _ now: SchedulerInstant, _ effects: inout SchedulerEffects
     ) {
-        guard let cost = jobs[unit.job]?.plan.units[unit.unit.position].cost else { return }
+        guard let cost = cost(of: unit) else { return }
         let attempt = lease(unit, to: .worker(worker))
-        if jobs[unit.job]?.mixed.contains(unit.unit) == true {
+        if read(unit.job, { $0.mixed.contains(unit.unit) }) == true {
             // A unit that moves from one worker to another may read other inputs than before.
             releaseKey(of: unit)
             jobs[unit.job]?.keys[unit.unit] = nil
@@ -233,7 +226,7 @@ extension Scheduler {
         let key = key(of: unit)
         if let key { shared.begin(unit, key) }
         let lease = newLease(of: cost, attempt, key: key, at: now)
-        roster.workers[worker]?.leases[unit] = lease
+        roster.update(worker) { $0.leases[unit] = lease }
         effects.order(.lease(LeasedUnit(unit, attempt)), to: worker)
     }
 
@@ -245,18 +238,20 @@ extension Scheduler {
     }
 
     mutating func nextAttempt(of unit: UnitReference) -> Attempt {
-        let attempt = (jobs[unit.job]?.attempts[unit.unit.position] ?? Attempt(0)).next
+        let attempt = (read(unit.job) { $0.attempts[unit.unit.position] } ?? Attempt(0)).next
         jobs[unit.job]?.attempts[unit.unit.position] = attempt
         return attempt
     }
 
     /// Moves the largest queued units of busy workers to workers with idle lanes.
     private mutating func moveQueuedUnits(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        for idle in roster.workers.keys where reservations.workers[idle] == nil {
-            while let state = roster.workers[idle], state.hasFreeLane,
+        guard !roster.index.withMovableUnit.isEmpty else { return }
+        let idleWorkers = roster.index.withFreeLane.elements.map(\.worker)
+        for idle in idleWorkers where reservations.workers[idle] == nil {
+            while !roster.index.withMovableUnit.isEmpty, let state = roster.workers[idle], state.hasFreeLane,
                 let (victim, unit, lease) = largestQueuedUnit(for: idle, state)
             {
-                roster.workers[victim]?.leases[unit] = nil
+                roster.update(victim) { $0.leases[unit] = nil }
                 effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: victim)
                 give(unit, to: idle, now, &effects)
                 effects.notices.append(.unitMoved(unit, from: victim, to: idle))
@@ -268,10 +263,11 @@ extension Scheduler {
         for idle: WorkerID, _ thief: WorkerRoster.Worker
     ) -> (WorkerID, UnitReference, WorkerRoster.Lease)? {
         var best: (WorkerID, UnitReference, WorkerRoster.Lease)?
-        for (worker, state) in roster.workers where state.leases.count > state.capacity.lanes {
+        for worker in roster.index.withMovableUnit.elements.map(\.worker) {
+            guard let state = roster.workers[worker] else { continue }
             // The first units of a worker's queue are about to start, so only those beyond its lanes are moved.
             for (unit, lease) in state.leases.elements.dropFirst(state.capacity.lanes)
-            where !lease.hasStarted && thief.fits(lease.memoryBytes) && mayTry(unit, idle)
+            where !lease.hasStarted && lease.mayMove && thief.fits(lease.memoryBytes) && mayTry(unit, idle)
                 && thief.leases[unit] == nil && jobs[unit.job]?.twins[unit.unit] == nil
                 && isWorthMoving(unit, to: idle) && hasInputs(unit)
             {
@@ -282,8 +278,8 @@ extension Scheduler {
     }
 
     /// Reports once for each job which unit needs a larger worker, and again when the largest worker changes.
-    private mutating func noteUnitsThatFitNobody(_ effects: inout SchedulerEffects) {
-        guard let largest = roster.workers.values.map(\.capacity.memoryBytes).max() else { return }
+    mutating func noteUnitsThatFitNobody(_ effects: inout SchedulerEffects) {
+        guard let largest = roster.largestMemory else { return }
         for (id, job) in jobs where job.largestMemory > largest && reservations.isNews(of: id, largestMemory: largest) {
             let waiting = queues.workers.unhomed.entries.first { $0.reference.job == id && $0.memoryBytes > largest }
             guard let waiting else { continue }

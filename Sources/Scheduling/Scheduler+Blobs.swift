@@ -40,39 +40,15 @@ extension Scheduler {
     /// Orders the blobs that the coordinator wants from workers, within each worker's bound.
     mutating func collectBlobs(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
         guard !ledger.wishes.isEmpty else { return }
-        for blob in ledger.wishes.awaited where ledger.holders[blob] == nil && ledger.wishes.course(of: blob) == .open {
+        for place in Array(ledger.open.unavailable.elements) {
             // The waiting worker gives its unit back. The unit's inputs are checked before it is leased again.
-            ledger.forget(blob)
-            effects.unavailable.append(blob)
+            ledger.forget(place.blob)
+            effects.unavailable.append(place.blob)
         }
-        var underWay = ledger.wishes.orderCounts
-        var count = underWay.values.reduce(0, +)
-        // Collect first what a lane waits for; files can wait.
-        for blob in ledger.wishes.awaited {
-            if order(blob, &underWay, now, &effects) { count += 1 }
+        while let (blob, worker) = ledger.nextCollection(limit: settings.collectionsPerWorker) {
+            ledger.begin(blob, from: worker, until: now.advanced(by: settings.collectionTimeout))
+            effects.order(.collect(blob), to: worker)
         }
-        let most = settings.collectionsPerWorker * roster.workers.count
-        for blob in ledger.wishes.blobs {
-            guard count < most else { return }
-            if order(blob, &underWay, now, &effects) { count += 1 }
-        }
-    }
-
-    /// Orders a blob from the least busy worker that holds it, or the first of several.
-    ///
-    /// - Returns: Whether it was ordered.
-    private mutating func order(
-        _ blob: BlobDigest, _ underWay: inout [WorkerID: Int], _ now: SchedulerInstant,
-        _ effects: inout SchedulerEffects
-    ) -> Bool {
-        guard ledger.wishes.course(of: blob) == .open,
-            let worker = ledger.holders[blob]?.min(by: { underWay[$0, default: 0] < underWay[$1, default: 0] }),
-            underWay[worker, default: 0] < settings.collectionsPerWorker
-        else { return false }
-        underWay[worker, default: 0] += 1
-        ledger.begin(blob, from: worker, at: now)
-        effects.order(.collect(blob), to: worker)
-        return true
     }
 
     /// Whether a unit's inputs are available now.
@@ -139,7 +115,7 @@ extension Scheduler {
 
     /// Whether every blob that a unit reads is available.
     func hasInputs(_ unit: UnitReference) -> Bool {
-        guard let inputs = jobs[unit.job]?.inputs(of: unit.unit) else { return false }
+        guard let inputs = read(unit.job, { $0.inputs(of: unit.unit) }) ?? nil else { return false }
         return inputs.allSatisfy { ledger.isAvailable($0.blob.digest) }
     }
 
@@ -160,6 +136,7 @@ extension Scheduler {
     private mutating func reopen(_ unit: UnitReference) {
         // The unit will read inputs again that nobody needed any more.
         rescueIsDue = true
+        search.isSettled = false
         for dependent in jobs[unit.job]?.revive(unit.unit) ?? [] {
             let reference = UnitReference(job: unit.job, unit: dependent)
             dequeue(reference)

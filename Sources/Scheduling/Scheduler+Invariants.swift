@@ -51,9 +51,10 @@ extension Scheduler {
         where roster.workers[worker] == nil || jobs[unit.job]?.states[unit.unit.position] != .ready {
             violations.append("\(worker) is kept for \(unit), which does not wait")
         }
-        if jobs.isEmpty, !shared.isEmpty || !fileWaits.isEmpty || !reservations.isEmpty {
+        if jobs.isEmpty, !shared.isEmpty || !fileWaits.isEmpty || !reservations.isEmpty || !started.isEmpty {
             violations.append("something is remembered of jobs that have ended")
         }
+        violations += violatedIndexInvariants()
         for (id, job) in jobs {
             violations += violatedInvariants(of: id, job, leased: Set(leased.keys), queued: Set(queued))
         }
@@ -118,9 +119,6 @@ extension BlobLedger {
             if !holds(worker, blob) { violations.append("\(blob) is collected from \(worker), who does not have it") }
         }
         for blob in wishes.blobs where stored.contains(blob) { violations.append("\(blob) is wanted and stored") }
-        for blob in wishes.awaited where !wishes.contains(blob) {
-            violations.append("\(blob) is awaited and not wanted")
-        }
         return violations
     }
 }

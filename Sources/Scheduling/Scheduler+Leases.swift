@@ -20,7 +20,7 @@ extension Scheduler {
         case .coordinator: coordinatorLeases.remove(leased)
         case .worker(let worker):
             if roster.workers[worker]?.leases[leased.unit]?.attempt == leased.attempt {
-                roster.workers[worker]?.leases[leased.unit] = nil
+                roster.update(worker) { $0.leases[leased.unit] = nil }
             }
         case .earlierWork: break
         }
@@ -40,7 +40,7 @@ extension Scheduler {
     private mutating func revoke(_ leased: LeasedUnit, _ worker: WorkerID, _ effects: inout SchedulerEffects) {
         guard roster.workers[worker]?.leases[leased.unit]?.attempt == leased.attempt else { return }
         effects.order(.revoke(leased), to: worker)
-        roster.workers[worker]?.leases[leased.unit] = nil
+        roster.update(worker) { $0.leases[leased.unit] = nil }
     }
 
     /// One lease of a unit ended without a result.
@@ -48,12 +48,16 @@ extension Scheduler {
     /// The other lease goes on, or the unit is ready again.
     mutating func giveBack(_ leased: LeasedUnit, _ executor: UnitExecutorName) {
         dropLease(leased, executor)
+        search.isSettled = false
         let unit = leased.unit
         guard let job = jobs[unit.job] else { return }
         if let twin = job.twins[unit.unit] {
             jobs[unit.job]?.twins[unit.unit] = nil
             if job.states[unit.unit.position] == .leased(executor, leased.attempt) {
                 jobs[unit.job]?.states[unit.unit.position] = .leased(.worker(twin.worker), twin.attempt)
+            }
+            if case .leased(.worker(let other), _) = jobs[unit.job]?.states[unit.unit.position] {
+                noteStart(of: unit, on: other)
             }
             return
         }
@@ -67,12 +71,15 @@ extension Scheduler {
     // MARK: - Progress
 
     mutating func start(_ leased: LeasedUnit, _ worker: WorkerID, _ now: SchedulerInstant) {
-        roster.workers[worker]?.lastHeard = now
+        roster.update(worker) { $0.lastHeard = now }
         guard let lease = roster.workers[worker]?.leases[leased.unit], lease.attempt == leased.attempt,
             !lease.hasStarted
         else { return }
-        roster.workers[worker]?.leases[leased.unit]?.startedAt = now
-        renew(leased.unit, worker, now)
+        roster.update(worker) {
+            $0.leases[leased.unit]?.startedAt = now
+            $0.renew(leased.unit, at: now)
+        }
+        noteStart(of: leased.unit, on: worker)
     }
 
     mutating func progress(
@@ -88,10 +95,12 @@ extension Scheduler {
                 continue
             }
             if !lease.hasStarted { start(entry.unit, worker, now) }
-            roster.workers[worker]?.leases[unit]?.reportedAt = now
-            guard entry.steps > lease.steps else { continue }
-            roster.workers[worker]?.leases[unit]?.steps = entry.steps
-            renew(unit, worker, now)
+            roster.update(worker) {
+                $0.leases[unit]?.reportedAt = now
+                guard entry.steps > lease.steps else { return }
+                $0.leases[unit]?.steps = entry.steps
+                $0.renew(unit, at: now)
+            }
         }
     }
 
@@ -103,23 +112,9 @@ extension Scheduler {
         return !job.isFinished(unit.unit)
     }
 
-    /// Renews the lease of a unit that made progress, and the leases of the units that wait behind it.
-    private mutating func renew(_ unit: UnitReference, _ worker: WorkerID, _ now: SchedulerInstant) {
-        roster.workers[worker]?.leases[unit]?.renewedAt = now
-        for (other, lease) in roster.workers[worker]?.leases ?? [:] where !lease.hasStarted {
-            roster.workers[worker]?.leases[other]?.renewedAt = now
-        }
-    }
-
     /// How long a unit may go without progress.
-    private func patience(with lease: WorkerRoster.Lease) -> Duration {
-        settings.progressTimeout + .seconds(min(lease.nominalSeconds, 1e6) * settings.nominalSecondsFactor)
-    }
-
-    func nextLeaseExpiry() -> SchedulerInstant? {
-        roster.workers.values.lazy.compactMap { worker in
-            worker.leases.values.lazy.map { $0.renewedAt.advanced(by: patience(with: $0)) }.min()
-        }.min()
+    func patience(withUnitOf nominalSeconds: Double) -> Duration {
+        settings.progressTimeout + .seconds(min(nominalSeconds, 1e6) * settings.nominalSecondsFactor)
     }
 
     /// Whether the delay is not the fault of the unit or its worker: an input must still be collected from another
@@ -128,23 +123,21 @@ extension Scheduler {
         _ unit: UnitReference, _ lease: WorkerRoster.Lease, _ worker: WorkerRoster.Worker, _ now: SchedulerInstant
     ) -> Bool {
         let inputs = jobs[unit.job]?.blobsInUse(by: unit.unit) ?? []
-        if inputs.contains(where: ledger.wishes.awaited.contains) { return true }
+        if inputs.contains(where: ledger.wishes.isAwaited) { return true }
         guard !lease.hasStarted else { return false }
         let underWay = worker.leases.values.count {
-            $0.hasStarted && now < $0.renewedAt.advanced(by: patience(with: $0))
+            $0.hasStarted && now < $0.end
         }
         return underWay >= worker.capacity.lanes
     }
 
     /// Ends leases of units without progress, even if their workers are heard.
     mutating func expireLeases(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        for (worker, state) in roster.workers {
+        for (worker, state) in roster.withEndedLeases(at: now) {
             for (unit, lease) in state.leases
-            where lease.renewedAt.advanced(by: patience(with: lease)) <= now
-                && holds(LeasedUnit(unit, lease.attempt), .worker(worker))
-            {
+            where lease.end <= now && holds(LeasedUnit(unit, lease.attempt), .worker(worker)) {
                 guard !waitsForOthers(unit, lease, state, now) else {
-                    roster.workers[worker]?.leases[unit]?.renewedAt = now
+                    roster.update(worker) { $0.leases[unit]?.renewedAt = now }
                     continue
                 }
                 // A unit that the worker no longer reports was lost in transit. A unit that it still reports is stuck.
@@ -160,7 +153,7 @@ extension Scheduler {
                 }
                 let failure = UnitFailure(
                     kind: .workerLost,
-                    message: "worker \"\(worker)\" made no progress with the unit for \(patience(with: lease))")
+                    message: "worker \"\(worker)\" made no progress with the unit for \(lease.patience)")
                 retry(leased, .worker(worker), failure, now, &effects)
             }
         }

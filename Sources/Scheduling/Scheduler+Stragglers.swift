@@ -7,42 +7,87 @@ import UnitOperations
 ///
 /// The first result is used; both have the same bytes.
 extension Scheduler {
+    /// A unit in progress that has taken too long.
+    private struct Straggler {
+        var unit: UnitReference
+        var worker: WorkerID
+        var memoryBytes: UInt64
+        /// How many times as long as expected it has taken.
+        var excess: Double
+    }
+
     mutating func repeatStragglers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        for idle in roster.workers.keys {
-            guard let state = roster.workers[idle], state.leases.isEmpty, state.takesUnits,
-                let unit = slowestUnit(for: idle, state, now), let job = jobs[unit.job]
+        guard !roster.index.idle.isEmpty, hasStraggler(now) else { return }
+        let stragglers = stragglers(now)
+        for idle in roster.index.idle.elements.map(\.worker) {
+            guard let state = roster.workers[idle], let unit = slowest(of: stragglers, for: idle, state),
+                let job = jobs[unit.job]
             else { continue }
             let attempt = nextAttempt(of: unit)
             jobs[unit.job]?.twins[unit.unit] = JobProgress.Twin(worker: idle, attempt: attempt)
             let planned = job.plan.units[unit.unit.position]
             let key = job.plan.key(of: planned) { job.result(of: $0) }
             let lease = newLease(of: planned.cost, attempt, key: key, at: now)
-            roster.workers[idle]?.leases[unit] = lease
+            roster.update(idle) { $0.leases[unit] = lease }
             effects.order(.lease(LeasedUnit(unit, attempt)), to: idle)
             effects.notices.append(.stragglerRepeated(LeasedUnit(unit, attempt), on: idle))
         }
     }
 
-    /// The unit in progress on another worker that exceeds its expected time by the largest factor.
-    private func slowestUnit(
-        for idle: WorkerID, _ thief: WorkerRoster.Worker, _ now: SchedulerInstant
-    ) -> UnitReference? {
-        var best: (unit: UnitReference, excess: Double)?
-        for (worker, state) in roster.workers where worker != idle {
-            for (unit, lease) in state.leases {
-                guard let startedAt = lease.startedAt, let expected = expectedSeconds(of: unit),
-                    jobs[unit.job]?.twins[unit.unit] == nil, thief.fits(lease.memoryBytes), mayTry(unit, idle),
-                    hasInputs(unit)
-                else { continue }
-                let elapsed = (now.sinceStart - startedAt.sinceStart) / .seconds(1)
-                let excess = elapsed / expected
-                guard elapsed > settings.stragglerMinimum / .seconds(1), excess > settings.stragglerFactor,
-                    excess > best?.excess ?? 0
-                else { continue }
-                best = (unit, excess)
+    /// Notes that a unit in progress may become a straggler.
+    mutating func noteStart(of unit: UnitReference, on worker: WorkerID) {
+        guard let lease = roster.workers[worker]?.leases[unit], let startedAt = lease.startedAt,
+            let stage = jobs[unit.job]?.plan.units[unit.unit.position].stage
+        else { return }
+        started.note(
+            StartedUnits.Start(instant: startedAt, unit: unit, attempt: lease.attempt, worker: worker),
+            of: StartedUnits.Kind(job: unit.job, stage: stage, nominalSeconds: lease.nominalSeconds))
+    }
+
+    /// Whether any unit has taken too long.
+    private mutating func hasStraggler(_ now: SchedulerInstant) -> Bool {
+        started.kinds.contains { kind in
+            let first = started.first(of: kind) { start in
+                guard let lease = roster.workers[start.worker]?.leases[start.unit] else { return false }
+                return lease.attempt == start.attempt && jobs[start.unit.job]?.twins[start.unit.unit] == nil
+            }
+            return first.flatMap { excess(of: $0.unit, since: $0.instant, now) } != nil
+        }
+    }
+
+    /// All units that have taken too long, in the order of their workers.
+    private func stragglers(_ now: SchedulerInstant) -> [Straggler] {
+        roster.workers.flatMap { worker, state in
+            state.leases.compactMap { unit, lease in
+                lease.startedAt.flatMap { excess(of: unit, since: $0, now) }.map {
+                    Straggler(unit: unit, worker: worker, memoryBytes: lease.memoryBytes, excess: $0)
+                }
             }
         }
+    }
+
+    /// The one on another worker that exceeds its expected time by the largest factor.
+    private func slowest(
+        of stragglers: [Straggler], for idle: WorkerID, _ thief: WorkerRoster.Worker
+    ) -> UnitReference? {
+        var best: Straggler?
+        for straggler in stragglers where straggler.worker != idle {
+            let unit = straggler.unit
+            guard straggler.excess > best?.excess ?? 0, jobs[unit.job]?.twins[unit.unit] == nil,
+                thief.fits(straggler.memoryBytes), mayTry(unit, idle), hasInputs(unit)
+            else { continue }
+            best = straggler
+        }
         return best?.unit
+    }
+
+    /// How many times as long as expected a unit has taken; `nil` when that is not too long.
+    private func excess(of unit: UnitReference, since startedAt: SchedulerInstant, _ now: SchedulerInstant) -> Double? {
+        guard let expected = expectedSeconds(of: unit) else { return nil }
+        let elapsed = (now.sinceStart - startedAt.sinceStart) / .seconds(1)
+        let excess = elapsed / expected
+        guard elapsed > settings.stragglerMinimum / .seconds(1), excess > settings.stragglerFactor else { return nil }
+        return excess
     }
 
     /// The expected seconds of a unit, from its cost and the pace of its kind; `nil` before one of its kind has

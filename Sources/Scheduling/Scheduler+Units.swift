@@ -13,6 +13,7 @@ extension Scheduler {
         let wasHeld = holds(leased, executor)
         if case .worker(let worker) = executor, roster.workers[worker] != nil {
             for blob in result.blobs { ledger.add(blob, heldBy: worker) }
+            search.changed.insert(worker)
             if roster.workers[worker]?.isDraining == true { rescueIsDue = true }
             lookAtRevivedUnits()
         } else {
@@ -206,11 +207,12 @@ extension Scheduler {
     mutating func setFinished(
         _ unit: UnitReference, _ executor: UnitExecutorName, _ result: UnitResult, _ duration: UnitTiming
     ) {
-        guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return }
+        // A copy of the job would be alive while the job changes, and all of it would be copied.
+        guard let units = jobs[unit.job]?.plan.units, units.indices.contains(unit.unit.position) else { return }
         jobs[unit.job]?.durations[unit.unit] = duration
         jobs[unit.job]?.executors[unit.unit] = executor
         if executor != .earlierWork {
-            let planned = job.plan.units[unit.unit.position]
+            let planned = units[unit.unit.position]
             jobs[unit.job]?.pace[planned.stage, default: (0, 0)].elapsed += duration.elapsedSeconds
             jobs[unit.job]?.pace[planned.stage]?.nominal += planned.cost.nominalSeconds
         }
@@ -234,16 +236,18 @@ extension Scheduler {
 
     /// A unit's key, when its inputs are known.
     mutating func key(of unit: UnitReference) -> UnitKey? {
-        guard let job = jobs[unit.job] else { return nil }
-        if let key = job.keys[unit.unit] { return key }
-        let key = job.plan.key(of: job.plan.units[unit.unit.position]) { job.result(of: $0) }
+        if let key = read(unit.job, { $0.keys[unit.unit] }) ?? nil { return key }
+        let computed = read(unit.job) { job in
+            job.plan.key(of: job.plan.units[unit.unit.position]) { job.result(of: $0) }
+        }
+        guard let key = computed else { return nil }
         jobs[unit.job]?.keys[unit.unit] = key
         return key
     }
 
     /// A unit is no longer computed, so equal units need not wait for it.
     mutating func releaseKey(of unit: UnitReference) {
-        if let key = jobs[unit.job]?.keys[unit.unit] { shared.end(unit, key) }
+        if let key = read(unit.job, { $0.keys[unit.unit] }) ?? nil { shared.end(unit, key) }
     }
 
     /// Finishes the units whose results are known from earlier work, one after the other.
@@ -251,16 +255,15 @@ extension Scheduler {
         // A job's results should have one regime. So results of a regime that no connected worker has are not used.
         let regimes = roster.regimes
         while let unit = shared.nextUnsettled() {
-            guard let job = jobs[unit.job], !job.isFinished(unit.unit) else { continue }
-            if let earlier = job.revived[unit.unit] {
+            guard read(unit.job, { $0.isFinished(unit.unit) }) == false else { continue }
+            if let earlier = read(unit.job, { $0.revived[unit.unit] }) ?? nil {
                 restore(unit, earlier, &effects)
                 continue
             }
-            guard job.states.indices.contains(unit.unit.position), job.plan.units[unit.unit.position].isForWorker,
-                let key = key(of: unit)
+            guard read(unit.job, { $0.plan.units[unit.unit.position].isForWorker }) == true, let key = key(of: unit)
             else { continue }
             guard let (resultKey, result) = known.result(of: key, in: regimes) else {
-                if job.states[unit.unit.position] == .ready { shared.wait(unit, for: key) }
+                if state(of: unit) == .ready { shared.wait(unit, for: key) }
                 continue
             }
             revokeHolders(of: unit, &effects)
@@ -308,10 +311,13 @@ extension Scheduler {
     }
 
     func entry(for unit: UnitReference) -> ReadyQueue.Entry {
-        let job = jobs[unit.job]
-        let planned = job?.plan.units[unit.unit.position]
-        return ReadyQueue.Entry(
-            jobNumber: job?.number ?? 0, rank: job?.ranks[unit.unit.position] ?? 0, reference: unit,
-            group: planned?.group, memoryBytes: planned?.cost.memoryBytes ?? 0)
+        let known = read(unit.job) { job in
+            let planned = job.plan.units[unit.unit.position]
+            return ReadyQueue.Entry(
+                jobNumber: job.number, rank: job.ranks[unit.unit.position], reference: unit, group: planned.group,
+                memoryBytes: planned.cost.memoryBytes, mayMove: isWorthMoving(planned.cost, missingBytes: 0))
+        }
+        return known
+            ?? ReadyQueue.Entry(jobNumber: 0, rank: 0, reference: unit, group: nil, memoryBytes: 0, mayMove: false)
     }
 }

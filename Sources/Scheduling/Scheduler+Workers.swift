@@ -30,11 +30,11 @@ extension Scheduler {
     }
 
     mutating func hear(_ executor: UnitExecutorName, _ now: SchedulerInstant) {
-        if case .worker(let worker) = executor { roster.workers[worker]?.lastHeard = now }
+        if case .worker(let worker) = executor { roster.update(worker) { $0.lastHeard = now } }
     }
 
     mutating func hear(_ worker: WorkerID, _ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        roster.workers[worker]?.lastHeard = now
+        roster.update(worker) { $0.lastHeard = now }
         repeatFarewellOrder(worker, now, &effects)
     }
 
@@ -42,7 +42,7 @@ extension Scheduler {
         _ worker: WorkerID, reason: String, isFarewell: Bool = false, _ now: SchedulerInstant,
         _ effects: inout SchedulerEffects
     ) {
-        guard let lost = roster.workers.removeValue(forKey: worker) else { return }
+        guard let lost = roster.remove(worker) else { return }
         rescueIsDue = true
         reservations.remove(worker)
         let units = lost.leases.count
@@ -77,10 +77,12 @@ extension Scheduler {
         guard let state = roster.workers[worker] else { return }
         hear(.worker(worker), now)
         if case .draining(let wasConfirmed, _) = state.stage {
-            if isConfirmed, !wasConfirmed { roster.workers[worker]?.stage = .draining(isConfirmed: true, told: nil) }
+            if isConfirmed, !wasConfirmed {
+                roster.update(worker) { $0.stage = .draining(isConfirmed: true, told: nil) }
+            }
             return
         }
-        roster.workers[worker]?.stage = .draining(isConfirmed: isConfirmed, told: isConfirmed ? nil : now)
+        roster.update(worker) { $0.stage = .draining(isConfirmed: isConfirmed, told: isConfirmed ? nil : now) }
         reservations.remove(worker)
         rescueIsDue = true
         effects.notices.append(.workerDraining(worker))
@@ -97,7 +99,7 @@ extension Scheduler {
     mutating func rescueBlobsOfLeavingWorkers() {
         guard rescueIsDue else { return }
         rescueIsDue = false
-        guard roster.workers.values.contains(where: \.isDraining) else { return }
+        guard !roster.index.draining.isEmpty else { return }
         for blob in blobsStillRead where isHeldByLeavingWorkersOnly(blob) { ledger.want(blob) }
     }
 
@@ -113,7 +115,8 @@ extension Scheduler {
 
     /// Dismisses drained workers that have finished their units, once no blob of theirs is wanted.
     mutating func dismissDrainedWorkers(_ now: SchedulerInstant, _ effects: inout SchedulerEffects) {
-        for worker in roster.workers.keys where isReadyToLeave(worker) && !isRecentlyTold(worker, now) {
+        for worker in roster.index.draining.elements.map(\.worker)
+        where isReadyToLeave(worker) && !isRecentlyTold(worker, now) {
             effects.order(.dismiss, to: worker)
             roster.noteFarewellOrder(to: worker, at: now)
         }

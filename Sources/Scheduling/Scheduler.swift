@@ -20,12 +20,16 @@ public struct Scheduler: Sendable {
     /// Jobs of the journal whose end has not been read yet.
     private var unplanned: [JobID: UnplannedJob] = [:]
     var known = KnownResults()
-    var roster = WorkerRoster()
+    var roster: WorkerRoster
     var ledger = BlobLedger()
     var queues = UnitQueues()
     var shared = SharedUnits()
     var fileWaits = FileWaits()
     var reservations = Reservations()
+    /// The units in progress on workers, for stragglers.
+    var started = StartedUnits()
+    /// Which workers must be asked for a unit.
+    var search = AssignmentSearch()
     /// The units on the coordinator's own lanes, also those of jobs that have ended meanwhile.
     var coordinatorLeases: Set<LeasedUnit> = []
     /// Until this instant a worker that returns may offer a blob that nobody has now.
@@ -43,6 +47,7 @@ public struct Scheduler: Sendable {
     /// Begins without jobs and workers.
     public init(settings: SchedulerSettings = SchedulerSettings()) {
         self.settings = settings
+        roster = WorkerRoster(queuedUnitsPerWorker: settings.queuedUnitsPerWorker)
     }
 
     /// Takes an event and says what to do.
@@ -54,6 +59,7 @@ public struct Scheduler: Sendable {
     public mutating func handle(_ event: SchedulerEvent, at instant: SchedulerInstant) -> SchedulerEffects {
         let now = attended(instant)
         var effects = SchedulerEffects()
+        if !event.isProgress { search.isSettled = false }
         switch event {
         case .jobSubmitted(let header, let plan): submit(header, plan, &effects)
         case .jobCancelled(let job): end(job, .cancelled, &effects)
@@ -142,6 +148,7 @@ public struct Scheduler: Sendable {
             shared.remove(job)
             fileWaits.remove(job)
             reservations.remove(job)
+            started.remove(job)
         }
     }
 
@@ -162,6 +169,19 @@ public struct Scheduler: Sendable {
 
     // MARK: - Jobs
 
+    /// Reads a running job in its place; `nil` for other jobs.
+    ///
+    /// A copy has dozens of parts. While it is alive, a change of the job copies the tables of all units.
+    func read<Value>(_ job: JobID, _ body: (JobProgress) -> Value) -> Value? {
+        jobs.index(forKey: job).map { body(jobs.values[$0]) }
+    }
+
+    /// The state of a unit of a running job.
+    func state(of unit: UnitReference) -> JobProgress.UnitState? { read(unit.job) { $0.states[unit.unit.position] } }
+
+    /// The cost of a unit of a running job.
+    func cost(of unit: UnitReference) -> UnitCost? { read(unit.job) { $0.plan.units[unit.unit.position].cost } }
+
     private mutating func submit(_ header: JobHeader, _ plan: JobPlan, _ effects: inout SchedulerEffects) {
         guard jobs[header.id] == nil, ended[header.id] == nil else { return }
         record(.jobAccepted(header), plan: plan, &effects)
@@ -169,13 +189,14 @@ public struct Scheduler: Sendable {
 
     mutating func end(_ job: JobID, _ outcome: JobOutcome, _ effects: inout SchedulerEffects) {
         guard let progress = jobs[job] else { return }
+        search.isSettled = false
         let finishedUnits = progress.plan.units.count - progress.unfinishedCount
         record(.jobEnded(job, outcome, finishedUnits: finishedUnits), &effects)
         effects.endedJobs.append(job)
         for (worker, state) in roster.workers {
             for (unit, lease) in state.leases where unit.job == job {
                 effects.order(.revoke(LeasedUnit(unit, lease.attempt)), to: worker)
-                roster.workers[worker]?.leases[unit] = nil
+                roster.update(worker) { $0.leases[unit] = nil }
             }
         }
         forgetUnneededWishes()
@@ -208,7 +229,7 @@ public struct Scheduler: Sendable {
         }
         expireLeases(now, &effects)
         roster.resume(at: now)
-        ledger.resume(at: now, collectionTimeout: settings.collectionTimeout)
+        ledger.resume(at: now)
         if let instant = blobsSettleAt, instant <= now { blobsSettleAt = nil }
         for unit in queues.resting {
             guard case .resting(let until) = jobs[unit.job]?.states[unit.unit.position], until <= now else { continue }
@@ -231,8 +252,8 @@ public struct Scheduler: Sendable {
             if case .resting(let until) = jobs[unit.job]?.states[unit.unit.position] { until } else { nil }
         }
         return [
-            roster.nextInstant(timeout: settings.workerTimeout), nextLeaseExpiry(), blobsSettleAt, rests.min(),
-            ledger.nextInstant(collectionTimeout: settings.collectionTimeout),
+            roster.nextInstant(timeout: settings.workerTimeout), roster.nextLeaseEnd, blobsSettleAt, rests.min(),
+            ledger.nextInstant,
         ].compactMap { $0 }.min()
     }
 }

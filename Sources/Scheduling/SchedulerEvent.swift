@@ -53,6 +53,14 @@ public enum SchedulerEvent: Sendable {
     /// The instant of ``SchedulerEffects/deadline`` has come.
     case deadlineReached
 
+    /// Whether the event only concerns the units that it names, and those that read their results.
+    var isProgress: Bool {
+        switch self {
+        case .unitFinished, .blobStored: true
+        default: isSignOfLife
+        }
+    }
+
     /// Whether the event only says that a worker is alive and continues.
     var isSignOfLife: Bool {
         switch self {

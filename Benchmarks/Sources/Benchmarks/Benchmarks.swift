@@ -25,7 +25,7 @@ struct Benchmarks: AsyncParsableCommand {
     @Option(help: "A Python that also has torch, for the cluster job and the comparison of training steps.")
     var torchPython: String?
 
-    @Option(help: "Which measurements: factor, inverse, merge, cluster, lab.")
+    @Option(help: "Which measurements: factor, inverse, merge, cluster, lab, scheduling.")
     var only: [Measured] = Measured.allCases
 
     @Option(help: "Rows of a capture in the cluster job, for each of its 8 tasks; 6400, or 200 with --small.")
@@ -71,10 +71,11 @@ struct Benchmarks: AsyncParsableCommand {
         if only.contains(.lab) {
             try await LabStage(example: example, python: torchPython, size: size).measure()
         }
+        if only.contains(.scheduling) { try SchedulingStage(small: small).measure() }
     }
 }
 
 /// The stages that can be measured alone.
 enum Measured: String, CaseIterable, ExpressibleByArgument {
-    case factor, inverse, merge, cluster, lab
+    case factor, inverse, merge, cluster, lab, scheduling
 }
