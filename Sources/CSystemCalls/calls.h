@@ -3,7 +3,6 @@
 #ifndef KFACD_SYSTEM_CALLS_H
 #define KFACD_SYSTEM_CALLS_H
 
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -46,8 +45,11 @@ static inline int kfacd_begin_writing(int descriptor, long long offset, long lon
 #endif
 }
 
-/// O_TMPFILE of open(2): a file without a name in a directory. Glibc declares the flag only under _GNU_SOURCE.
-static const int kfacd_unnamed_file = __O_TMPFILE;
+/// The part of O_TMPFILE that open(2) has besides O_DIRECTORY: a file without a name in a directory.
+///
+/// Glibc declares the flag only under _GNU_SOURCE. Its header is not included, because it would also declare `stat`
+/// here. The value is that of all architectures but alpha, parisc and sparc.
+static const int kfacd_unnamed_file = 020000000;
 
 /// The processors that a process may run on, one bit each; the caller states the length of the mask.
 ///

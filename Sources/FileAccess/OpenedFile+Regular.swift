@@ -67,7 +67,7 @@ extension OpenedFile {
     /// - Throws: The failed call.
     public init(unnamedIn directory: FilePath) throws(Failure) {
         do throws(Failure) {
-            try self.init(opening: directory, flags: O_RDWR | Int32(kfacd_unnamed_file))
+            try self.init(opening: directory, flags: O_RDWR | O_DIRECTORY | Int32(kfacd_unnamed_file))
         } catch {
             let path = directory.appending(".kfacd-unnamed-\(getpid())")
             try self.init(creating: path)
