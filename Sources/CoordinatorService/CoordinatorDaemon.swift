@@ -141,11 +141,7 @@ public struct CoordinatorDaemon: Service {
         let build = configuration.build
         let actorPulse = ReplyPulse("the coordinator's state", limit: .seconds(60))
         let receptionPulse = LoopPulse("the reception of messages", limit: .seconds(120))
-        let durability = BlobDurability {
-            try store.makeDurable()
-        } onFailure: { [logger] in
-            logger.warning("blobs could not be made durable", metadata: [LogKeys.cause: "\($0)"])
-        }
+        let durability = durability(of: store)
         supervision.health.watch(actorPulse)
         supervision.health.watch(receptionPulse)
         supervision.health.watch(coordinator.admissionDesk.pulse)
@@ -211,6 +207,14 @@ public struct CoordinatorDaemon: Service {
             group.cancelAll()
         }
         if configuration.isLasting { await durability.makeDurable() }
+    }
+
+    private func durability(of store: BlobStore) -> BlobDurability {
+        BlobDurability {
+            try store.makeDurable()
+        } onFailure: { [logger] in
+            logger.warning("blobs could not be made durable", metadata: [LogKeys.cause: "\($0)"])
+        }
     }
 
     /// A client's question.
