@@ -94,12 +94,13 @@ public struct CoordinatorDaemon: Service {
             await endpoint.close()
             return
         }
+        let durability = durability(of: store)
         logger.notice("listening", metadata: [LogKeys.endpoint: "\(endpoint.endpoint)"])
         supervision.readiness.set()
         onReady(endpoint.endpoint)
         do {
             try await withGracefulShutdownHandler {
-                try await serve(coordinator, endpoint, store)
+                try await serve(coordinator, endpoint, store, durability)
             } onGracefulShutdown: {
                 supervision.readiness.clear("stopping")
                 // Task because the handler is synchronous. Closing the endpoint ends the loops below.
@@ -109,6 +110,7 @@ public struct CoordinatorDaemon: Service {
             await endpoint.close()
             throw error
         }
+        if configuration.isLasting { await durability.makeDurable() }
         try await journal.close()
     }
 
@@ -136,12 +138,13 @@ public struct CoordinatorDaemon: Service {
         }
     }
 
-    private func serve(_ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ store: BlobStore) async throws {
+    private func serve(
+        _ coordinator: Coordinator, _ endpoint: CoordinatorEndpoint, _ store: BlobStore, _ durability: BlobDurability
+    ) async throws {
         let transfers = TransferService(store: store, endpoint: endpoint) { await coordinator.handle($0, from: $1) }
         let build = configuration.build
         let actorPulse = ReplyPulse("the coordinator's state", limit: .seconds(60))
         let receptionPulse = LoopPulse("the reception of messages", limit: .seconds(120))
-        let durability = durability(of: store)
         supervision.health.watch(actorPulse)
         supervision.health.watch(receptionPulse)
         supervision.health.watch(coordinator.admissionDesk.pulse)
@@ -149,12 +152,7 @@ public struct CoordinatorDaemon: Service {
             group.addTask { try await endpoint.guardConnections() }
             group.addTask { try await coordinator.handleEvents() }
             group.addTask { await coordinator.watchDeadlines(actorPulse) }
-            group.addTask {
-                for await entry in coordinator.transfers.entries {
-                    await transfers.handle(entry.request, from: entry.peer)
-                    coordinator.transfers.end(entry)
-                }
-            }
+            group.addTask { await transfers.serve(coordinator.transfers) }
             group.addTask { await transfers.watchUploads() }
             group.addTask { [expiry = configuration.runExpiry] in await coordinator.servePushes(expiry: expiry) }
             if configuration.isLasting { group.addTask { await durability.run() } }
@@ -206,7 +204,6 @@ public struct CoordinatorDaemon: Service {
             await coordinator.close()
             group.cancelAll()
         }
-        if configuration.isLasting { await durability.makeDurable() }
     }
 
     private func durability(of store: BlobStore) -> BlobDurability {

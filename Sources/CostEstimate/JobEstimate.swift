@@ -29,7 +29,8 @@ public struct JobEstimate: Equatable, Sendable {
         for unit in plan.units {
             let position = unit.index.position
             let seconds = rates.seconds(
-                of: unit, placedBytes: routes.placed[position], sentBytes: routes.sent[position])
+                of: unit, placedBytes: routes.placed[position],
+                placesAreSquares: !plan.spec.curvature.storesPackedTriangles, sentBytes: routes.sent[position])
             busy += seconds
             units.append(
                 ListSchedule.Unit(

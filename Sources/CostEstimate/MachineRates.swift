@@ -14,6 +14,8 @@ public struct MachineRates: Equatable, Sendable, Codable {
     public var elementSums: Double
     /// Elements a second of a factor's triangle that are cleared before its rows, and rounded after them.
     public var triangles: Double
+    /// Elements a second of a triangle that are mirrored into a fresh square.
+    public var squares: Double
     /// Bytes a second that are read from files in the page cache.
     public var reading: Double
     /// Bytes a second that are written to the page cache.
@@ -24,7 +26,7 @@ public struct MachineRates: Equatable, Sendable, Codable {
     /// States the rates.
     public init(
         products: RateCurve, bfloat16Products: RateCurve?, factorizations: RateCurve, matrixProducts: Double,
-        elementSums: Double, triangles: Double, reading: Double, writing: Double, hashing: Double
+        elementSums: Double, triangles: Double, squares: Double, reading: Double, writing: Double, hashing: Double
     ) {
         self.products = products
         self.bfloat16Products = bfloat16Products
@@ -32,6 +34,7 @@ public struct MachineRates: Equatable, Sendable, Codable {
         self.matrixProducts = matrixProducts
         self.elementSums = elementSums
         self.triangles = triangles
+        self.squares = squares
         self.reading = reading
         self.writing = writing
         self.hashing = hashing
@@ -39,6 +42,6 @@ public struct MachineRates: Equatable, Sendable, Codable {
 
     /// Whether every rate is positive.
     var isComplete: Bool {
-        [matrixProducts, elementSums, triangles, reading, writing, hashing].allSatisfy(\.isRate)
+        [matrixProducts, elementSums, triangles, squares, reading, writing, hashing].allSatisfy(\.isRate)
     }
 }

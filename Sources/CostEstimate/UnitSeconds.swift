@@ -44,18 +44,23 @@ extension MachineRates {
     /// - Parameters:
     ///   - unit: The unit.
     ///   - placedBytes: Bytes of its results that are written in their places in staged files.
+    ///   - placesAreSquares: Whether these places are squares. Half of a square is written, in parts of all its pages.
     ///   - sentBytes: Bytes of its results that are sent to the coordinator's store.
     /// - Returns: Its seconds on one lane.
-    public func seconds(of unit: WorkUnit, placedBytes: UInt64 = 0, sentBytes: UInt64 = 0) -> UnitSeconds {
+    public func seconds(
+        of unit: WorkUnit, placedBytes: UInt64 = 0, placesAreSquares: Bool = false, sentBytes: UInt64 = 0
+    ) -> UnitSeconds {
         switch unit.work {
         case .worker(let operation):
-            seconds(of: operation, unit.cost, placed: Double(placedBytes), sent: Double(sentBytes))
+            seconds(
+                of: operation, unit.cost, placed: Double(placedBytes),
+                pages: Double(placedBytes) * (placesAreSquares ? 2 : 1), sent: Double(sentBytes))
         case .coordinator(let operation): seconds(of: operation, unit.cost)
         }
     }
 
     private func seconds(
-        of operation: any UnitOperation, _ cost: UnitCost, placed: Double, sent: Double
+        of operation: any UnitOperation, _ cost: UnitCost, placed: Double, pages: Double, sent: Double
     ) -> UnitSeconds {
         let sliced = operation.slices.reduce(0.0) { $0 + Double($1.byteCount) }
         let input = Double(cost.inputBytes)
@@ -68,7 +73,7 @@ extension MachineRates {
         seconds.writing = output / writing + output / hashing
         // A result goes to the store of its worker first. From there it goes to its file, and to the coordinator, which
         // hashes it.
-        seconds.writing += placed / reading + placed / writing
+        seconds.writing += placed / reading + pages / writing
         seconds.writing += sent / reading + sent / hashing + 2 * sent / writing
         seconds.handling = Self.handlingSeconds
         return seconds
@@ -97,10 +102,12 @@ extension MachineRates {
         switch operation {
         case .digestInputs: seconds.reading += input / hashing
         case .assembleFactors, .assembleRegularizer, .assembleInverses:
-            // Every triangle in its place is compared with its digest and completed to a square. Then the whole file
-            // is read for its own digest.
+            // Every triangle in its place is compared with its digest and completed to a square, of which all rows are
+            // written. Then the whole file is read for its own digest.
             seconds.reading += input / hashing
-            seconds.writing = max(0, output - input) / writing + output / reading + output / hashing
+            let mirrored = max(0, output - input)
+            seconds.writing = output / reading + output / hashing
+            if mirrored > 0 { seconds.writing += mirrored / 4 / squares + output / writing }
         case .mergeCheckpoint:
             seconds.kernels = input / 4 / elementSums
             seconds.writing = output / writing + output / reading + output / hashing

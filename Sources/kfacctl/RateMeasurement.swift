@@ -26,7 +26,7 @@ struct RateMeasurement {
     private static let triangleDimension = 2048
     /// Bytes that are hashed, read and written at a time.
     private static let pieceBytes = 4 << 20
-    /// The part of the test file that a lane writes.
+    /// The part of the test file that a lane writes; a larger one would wait for the disk.
     private static let laneBytes = 32 << 20
 
     /// Measures everything.
@@ -50,7 +50,7 @@ struct RateMeasurement {
         return MachineRates(
             products: products, bfloat16Products: bfloat16Products, factorizations: factorizations,
             matrixProducts: try matrixProducts(), elementSums: elementSums, triangles: try triangles(),
-            reading: reading, writing: writing, hashing: try hashing())
+            squares: try squares(), reading: reading, writing: writing, hashing: try hashing())
     }
 
     /// The mean rate of the lanes, which all measure at once.
@@ -158,6 +158,13 @@ struct RateMeasurement {
                 let sum = try PackedSymmetricMatrix<Double>(dimension: Self.triangleDimension)
                 _ = try PackedSymmetricMatrix<Float>(narrowing: sum)
             }
+        }
+    }
+
+    private func squares() throws -> Double {
+        try mean { _ in
+            let triangle = try PackedSymmetricMatrix<Float>(dimension: Self.triangleDimension)
+            return try Self.rate(of: Double(Self.elements(Self.triangleDimension))) { _ = try triangle.unpacked() }
         }
     }
 

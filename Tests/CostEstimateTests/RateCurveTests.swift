@@ -87,6 +87,6 @@ extension MachineRates {
         }
         return MachineRates(
             products: try curve(products), bfloat16Products: nil, factorizations: try curve([(4, 1)]),
-            matrixProducts: 1, elementSums: 1, triangles: 1, reading: 1, writing: 1, hashing: 1)
+            matrixProducts: 1, elementSums: 1, triangles: 1, squares: 1, reading: 1, writing: 1, hashing: 1)
     }
 }

@@ -88,6 +88,14 @@ actor TransferService {
         self.report = report
     }
 
+    /// Handles the requests of a queue, one after the other, until the queue ends.
+    func serve(_ queue: TransferQueue) async {
+        for await entry in queue.entries {
+            await handle(entry.request, from: entry.peer)
+            queue.end(entry)
+        }
+    }
+
     /// Handles a worker's request, within its credit.
     func handle(_ request: Request, from peer: RoutingIdentity) async {
         switch request {
