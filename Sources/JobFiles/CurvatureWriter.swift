@@ -97,12 +97,13 @@ public final class CurvatureWriter: Sendable {
     ///
     /// - Throws: ``JobFileError`` for an unknown name.
     public func place(of name: CurvatureTensorName, _ shape: SymmetricShape) throws(JobFileError) -> Place? {
-        let writer = try self.writer(of: name)
+        let writer = try writer(named: name.name)
         guard let file = writer.stagedIdentity, let offset = writer.fileOffset(of: name.name) else { return nil }
         return Place(file: file, offset: offset, squareRows: isSquare(shape) ? shape.dimension : nil)
     }
 
-    /// Completes a matrix of a staged set that another process has written, of a square the lower triangle.
+    /// Completes a matrix of a staged set that another process has written: writes the rows that are not yet those of
+    /// the matrix.
     ///
     /// - Parameters:
     ///   - matrix: what ``readBack(_:_:)`` gave.
@@ -112,14 +113,14 @@ public final class CurvatureWriter: Sendable {
         _ matrix: borrowing PackedSymmetricMatrix<Float>, in name: CurvatureTensorName
     ) throws(JobFileError) {
         guard isSquare(matrix.shape) else {
-            let writer = try writer(of: name)
+            let writer = try writer(named: name.name)
             try wrapping { () throws(SafetensorsError) in try writer.noteWritten(name.name) }
             return
         }
-        try write(matrix, mirroredTo: name.name)
+        try write(matrix, mirroredTo: name.name, comparing: true)
     }
 
-    /// Reads a matrix of a staged set back, whoever wrote it; of a square its lower triangle.
+    /// Reads a matrix of a staged set back, whoever wrote it; of a square the lower triangle.
     ///
     /// - Throws: ``JobFileError``.
     public func readBack(
@@ -128,25 +129,34 @@ public final class CurvatureWriter: Sendable {
         var matrix = try wrapping(directory) { () throws(LinearAlgebraError) in
             try PackedSymmetricMatrix<Float>(shape: shape)
         }
-        do throws(SafetensorsError) {
-            let (file, isSquare) = (try writer.writer(of: name.name), isSquare(shape))
-            try matrix.withMutableBytes { (bytes: inout MutableRawSpan) throws(SafetensorsError) in
-                guard isSquare else {
+        guard isSquare(shape) else {
+            let file = try writer(named: name.name)
+            do throws(SafetensorsError) {
+                try matrix.withMutableBytes { (bytes: inout MutableRawSpan) throws(SafetensorsError) in
                     try file.read(name.name, at: 0, into: &bytes)
-                    return
                 }
-                for row in 0..<shape.dimension {
-                    let start = PackedTriangle.offset(ofRow: row)
-                    var target = bytes._mutatingExtracting(4 * start..<4 * (start + row + 1))
-                    try file.read(name.name, at: 4 * row * shape.dimension, into: &target)
-                }
+            } catch { throw .safetensors(error) }
+            return matrix
+        }
+        let dimension = shape.dimension
+        let blockRowCount = Self.blockRowCount(dimension: dimension)
+        var block = try newBlock(rows: blockRowCount, columns: dimension)
+        for first in stride(from: 0, to: dimension, by: blockRowCount) {
+            let rows = first..<min(dimension, first + blockRowCount)
+            try readRows(4 * rows.count * dimension, of: name.name, at: 4 * first * dimension, into: &block)
+            do throws(LinearAlgebraError) { try matrix.packRows(rows, from: block) } catch {
+                throw .linearAlgebra(file: directory, error)
             }
-        } catch { throw .safetensors(error) }
+        }
         return matrix
     }
 
-    private func writer(of name: CurvatureTensorName) throws(JobFileError) -> SafetensorsWriter {
-        do throws(SafetensorsError) { return try writer.writer(of: name.name) } catch { throw .safetensors(error) }
+    private static func blockRowCount(dimension: Int) -> Int {
+        max(1, min(dimension, blockByteCount / max(1, dimension * ElementType.f32.byteCount)))
+    }
+
+    private func writer(named name: String) throws(JobFileError) -> SafetensorsWriter {
+        do throws(SafetensorsError) { return try writer.writer(of: name) } catch { throw .safetensors(error) }
     }
 
     private func isSquare(_ shape: SymmetricShape) -> Bool { storage == .full && !shape.isDiagonal }
@@ -162,7 +172,7 @@ public final class CurvatureWriter: Sendable {
         to name: CurvatureTensorName
     ) throws(JobFileError) {
         if isSquare(matrix.shape) {
-            try write(matrix, mirroredTo: name.name)
+            try write(matrix, mirroredTo: name.name, comparing: false)
         } else {
             try write(matrix, packedTo: name.name)
         }
@@ -189,17 +199,43 @@ public final class CurvatureWriter: Sendable {
 
     private func write(
         _ matrix: borrowing PackedSymmetricMatrix<Float>,
-        mirroredTo name: String
+        mirroredTo name: String,
+        comparing isCompared: Bool
     ) throws(JobFileError) {
         let dimension = matrix.dimension
         let rowByteCount = dimension * ElementType.f32.byteCount
-        let blockRowCount = max(1, min(dimension, Self.blockByteCount / max(1, rowByteCount)))
+        let blockRowCount = Self.blockRowCount(dimension: dimension)
         var block = try newBlock(rows: blockRowCount, columns: dimension)
+        var present = try newBlock(rows: isCompared ? blockRowCount : 1, columns: dimension)
         for first in stride(from: 0, to: dimension, by: blockRowCount) {
             let rows = first..<min(dimension, first + blockRowCount)
             try mirror(matrix, rows, into: &block)
-            try write(block, byteCount: rows.count * rowByteCount, to: name, at: first * rowByteCount)
+            let (offset, byteCount) = (first * rowByteCount, rows.count * rowByteCount)
+            if isCompared {
+                try readRows(byteCount, of: name, at: offset, into: &present)
+                if block.hasSamePrefix(rows.count * dimension, as: present) {
+                    let writer = try writer(named: name)
+                    try wrapping { () throws(SafetensorsError) in
+                        try writer.noteWritten(name, at: offset, count: byteCount)
+                    }
+                    continue
+                }
+            }
+            try write(block, byteCount: byteCount, to: name, at: offset)
         }
+    }
+
+    /// Reads rows of a square of a staged set, as far as they go.
+    private func readRows(
+        _ byteCount: Int, of name: String, at offset: Int, into block: inout Matrix<Float>
+    ) throws(JobFileError) {
+        let file = try writer(named: name)
+        do throws(SafetensorsError) {
+            try block.withMutableBytes { (bytes: inout MutableRawSpan) throws(SafetensorsError) in
+                var target = bytes._mutatingExtracting(first: byteCount)
+                try file.read(name, at: offset, into: &target)
+            }
+        } catch { throw .safetensors(error) }
     }
 
     private func newBlock(rows: Int, columns: Int) throws(JobFileError) -> Matrix<Float> {

@@ -40,6 +40,26 @@ extension PackedSymmetricMatrix {
         }
     }
 
+    /// Takes the lower triangle of some rows of the full square, the reverse of ``unpackRows(_:into:)``.
+    ///
+    /// - Parameters:
+    ///   - rows: The rows to take, within `0..<dimension`.
+    ///   - source: `[at least rows.count, dimension]`; its first rows are these rows of the square.
+    /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` for rows outside the matrix or of another length,
+    ///   and for a diagonal; nothing is taken then.
+    public mutating func packRows(
+        _ rows: Range<Int>, from source: borrowing Matrix<Scalar>
+    ) throws(LinearAlgebraError) {
+        try requireTriangle()
+        guard rows.lowerBound >= 0, rows.upperBound <= dimension, source.columnCount == dimension,
+            rows.count <= source.rowCount
+        else { throw .invalidShape(rows: rows.upperBound, columns: source.columnCount) }
+        for row in rows {
+            unsafe (storage.base + PackedTriangle.offset(ofRow: row)).update(
+                from: source.storage.base + (row - rows.lowerBound) * dimension, count: row + 1)
+        }
+    }
+
     @specialized(where Scalar == Float)
     @specialized(where Scalar == Double)
     private func unpack(_ rows: Range<Int>, into destination: UnsafeMutablePointer<Scalar>) {

@@ -162,12 +162,17 @@ public final class SafetensorsWriter: Sendable {
         indexOfName[name].map { dataOffset + tensors[$0].byteRange.lowerBound }
     }
 
-    /// Takes a tensor of a staged file as written, because another process has written it.
+    /// Takes bytes of a tensor of a staged file as written, because another process has written them.
     ///
-    /// - Throws: ``SafetensorsError/writing(file:name:problem:)`` for an unknown name or a tensor with bytes.
-    public func noteWritten(_ name: String) throws(SafetensorsError) {
+    /// - Parameters:
+    ///   - name: one of ``tensors``.
+    ///   - byteOffset: first byte, counted from the tensor's start.
+    ///   - count: the number of bytes; nil for all.
+    /// - Throws: ``SafetensorsError/writing(file:name:problem:)`` for an unknown name, or bytes that are written
+    ///   already or lie outside.
+    public func noteWritten(_ name: String, at byteOffset: Int = 0, count: Int? = nil) throws(SafetensorsError) {
         guard let index = indexOfName[name] else { throw .writing(file: path, name: name, problem: .unknown) }
-        let range = try claim(count: tensors[index].byteCount, at: 0, of: index)
+        let range = try claim(count: count ?? tensors[index].byteCount, at: byteOffset, of: index)
         progress.withLock { $0.writtenByteCounts[index] += range.count }
     }
 

@@ -32,6 +32,32 @@ struct PackedSymmetricMatrixTests {
         }
     }
 
+    @Test(arguments: [1, 5, 17]) func `rows of a square give back the triangle, whatever its upper half holds`(
+        order: Int
+    ) throws {
+        let truth = named(order)
+        var packed = try PackedSymmetricMatrix<Float>(dimension: order)
+        for first in stride(from: 0, to: order, by: 3) {
+            let rows = first..<min(order, first + 3)
+            let block = rows.flatMap { row in truth[row][...row] + [Float](repeating: .nan, count: order - row - 1) }
+            try packed.packRows(rows, from: try Matrix(rows: rows.count, columns: order, elements: block))
+        }
+        #expect(packed.elements == (0..<order).flatMap { row in truth[row][...row] })
+    }
+
+    @Test func `the same bytes are told from others, up to a number of elements`() throws {
+        var elements = [Float](repeating: 1, count: 9000)
+        let matrix = try Matrix<Float>(rows: 9, columns: 1000, elements: elements)
+        elements[8500] = -1
+        let other = try Matrix<Float>(rows: 9, columns: 1000, elements: elements)
+        #expect(matrix.hasSamePrefix(8500, as: other))
+        #expect(!matrix.hasSamePrefix(8501, as: other))
+        let (zero, negative) = (
+            try Matrix<Float>(rows: 1, columns: 1), try Matrix<Float>(rows: 1, columns: 1, elements: [-0.0])
+        )
+        #expect(!zero.hasSamePrefix(1, as: negative))
+    }
+
     @Test func `the blob is the little-endian bytes of the packed triangle`() throws {
         let packed = try PackedSymmetricMatrix<Float>(dimension: 2, elements: [1, 2, -0.5])
         let bytes = packed.withBytes { (bytes: RawSpan) in

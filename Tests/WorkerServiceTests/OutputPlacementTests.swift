@@ -52,7 +52,8 @@ struct OutputPlacementTests {
     }
 
     private func placed(
-        _ elements: [Float], at places: [OutputPlace], roots: FileRoots = .unlimited, _ bench: Bench
+        _ elements: [Float], at places: [OutputPlace], roots: FileRoots = .unlimited, mirroring: Int = .max,
+        _ bench: Bench
     ) throws -> Set<Int>? {
         var lease = bench.lease(
             BenchUnit(
@@ -62,32 +63,36 @@ struct OutputPlacementTests {
         lease.places = places
         let placement = OutputPlacement(
             files: StagedFiles(roots: roots), cache: bench.cache,
-            progress: UnitProgressCounter(unit: Bench.name))
+            progress: UnitProgressCounter(unit: Bench.name), mirroredBytesMax: mirroring)
         return placement.place(UnitResult(blobs: [try bench.put(elements)]), of: lease)
     }
 
-    @Test func `a triangle fills the lower half of its square, and a vector stays as it is`() async throws {
+    @Test func `a triangle fills its square, and a vector stays as it is`() async throws {
         try await Bench.run { bench in
             let staged = try Staged(bench.directory)
             let places = [try staged.place("square", squareRows: 3), try staged.place("vector")]
             let placed = try placed([1, 2, 3, 4, 5, 6], at: places, bench)
             #expect(placed == [0])
-            #expect(try staged.elements("square", count: 9) == [1, 0, 0, 2, 3, 0, 4, 5, 6])
+            #expect(try staged.elements("square", count: 9) == [1, 2, 4, 2, 3, 5, 4, 5, 6])
             #expect(try staged.elements("vector", count: 6) == [1, 2, 3, 4, 5, 6])
         }
     }
 
-    @Test func `the pieces of a large triangle meet without a seam`() async throws {
+    @Test(arguments: [Int.max, 1 << 20])
+    func `the pieces of a large triangle meet without a seam`(mirroredBytesMax: Int) async throws {
         try await Bench.run { bench in
             // More than two pieces of 4 MiB.
             let dimension = 1600
             let staged = try Staged(bench.directory, dimension: dimension)
             let elements = (0..<dimension).flatMap { row in (0...row).map { Float(row * 7 + $0) } }
-            _ = try placed(elements, at: [try staged.place("square", squareRows: dimension)], bench)
+            _ = try placed(
+                elements, at: [try staged.place("square", squareRows: dimension)], mirroring: mirroredBytesMax, bench)
+            let isMirrored = mirroredBytesMax == .max
             let square = try staged.elements("square", count: dimension * dimension)
             let isRight = (0..<dimension).allSatisfy { row in
                 (0..<dimension).allSatisfy { column in
-                    square[row * dimension + column] == (column > row ? 0 : Float(row * 7 + column))
+                    let upper = isMirrored ? Float(column * 7 + row) : 0
+                    return square[row * dimension + column] == (column > row ? upper : Float(row * 7 + column))
                 }
             }
             #expect(isRight)

@@ -7,7 +7,8 @@ import UnitOperations
 
 /// Finishes a factor, regularizer or inverse file, one matrix in memory at a time.
 ///
-/// Workers have written most matrices in place, of squares the lower triangle. The others are written from their blobs.
+/// Workers have written most matrices in place, of very large squares the lower triangle. The others are written from
+/// their blobs.
 struct CurvatureAssembly {
     let contents: CurvatureContents
     let staged: StagedOutputs
@@ -56,7 +57,7 @@ struct CurvatureAssembly {
         try writer.write(matrix, to: source.name)
     }
 
-    /// Compares what stands in a place with its digest, and writes the upper triangle of a square.
+    /// Compares what stands in a place with its digest, and completes the upper triangle of a square.
     ///
     /// So no byte is published that a disk or another process has changed.
     ///

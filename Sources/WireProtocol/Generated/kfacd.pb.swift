@@ -1191,7 +1191,7 @@ nonisolated struct WireOutputPlace: Sendable {
   var offset: UInt64 = 0
 
   /// The rows of the full square whose lower triangle the blob is; 0 if the blob's bytes are written as they are. The
-  /// coordinator writes the upper triangle.
+  /// coordinator completes the upper triangle.
   var squareRows: UInt32 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
