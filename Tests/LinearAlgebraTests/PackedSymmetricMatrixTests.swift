@@ -42,7 +42,8 @@ struct PackedSymmetricMatrixTests {
             let block = rows.flatMap { row in truth[row][...row] + [Float](repeating: .nan, count: order - row - 1) }
             try packed.packRows(rows, from: try Matrix(rows: rows.count, columns: order, elements: block))
         }
-        #expect(packed.elements == (0..<order).flatMap { row in truth[row][...row] })
+        let found = packed.elements
+        #expect(found == (0..<order).flatMap { row in truth[row][...row] })
     }
 
     @Test func `the same bytes are told from others, up to a number of elements`() throws {
@@ -50,12 +51,12 @@ struct PackedSymmetricMatrixTests {
         let matrix = try Matrix<Float>(rows: 9, columns: 1000, elements: elements)
         elements[8500] = -1
         let other = try Matrix<Float>(rows: 9, columns: 1000, elements: elements)
-        #expect(matrix.hasSamePrefix(8500, as: other))
-        #expect(!matrix.hasSamePrefix(8501, as: other))
-        let (zero, negative) = (
-            try Matrix<Float>(rows: 1, columns: 1), try Matrix<Float>(rows: 1, columns: 1, elements: [-0.0])
-        )
-        #expect(!zero.hasSamePrefix(1, as: negative))
+        let (upTo, beyond) = (matrix.hasSamePrefix(8500, as: other), matrix.hasSamePrefix(8501, as: other))
+        #expect(upTo && !beyond)
+        let zero = try Matrix<Float>(rows: 1, columns: 1)
+        let negative = try Matrix<Float>(rows: 1, columns: 1, elements: [-0.0])
+        let isSame = zero.hasSamePrefix(1, as: negative)
+        #expect(!isSame)
     }
 
     @Test func `the blob is the little-endian bytes of the packed triangle`() throws {
