@@ -1,7 +1,6 @@
 import FileAccess
 import Foundation
 import Glibc
-import Hashing
 import Identifiers
 import Scheduling
 import SystemPackage
@@ -90,9 +89,7 @@ struct JournalWitness: Codable, Equatable {
     }
 
     private static func digest(of text: String) -> String {
-        var hash = SHA256()
-        hash.update(Array(text.utf8))
-        return BlobDigest(sha256: hash.finalize()).description
+        BlobDigest(sha256: FileDigest.sha256(of: Array(text.utf8))).description
     }
 
     /// A member of any type; only text is read.

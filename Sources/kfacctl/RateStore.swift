@@ -1,7 +1,7 @@
 import CostEstimate
 import FileAccess
 import Foundation
-import Hashing
+import Identifiers
 import SystemPackage
 
 /// The measured rates that this user's earlier commands remembered, one file for each kind of machine.
@@ -45,9 +45,7 @@ struct RateStore {
 
     private func path(of machine: RatedMachine) -> FilePath? {
         let text = "\(machine.kernels)\n\(machine.processor)\n\(machine.lanes)"
-        var hash = SHA256()
-        hash.update(Array(text.utf8))
-        let digits = hash.finalize().prefix(8).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        let digits = BlobDigest(sha256: FileDigest.sha256(of: Array(text.utf8))).description.prefix(16)
         return directory?.appending("rates-\(digits).json")
     }
 }
