@@ -84,6 +84,7 @@ let package = Package(
         // Level 0: what is foreign, as it is.
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
         .systemLibrary(name: "CLibcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CXXHash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CMicroHTTPD", providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CProductKernels"),
@@ -97,7 +98,7 @@ let package = Package(
         module("LinearAlgebra", ["COpenBLAS", "CProductKernels"], settings: wrapperSettings),
         module("MicroHTTPD", ["CMicroHTTPD"], settings: wrapperSettings),
         module("NameMatching"),
-        module("Hashing", ["CLibcrypto"], settings: wrapperSettings),
+        module("Hashing", ["CLibcrypto", "CXXHash"], settings: wrapperSettings),
         module("RandomNumbers", ["Hashing"]),
         module("FileAccess", ["CSystemCalls", "NameMatching", "Hashing", systemPackage], settings: wrapperSettings),
         module("Identifiers"),
@@ -127,7 +128,9 @@ let package = Package(
         module("KroneckerFactors", ["Identifiers", "LinearAlgebra"]),
         module("BlobStore", ["Identifiers", "FileAccess", "Lanes", "Hashing", systemPackage]),
         module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "JSONText", systemPackage]),
-        module("JobFiles", ["Identifiers", "FileAccess", "JSONText", "Safetensors", "LinearAlgebra", systemPackage]),
+        module(
+            "JobFiles",
+            ["Identifiers", "FileAccess", "JSONText", "Safetensors", "LinearAlgebra", "Hashing", systemPackage]),
         module(
             "PushedRuns",
             ["Identifiers", "FileAccess", "JSONText", "Safetensors", "JobFiles", "Hashing", systemPackage]),
@@ -169,7 +172,7 @@ let package = Package(
         module(
             "WireProtocol",
             [
-                "Identifiers", "LinearAlgebra", "UnitOperations", "JobPlan",
+                "Identifiers", "LinearAlgebra", "UnitOperations", "JobPlan", "Hashing",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Schema", "CLIENT.md"]),
@@ -225,7 +228,7 @@ let package = Package(
         module(
             "WorkerService",
             [
-                "Identifiers", "UnitOperations", "Messaging", "WireProtocol", "BlobStore", "Safetensors",
+                "Identifiers", "Hashing", "UnitOperations", "Messaging", "WireProtocol", "BlobStore", "Safetensors",
                 "LinearAlgebra",
                 "KroneckerFactors", "TaskArithmetic", "Telemetry", "Supervision", "PrometheusMetrics", "Lanes",
                 "FileAccess", "Keys", "ZeroMQ", systemPackage, logging, metrics, serviceLifecycle,
@@ -322,10 +325,11 @@ let package = Package(
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "Identifiers", "LinearAlgebra"]),
         tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
-        tests("SafetensorsTests", ["Safetensors", "FileAccess", systemPackage]),
+        tests("SafetensorsTests", ["Safetensors", "FileAccess", "Hashing", systemPackage]),
         tests("BlobStoreTests", ["BlobStore", "FileAccess", "Identifiers", systemPackage]),
         tests(
-            "JobFilesTests", ["JobFiles", "FileAccess", "Safetensors", "LinearAlgebra", "Identifiers", systemPackage]),
+            "JobFilesTests",
+            ["JobFiles", "FileAccess", "Safetensors", "LinearAlgebra", "Identifiers", "Hashing", systemPackage]),
         tests(
             "UnitOperationsTests",
             [
@@ -339,12 +343,12 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ]),
         tests(
-            "SchedulingTests", ["Scheduling", "UnitOperations", "JobPlan", "Identifiers", "LinearAlgebra"],
+            "SchedulingTests", ["Scheduling", "UnitOperations", "JobPlan", "Identifiers", "LinearAlgebra", "Hashing"],
             exclude: ["Scenarios"]),
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Scheduling", "JobJournal", "UnitOperations", "JobPlan", "Identifiers",
+                "Scheduling", "JobJournal", "UnitOperations", "JobPlan", "Identifiers", "Hashing",
                 "LinearAlgebra",
                 "KroneckerFactors", "TestSupport", .product(name: "OrderedCollections", package: "swift-collections"),
             ],
@@ -353,6 +357,7 @@ let package = Package(
             "WorkerServiceTests",
             [
                 "WorkerService", "CoordinatorService", "Admission", "JobPlan", "Publication", "BlobStore", "FileAccess",
+                "Hashing",
                 "UnitOperations", "Messaging", "WireProtocol", "ZeroMQ", "Safetensors",
                 "KroneckerFactors", "LinearAlgebra", "Identifiers", "Supervision", "PrometheusMetrics", logging,
                 metrics,
@@ -362,7 +367,7 @@ let package = Package(
             "WireProtocolTests",
             [
                 "WireProtocol", "UnitOperations", "JobPlan", "Identifiers", "KroneckerFactors", "LinearAlgebra",
-                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                "Hashing", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         tests(
             "CostEstimateTests",

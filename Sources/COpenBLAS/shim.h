@@ -96,6 +96,52 @@ typedef _Float16 kfacd_half8 __attribute__((vector_size(16)));
 #define KFACD_LOAD(type, variable, address) type variable; memcpy(&variable, address, sizeof variable)
 #define KFACD_STORE(address, variable) memcpy(address, &variable, sizeof variable)
 
+typedef float kfacd_float4 __attribute__((vector_size(16)));
+
+// Writes lines as columns: `target[column * pitch + line]` is element `column` of line `line`. Line 0 is at `source`.
+// The distance from one line to the next is `stride` at first, and grows by `growth` from line to line.
+//
+// Whole cache lines of the target are written, because its rows may all fall into one set of a cache.
+static inline void kfacd_mirror(const float *source, size_t stride, size_t growth, size_t lines, size_t columns,
+                                float *target, size_t pitch) {
+    enum { tile = 16 };
+    size_t line = 0;
+    for (; line + tile <= lines; line += tile) {
+        const float *starts[tile];
+        for (size_t i = 0; i < tile; i++) {
+            starts[i] = source;
+            source += stride;
+            stride += growth;
+        }
+        size_t column = 0;
+        for (; column + 4 <= columns; column += 4) {
+            for (size_t i = 0; i < tile; i += 4) {
+                KFACD_LOAD(kfacd_float4, a, starts[i] + column);
+                KFACD_LOAD(kfacd_float4, b, starts[i + 1] + column);
+                KFACD_LOAD(kfacd_float4, c, starts[i + 2] + column);
+                KFACD_LOAD(kfacd_float4, d, starts[i + 3] + column);
+                const kfacd_float4 ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+                const kfacd_float4 ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+                const kfacd_float4 cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+                const kfacd_float4 cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+                const kfacd_float4 rows[4] = {
+                    __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
+                    __builtin_shufflevector(ab2, cd2, 0, 1, 4, 5), __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7),
+                };
+                for (size_t j = 0; j < 4; j++) KFACD_STORE(target + (column + j) * pitch + line + i, rows[j]);
+            }
+        }
+        for (; column < columns; column++) {
+            for (size_t i = 0; i < tile; i++) target[column * pitch + line + i] = starts[i][column];
+        }
+    }
+    for (; line < lines; line++) {
+        for (size_t column = 0; column < columns; column++) target[column * pitch + line] = source[column];
+        source += stride;
+        stride += growth;
+    }
+}
+
 // Adds eight lanes pairwise. The order of the sum is fixed on every processor.
 #define KFACD_SUM_LANES(l) (((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7])))
 

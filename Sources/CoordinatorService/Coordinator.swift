@@ -98,7 +98,8 @@ actor Coordinator {
         pushDesk = PushDesk(store: runs, endpoint: endpoint, queue: pushes, metrics: metrics, logger: logger)
         rowStreamDesk = RowStreamDesk(
             store: runs, pushDesk: pushDesk, endpoint: endpoint, queue: rowStreams, metrics: metrics, logger: logger)
-        admissionDesk = AdmissionDesk(roots: configuration.roots, owner: owner, runs: runs)
+        admissionDesk = AdmissionDesk(
+            roots: configuration.roots, owner: owner, runs: runs, keepsBlobs: configuration.isLasting)
         outputDesk = OutputDesk(roots: configuration.roots)
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout

@@ -1,3 +1,4 @@
+public import Hashing
 public import LinearAlgebra
 public import Safetensors
 public import SystemPackage
@@ -18,7 +19,7 @@ public final class CurvatureWriter: Sendable {
     /// Bytes of full rows that are mirrored at a time.
     ///
     /// They and the packed matrix are all the memory in use.
-    static let blockByteCount = 8 << 20
+    private static let blockByteCount = 8 << 20
 
     /// A matrix to write.
     public struct Entry: Equatable, Sendable {
@@ -102,57 +103,23 @@ public final class CurvatureWriter: Sendable {
         return Place(file: file, offset: offset, squareRows: isSquare(shape) ? shape.dimension : nil)
     }
 
-    /// Completes a matrix of a staged set that another process has written: writes the rows that are not yet those of
-    /// the matrix.
+    /// Takes a matrix of a staged set as written, because another process has written it.
     ///
     /// - Parameters:
-    ///   - matrix: what ``readBack(_:_:)`` gave.
     ///   - name: the name of an entry.
+    ///   - checksum: of the bytes in its place; ``prove()`` compares it.
     /// - Throws: ``JobFileError``.
-    public func complete(
-        _ matrix: borrowing PackedSymmetricMatrix<Float>, in name: CurvatureTensorName
-    ) throws(JobFileError) {
-        guard isSquare(matrix.shape) else {
-            let writer = try writer(named: name.name)
-            try wrapping { () throws(SafetensorsError) in try writer.noteWritten(name.name) }
-            return
-        }
-        try write(matrix, mirroredTo: name.name, comparing: true)
+    public func noteWritten(_ name: CurvatureTensorName, _ checksum: Checksum) throws(JobFileError) {
+        let writer = try writer(named: name.name)
+        try wrapping { () throws(SafetensorsError) in try writer.noteWritten(name.name, checksum) }
     }
 
-    /// Reads a matrix of a staged set back, whoever wrote it; of a square the lower triangle.
+    /// Reads a staged set once, and compares the matrices that other processes have written with their checksums.
     ///
-    /// - Throws: ``JobFileError``.
-    public func readBack(
-        _ name: CurvatureTensorName, _ shape: SymmetricShape
-    ) throws(JobFileError) -> PackedSymmetricMatrix<Float> {
-        var matrix = try wrapping(directory) { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Float>(shape: shape)
-        }
-        guard isSquare(shape) else {
-            let file = try writer(named: name.name)
-            do throws(SafetensorsError) {
-                try matrix.withMutableBytes { (bytes: inout MutableRawSpan) throws(SafetensorsError) in
-                    try file.read(name.name, at: 0, into: &bytes)
-                }
-            } catch { throw .safetensors(error) }
-            return matrix
-        }
-        let dimension = shape.dimension
-        let blockRowCount = Self.blockRowCount(dimension: dimension)
-        var block = try newBlock(rows: blockRowCount, columns: dimension)
-        for first in stride(from: 0, to: dimension, by: blockRowCount) {
-            let rows = first..<min(dimension, first + blockRowCount)
-            try readRows(4 * rows.count * dimension, of: name.name, at: 4 * first * dimension, into: &block)
-            do throws(LinearAlgebraError) { try matrix.packRows(rows, from: block) } catch {
-                throw .linearAlgebra(file: directory, error)
-            }
-        }
-        return matrix
-    }
-
-    private static func blockRowCount(dimension: Int) -> Int {
-        max(1, min(dimension, blockByteCount / max(1, dimension * ElementType.f32.byteCount)))
+    /// - Returns: The tensors that differ. They count as not written.
+    /// - Throws: ``JobFileError``, with every missing matrix.
+    public func prove() throws(JobFileError) -> Set<String> {
+        do throws(SafetensorsError) { return Set(try writer.prove()) } catch { throw .safetensors(error) }
     }
 
     private func writer(named name: String) throws(JobFileError) -> SafetensorsWriter {
@@ -172,7 +139,7 @@ public final class CurvatureWriter: Sendable {
         to name: CurvatureTensorName
     ) throws(JobFileError) {
         if isSquare(matrix.shape) {
-            try write(matrix, mirroredTo: name.name, comparing: false)
+            try write(matrix, mirroredTo: name.name)
         } else {
             try write(matrix, packedTo: name.name)
         }
@@ -199,74 +166,24 @@ public final class CurvatureWriter: Sendable {
 
     private func write(
         _ matrix: borrowing PackedSymmetricMatrix<Float>,
-        mirroredTo name: String,
-        comparing isCompared: Bool
+        mirroredTo name: String
     ) throws(JobFileError) {
-        let dimension = matrix.dimension
-        let rowByteCount = dimension * ElementType.f32.byteCount
-        let blockRowCount = Self.blockRowCount(dimension: dimension)
-        var block = try newBlock(rows: blockRowCount, columns: dimension)
-        var present = try newBlock(rows: isCompared ? blockRowCount : 1, columns: dimension)
-        for first in stride(from: 0, to: dimension, by: blockRowCount) {
-            let rows = first..<min(dimension, first + blockRowCount)
-            try mirror(matrix, rows, into: &block)
-            let (offset, byteCount) = (first * rowByteCount, rows.count * rowByteCount)
-            if isCompared {
-                try readRows(byteCount, of: name, at: offset, into: &present)
-                if block.hasSamePrefix(rows.count * dimension, as: present) {
-                    let writer = try writer(named: name)
-                    try wrapping { () throws(SafetensorsError) in
-                        try writer.noteWritten(name, at: offset, count: byteCount)
-                    }
-                    continue
+        var block = try newBlock(dimension: matrix.dimension)
+        for rows in block.parts {
+            do throws(LinearAlgebraError) { try block.fill(rows, of: matrix) } catch {
+                throw .linearAlgebra(file: directory, error)
+            }
+            do throws(SafetensorsError) {
+                try block.withBytes(of: rows) { (bytes: RawSpan, offset: Int) throws(SafetensorsError) in
+                    try writer.write(bytes, to: name, at: offset)
                 }
-            }
-            try write(block, byteCount: byteCount, to: name, at: offset)
+            } catch { throw .safetensors(error) }
         }
     }
 
-    /// Reads rows of a square of a staged set, as far as they go.
-    private func readRows(
-        _ byteCount: Int, of name: String, at offset: Int, into block: inout Matrix<Float>
-    ) throws(JobFileError) {
-        let file = try writer(named: name)
-        do throws(SafetensorsError) {
-            try block.withMutableBytes { (bytes: inout MutableRawSpan) throws(SafetensorsError) in
-                var target = bytes._mutatingExtracting(first: byteCount)
-                try file.read(name, at: offset, into: &target)
-            }
-        } catch { throw .safetensors(error) }
-    }
-
-    private func newBlock(rows: Int, columns: Int) throws(JobFileError) -> Matrix<Float> {
-        do throws(LinearAlgebraError) { return try Matrix<Float>(rows: rows, columns: columns) } catch {
-            throw .linearAlgebra(file: directory, error)
-        }
-    }
-
-    private func mirror(
-        _ matrix: borrowing PackedSymmetricMatrix<Float>,
-        _ rows: Range<Int>,
-        into block: inout Matrix<Float>
-    ) throws(JobFileError) {
+    private func newBlock(dimension: Int) throws(JobFileError) -> SquareRows {
         do throws(LinearAlgebraError) {
-            try block.withMutableSpan { (span: inout MutableSpan<Float>) throws(LinearAlgebraError) in
-                var wanted = span._mutatingExtracting(first: rows.count * matrix.dimension)
-                try matrix.unpackRows(rows, into: &wanted)
-            }
+            return try SquareRows(dimension: dimension, byteCountMax: Self.blockByteCount)
         } catch { throw .linearAlgebra(file: directory, error) }
-    }
-
-    private func write(
-        _ block: borrowing Matrix<Float>,
-        byteCount: Int,
-        to name: String,
-        at byteOffset: Int
-    ) throws(JobFileError) {
-        do throws(SafetensorsError) {
-            try block.withBytes { (bytes: RawSpan) throws(SafetensorsError) in
-                try writer.write(bytes.extracting(first: byteCount), to: name, at: byteOffset)
-            }
-        } catch { throw .safetensors(error) }
     }
 }

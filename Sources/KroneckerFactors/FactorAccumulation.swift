@@ -37,12 +37,24 @@ public struct FactorAccumulation: ~Copyable, Sendable {
         appendsOne: Bool = false,
         reduction: PositionReduction = .none
     ) throws(KroneckerFactorsError) {
+        let sum = try carryingErrors { () throws(LinearAlgebraError) in
+            try PackedSymmetricMatrix<Double>(dimension: 0)
+        }
+        try self.init(columnCount: columnCount, appendsOne: appendsOne, reduction: reduction, reusing: sum)
+    }
+
+    /// An empty sum in the memory of a finished one.
+    ///
+    /// - Throws: As ``init(columnCount:appendsOne:reduction:)``.
+    public init(
+        columnCount: Int, appendsOne: Bool, reduction: PositionReduction,
+        reusing memory: consuming PackedSymmetricMatrix<Double>
+    ) throws(KroneckerFactorsError) {
         guard columnCount >= 1, columnCount < 1 << 30 else { throw .invalidCount(name: "columns", value: columnCount) }
         guard reduction.positions >= 1 else { throw .invalidCount(name: "positions", value: reduction.positions) }
         let dimension = columnCount + (appendsOne ? 1 : 0)
-        let sum = try carryingErrors { () throws(LinearAlgebraError) in
-            try PackedSymmetricMatrix<Double>(dimension: dimension)
-        }
+        var sum = memory
+        do throws(LinearAlgebraError) { try sum.clear(as: .full(dimension)) } catch { throw .linearAlgebra(error) }
         let columnSums = try carryingErrors { () throws(LinearAlgebraError) in
             try Matrix<Double>(rows: 1, columns: columnCount)
         }
@@ -99,10 +111,23 @@ public struct FactorAccumulation: ~Copyable, Sendable {
     ///   ``KroneckerFactorsError/linearAlgebra(_:)``, or ``KroneckerFactorsError/squaresVanish(rows:largest:)`` for
     ///   non-zero rows that vanish in fp32; the sum is consumed.
     public consuming func finish(divisor: Double) throws(KroneckerFactorsError) -> PackedSymmetricMatrix<Float> {
+        var memory = try carryingErrors { () throws(LinearAlgebraError) in
+            try PackedSymmetricMatrix<Double>(dimension: 0)
+        }
+        return try finish(divisor: divisor, keeping: &memory)
+    }
+
+    /// The factor, and the sum's memory for the next one.
+    ///
+    /// - Throws: As ``finish(divisor:)``.
+    public consuming func finish(
+        divisor: Double, keeping memory: inout PackedSymmetricMatrix<Double>
+    ) throws(KroneckerFactorsError) -> PackedSymmetricMatrix<Float> {
         guard rowCount > 0 else { throw .noRows }
         try requireSquares()
         let (rows, columns) = (rowCount, columnCount)
-        return try finishPartial().factor(dividedBy: divisor, rowCount: rows, columnCount: columns)
+        memory = finishPartial()
+        return try memory.factor(dividedBy: divisor, rowCount: rows, columnCount: columns)
     }
 
     /// Refuses non-zero rows whose squares vanish in fp32.

@@ -5,7 +5,8 @@ internal import COpenBLAS
 /// Sixty-four bytes are a cache line and the widest vector register, so no kernel's load crosses a line.
 @safe struct AlignedStorage<Scalar: MatrixScalar>: ~Copyable {
     let base: UnsafeMutablePointer<Scalar>
-    let count: Int
+    private(set) var count: Int
+    private let capacity: Int
 
     init(zeros count: Int) throws(LinearAlgebraError) {
         let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Scalar>.stride)
@@ -13,6 +14,19 @@ internal import COpenBLAS
         guard let memory = unsafe kfacd_allocate_zeroed(byteCount) else { throw .outOfMemory(byteCount: byteCount) }
         unsafe base = memory.bindMemory(to: Scalar.self, capacity: count)
         self.count = count
+        capacity = count
+    }
+
+    /// Makes all elements 0 and changes their number; false if the buffer is too small, or much too large.
+    ///
+    /// Faulting in fresh pages costs several times as much as this.
+    mutating func reset(count: Int) -> Bool {
+        guard count <= capacity, capacity - count <= capacity / 64 else { return false }
+        // Bytes of 0 are a 0 of any scalar.
+        unsafe UnsafeMutableRawPointer(base).initializeMemory(
+            as: UInt8.self, repeating: 0, count: count * MemoryLayout<Scalar>.stride)
+        self.count = count
+        return true
     }
 
     deinit {

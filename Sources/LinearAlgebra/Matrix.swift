@@ -102,25 +102,6 @@ extension Matrix {
         unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
-    /// Whether the first elements of two matrices have the same bytes.
-    ///
-    /// - Parameters:
-    ///   - count: The number of elements, at most ``elementCount`` of both; more is an error of the caller.
-    ///   - other: The other matrix; its shape does not matter.
-    /// - Returns: Whether no bit differs.
-    public borrowing func hasSamePrefix(_ count: Int, as other: borrowing Matrix) -> Bool {
-        precondition(0...min(elementCount, other.elementCount) ~= count, "a prefix of \(count) elements")
-        // A scalar is one or two words. Words are joined in parts, because a loop that may end at each is slow.
-        let words = count * MemoryLayout<Scalar>.stride / MemoryLayout<UInt32>.stride
-        let left = unsafe UnsafeRawPointer(storage.base).assumingMemoryBound(to: UInt32.self)
-        let right = unsafe UnsafeRawPointer(other.storage.base).assumingMemoryBound(to: UInt32.self)
-        return stride(from: 0, to: words, by: 4096).allSatisfy { first in
-            var difference: UInt32 = 0
-            for word in first..<min(first + 4096, words) { difference |= unsafe left[word] ^ right[word] }
-            return difference == 0
-        }
-    }
-
     /// Lends the elements' bytes, in the machine's (little-endian) order.
     /// - Throws: What `body` throws.
     public borrowing func withBytes<Result: ~Copyable, Failure: Error>(

@@ -1,7 +1,5 @@
 extension PackedSymmetricMatrix {
-    /// Rows of one block when a whole square is unpacked.
-    ///
-    /// Their columns stay in the first-level cache while the upper triangle is written transposed.
+    /// Rows of one block when rows are unpacked.
     private static var blockRows: Int { 16 }
 
     /// The full square, both triangles; a diagonal has none, because its square could be very large.
@@ -10,69 +8,43 @@ extension PackedSymmetricMatrix {
     public func unpacked() throws(LinearAlgebraError) -> Matrix<Scalar> {
         try requireTriangle()
         let square = try Matrix<Scalar>(rows: dimension, columns: dimension)
-        for first in stride(from: 0, to: dimension, by: Self.blockRows) {
-            let rows = first..<min(first + Self.blockRows, dimension)
-            unsafe unpack(rows, into: square.storage.base + first * dimension)
-        }
+        unsafe unpack(0..<dimension, into: square.storage.base)
         return square
     }
 
-    /// Writes some rows of the full square, so that a large tensor can be written to a file in row blocks.
+    /// Writes rows of the full square.
     ///
     /// - Parameters:
-    ///   - rows: The rows to write, within `0..<dimension`.
-    ///   - destination: `[rows.count, dimension]`, row-major; every element is written.
-    /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` for rows outside the matrix and for a diagonal,
-    ///   ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for a buffer of another size; nothing is
-    ///   written then.
-    public func unpackRows(
-        _ rows: Range<Int>,
-        into destination: inout MutableSpan<Scalar>
-    ) throws(LinearAlgebraError) {
-        try requireTriangle()
-        guard rows.lowerBound >= 0, rows.upperBound <= dimension else {
-            throw .invalidShape(rows: rows.upperBound, columns: dimension)
-        }
-        try requireLength("the row buffer", expected: rows.count * dimension, found: destination.count)
-        unsafe destination.withUnsafeMutableBufferPointer { buffer in
-            guard let base = buffer.baseAddress else { return }
-            unsafe unpack(rows, into: base)
-        }
+    ///   - rows: Within `0..<dimension`.
+    ///   - destination: Of `rows.count · dimension` elements.
+    func unpack(_ rows: Range<Int>, into destination: UnsafeMutablePointer<Scalar>) {
+        unsafe Self.unpack(
+            rows, of: dimension, from: storage.base + PackedTriangle.offset(ofRow: rows.lowerBound), into: destination)
+        let rest = rows.upperBound
+        guard rest < dimension else { return }
+        let source = unsafe storage.base + PackedTriangle.offset(ofRow: rest) + rows.lowerBound
+        unsafe Scalar.routines.mirror(
+            source, rest + 1, 1, dimension - rest, rows.count, destination + rest, dimension)
     }
 
-    /// Takes the lower triangle of some rows of the full square, the reverse of ``unpackRows(_:into:)``.
-    ///
-    /// - Parameters:
-    ///   - rows: The rows to take, within `0..<dimension`.
-    ///   - source: `[at least rows.count, dimension]`; its first rows are these rows of the square.
-    /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` for rows outside the matrix or of another length,
-    ///   and for a diagonal; nothing is taken then.
-    public mutating func packRows(
-        _ rows: Range<Int>, from source: borrowing Matrix<Scalar>
-    ) throws(LinearAlgebraError) {
-        try requireTriangle()
-        guard rows.lowerBound >= 0, rows.upperBound <= dimension, source.columnCount == dimension,
-            rows.count <= source.rowCount
-        else { throw .invalidShape(rows: rows.upperBound, columns: source.columnCount) }
-        for row in rows {
-            unsafe (storage.base + PackedTriangle.offset(ofRow: row)).update(
-                from: source.storage.base + (row - rows.lowerBound) * dimension, count: row + 1)
-        }
-    }
-
-    @specialized(where Scalar == Float)
-    @specialized(where Scalar == Double)
-    private func unpack(_ rows: Range<Int>, into destination: UnsafeMutablePointer<Scalar>) {
-        for row in rows {
-            let source = unsafe storage.base + PackedTriangle.offset(ofRow: row)
-            let target = unsafe destination + (row - rows.lowerBound) * dimension
-            unsafe target.update(from: source, count: row + 1)
-        }
-        // The upper triangle of these rows equals these columns of the later rows: read along rows, write down columns.
-        for row in rows.lowerBound..<dimension {
-            let source = unsafe storage.base + PackedTriangle.offset(ofRow: row)
-            for column in rows.lowerBound..<min(row, rows.upperBound) {
-                unsafe destination[(column - rows.lowerBound) * dimension + row] = source[column]
+    /// Writes rows of a full square up to their last diagonal element, from the packed rows alone.
+    static func unpack(
+        _ rows: Range<Int>, of dimension: Int, from packed: UnsafePointer<Scalar>,
+        into destination: UnsafeMutablePointer<Scalar>
+    ) {
+        var source = unsafe packed
+        for first in stride(from: rows.lowerBound, to: rows.upperBound, by: blockRows) {
+            let lines = first..<min(first + blockRows, rows.upperBound)
+            unsafe Scalar.routines.mirror(
+                source + rows.lowerBound, first + 1, 1, lines.count, first - rows.lowerBound, destination + first,
+                dimension)
+            for row in lines {
+                let target = unsafe destination + (row - rows.lowerBound) * dimension
+                unsafe target.update(from: source, count: row + 1)
+                for column in first..<row {
+                    unsafe destination[(column - rows.lowerBound) * dimension + row] = source[column]
+                }
+                unsafe source += row + 1
             }
         }
     }

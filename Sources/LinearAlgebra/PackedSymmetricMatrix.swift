@@ -4,7 +4,7 @@
 /// Its little-endian bytes are the blob.
 public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
     /// The rows and columns, and the elements that are stored.
-    public let shape: SymmetricShape
+    public private(set) var shape: SymmetricShape
     var storage: AlignedStorage<Scalar>
 
     /// Makes the zero matrix.
@@ -50,6 +50,20 @@ public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
             let source = unsafe square.storage.base + row * dimension
             unsafe (storage.base + PackedTriangle.offset(ofRow: row)).update(from: source, count: row + 1)
         }
+    }
+
+    /// Becomes the zero matrix of a shape, in the same memory if that fits.
+    ///
+    /// Otherwise the old memory is released before the new one is taken.
+    /// - Throws: As ``init(shape:)``; the matrix is then empty.
+    public mutating func clear(as shape: SymmetricShape) throws(LinearAlgebraError) {
+        let count = try shape.elementCount()
+        if !storage.reset(count: count) {
+            storage = try AlignedStorage(zeros: 0)
+            self.shape = .full(0)
+            storage = try AlignedStorage(zeros: count)
+        }
+        self.shape = shape
     }
 
     /// Number of rows and of columns.

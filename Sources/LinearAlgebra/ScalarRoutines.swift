@@ -55,6 +55,9 @@ internal import CProductKernels
     /// The lower triangle of `rowsᵀ · rows` by fused multiply-adds, of rows, columns and scratch.
     let fusedProduct:
         @Sendable (FusedInstructions, Elements, Int, Int, MutableElements, UnsafeMutableRawPointer) -> Void
+    /// Writes lines as columns: of the first line, the first distance between lines, its growth, lines, columns, target
+    /// and the target's pitch.
+    let mirror: @Sendable (Elements, Int, Int, Int, Int, MutableElements, Int) -> Void
     /// `Σ x · y` over `count` elements, in fp64.
     let dot: @Sendable (Elements, Elements, Int) throws(LinearAlgebraError) -> Double
     /// Reads `count` elements of a type.
@@ -81,6 +84,9 @@ extension ScalarRoutines where Scalar == Float {
         fusedProduct: { instructions, rows, rowCount, columnCount, sums, scratch in
             unsafe kfacd_fused_product(instructions.number, rows, rowCount, columnCount, sums, scratch)
         },
+        mirror: { source, stride, growth, lines, columns, target, pitch in
+            unsafe kfacd_mirror(source, stride, growth, lines, columns, target, pitch)
+        },
         dot: { left, right, count in
             var result = 0.0
             unsafe kfacd_dot_widened(left, right, count, &result)
@@ -106,6 +112,12 @@ extension ScalarRoutines where Scalar == Double {
         },
         bfloat16Product: { _, _, _, _, _ in false },
         fusedProduct: { _, _, _, _, _, _ in preconditionFailure("there is no kernel for narrow rows in fp64") },
+        mirror: { source, stride, growth, lines, columns, target, pitch in
+            for line in 0..<lines {
+                let start = unsafe source + line * stride + growth * (line * (line - 1) / 2)
+                for column in 0..<columns { unsafe target[column * pitch + line] = start[column] }
+            }
+        },
         dot: { left, right, count throws(LinearAlgebraError) in
             unsafe cblas_ddot(try blasInteger(count), left, 1, right, 1)
         },

@@ -1,4 +1,5 @@
 public import FileAccess
+public import Hashing
 import Synchronization
 public import SystemPackage
 
@@ -50,6 +51,8 @@ public final class SafetensorsWriter: Sendable {
     private struct Progress {
         var coverage: [ByteCoverage]
         var writtenByteCounts: [Int]
+        /// Of tensors that other processes have written.
+        var checksums: [Checksum?]
         var isFinished = false
         var finished: Finished?
     }
@@ -132,7 +135,8 @@ public final class SafetensorsWriter: Sendable {
         progress = Mutex(
             Progress(
                 coverage: Array(repeating: ByteCoverage(), count: placed.count),
-                writtenByteCounts: Array(repeating: 0, count: placed.count)
+                writtenByteCounts: Array(repeating: 0, count: placed.count),
+                checksums: Array(repeating: nil, count: placed.count)
             )
         )
     }
@@ -162,62 +166,96 @@ public final class SafetensorsWriter: Sendable {
         indexOfName[name].map { dataOffset + tensors[$0].byteRange.lowerBound }
     }
 
-    /// Takes bytes of a tensor of a staged file as written, because another process has written them.
+    /// Takes a tensor of a staged file as written, because another process has written it.
     ///
     /// - Parameters:
     ///   - name: one of ``tensors``.
-    ///   - byteOffset: first byte, counted from the tensor's start.
-    ///   - count: the number of bytes; nil for all.
+    ///   - checksum: of the bytes that were written; ``prove()`` compares it.
     /// - Throws: ``SafetensorsError/writing(file:name:problem:)`` for an unknown name, or bytes that are written
-    ///   already or lie outside.
-    public func noteWritten(_ name: String, at byteOffset: Int = 0, count: Int? = nil) throws(SafetensorsError) {
+    ///   already.
+    public func noteWritten(_ name: String, _ checksum: Checksum) throws(SafetensorsError) {
         guard let index = indexOfName[name] else { throw .writing(file: path, name: name, problem: .unknown) }
-        let range = try claim(count: count ?? tensors[index].byteCount, at: byteOffset, of: index)
-        progress.withLock { $0.writtenByteCounts[index] += range.count }
+        let range = try claim(count: tensors[index].byteCount, at: 0, of: index)
+        progress.withLock { progress in
+            progress.writtenByteCounts[index] += range.count
+            progress.checksums[index] = checksum
+        }
     }
 
-    /// Reads bytes of a tensor back, whoever wrote them.
+    /// Reads a staged file once, for its digest, and compares the tensors that other processes have written with their
+    /// checksums.
     ///
-    /// - Parameters:
-    ///   - name: one of ``tensors``.
-    ///   - byteOffset: first byte, counted from the tensor's start.
-    ///   - destination: filled whole.
-    /// - Throws: ``SafetensorsError``.
-    public func read(
-        _ name: String, at byteOffset: Int, into destination: inout MutableRawSpan
-    ) throws(SafetensorsError) {
-        guard let index = indexOfName[name] else { throw .writing(file: path, name: name, problem: .unknown) }
-        let start = dataOffset + tensors[index].byteRange.lowerBound + byteOffset
-        let wanted = destination.byteCount
-        let found = try partial.file.read(at: start, into: &destination)
-        guard found == wanted else { throw .truncated(file: path, expected: start + wanted, found: start + found) }
+    /// - Returns: The names of the tensors that differ. They count as not written.
+    /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes.
+    public func prove() throws(SafetensorsError) -> [String] {
+        guard stagedIdentity != nil, progress.withLock({ $0.finished }) == nil else { return [] }
+        if let error = SafetensorsError.bundle(incompleteTensors()) { throw error }
+        do throws(SafetensorsError) {
+            let header = header
+            try partial.file.write(unsafe header.span.bytes, at: 0)
+            // Before the file has its name, under which others may find and change it.
+            let status = try partial.file.status()
+            // The disk is busy meanwhile.
+            partial.file.beginWriting(at: 0, count: status.byteCount)
+            let (digest, differing) = try digests(fileByteCount: status.byteCount)
+            guard differing.isEmpty else {
+                progress.withLock { progress in
+                    for index in differing {
+                        progress.coverage[index].release(0..<tensors[index].byteCount)
+                        progress.writtenByteCounts[index] = 0
+                        progress.checksums[index] = nil
+                    }
+                }
+                return differing.map { tensors[$0].name }
+            }
+            progress.withLock { $0.finished = Finished(path: path, digest: digest, status: status) }
+            return []
+        } catch {
+            throw renamed(error)
+        }
+    }
+
+    /// The digest of the whole file, and the tensors whose bytes are not those of their checksums.
+    private func digests(fileByteCount: Int) throws(SafetensorsError) -> (digest: [UInt8], differing: [Int]) {
+        let checksums = progress.withLock { $0.checksums }
+        var hash = SHA256()
+        var differing: [Int] = []
+        var position = 0
+        func read(
+            to end: Int, _ body: (RawSpan) -> Void
+        ) throws(SafetensorsError) {
+            let found = try partial.file.forEachBlock(in: position..<end) { block, _ throws(SafetensorsError) in
+                // Large files take minutes, and the caller may have gone.
+                guard !Task.isCancelled else { throw .interrupted(path) }
+                hash.update(block)
+                body(block)
+                return true
+            }
+            guard found == end else { throw .truncated(file: path, expected: fileByteCount, found: found) }
+            position = end
+        }
+        for (index, tensor) in tensors.enumerated() where checksums[index] != nil {
+            let range = dataOffset + tensor.byteRange.lowerBound..<dataOffset + tensor.byteRange.upperBound
+            try read(to: range.lowerBound) { _ in }
+            var checksum = RunningChecksum()
+            try read(to: range.upperBound) { checksum.update($0) }
+            if checksum.value != checksums[index] { differing.append(index) }
+        }
+        try read(to: fileByteCount) { _ in }
+        return (hash.finalize(), differing)
     }
 
     /// Publishes the file: makes its content durable, renames it, and makes the name durable.
     ///
     /// After a success another call does nothing.
     ///
-    /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes; the file was not published, and missing
-    ///   bytes may still be written.
+    /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes, or that ``prove()`` finds to differ; the file
+    ///   was not published, and missing bytes may still be written.
     public func finish() throws(SafetensorsError) {
         guard !progress.withLock({ $0.isFinished }) else { return }
+        _ = try prove()
         if let error = SafetensorsError.bundle(incompleteTensors()) { throw error }
-        do throws(SafetensorsError) {
-            if stagedIdentity != nil {
-                let header = header
-                try partial.file.write(unsafe header.span.bytes, at: 0)
-                // Before the file has its name, under which others may find and change it.
-                let status = try partial.file.status()
-                // The disk is busy meanwhile.
-                partial.file.beginWriting(at: 0, count: status.byteCount)
-                let digest = try RangeDigest.sha256(
-                    of: partial.file, in: 0..<status.byteCount, fileByteCount: status.byteCount)
-                progress.withLock { $0.finished = Finished(path: path, digest: digest, status: status) }
-            }
-            try partial.publish()
-        } catch {
-            throw renamed(error)
-        }
+        do throws(SafetensorsError) { try partial.publish() } catch { throw renamed(error) }
         progress.withLock { $0.isFinished = true }
     }
 

@@ -88,6 +88,17 @@ public final class ShardedSafetensorsWriter: Sendable {
     /// What the staged files held when they were finished.
     public var finished: [SafetensorsWriter.Finished] { writers.compactMap(\.finished) }
 
+    /// Reads the staged files once, as ``SafetensorsWriter/prove()``.
+    ///
+    /// - Returns: The names of the tensors that differ from what was written.
+    /// - Throws: ``SafetensorsError``, with every tensor of the set that lacks bytes.
+    public func prove() throws(SafetensorsError) -> [String] {
+        if let error = SafetensorsError.bundle(writers.flatMap { $0.incompleteTensors() }) { throw error }
+        var differing: [String] = []
+        for writer in writers { differing += try writer.prove() }
+        return differing
+    }
+
     /// Publishes the files in order, then the index.
     ///
     /// - Throws: ``SafetensorsError``, with every tensor of the set that lacks bytes; nothing is published then. After

@@ -226,10 +226,10 @@ struct JobProgress: Sendable {
     mutating func losePlaces(of outputs: [UnitOutput]) {
         for output in outputs {
             if case .finished(var result) = states[output.unit.position] {
-                result.placed?.remove(output.position)
+                result.placed?[output.position] = nil
                 states[output.unit.position] = .finished(result)
             }
-            revived[output.unit]?.placed?.remove(output.position)
+            revived[output.unit]?.placed?[output.position] = nil
         }
     }
 

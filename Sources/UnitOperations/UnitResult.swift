@@ -1,3 +1,4 @@
+public import Hashing
 public import Identifiers
 
 /// The outputs of a finished unit: blobs, and numbers for the report.
@@ -8,9 +9,15 @@ public struct UnitResult: Hashable, Sendable, Codable {
     public var blobs: [BlobReference]
     /// Numbers by name; each operation defines which it measures.
     public var measurements: [MeasurementName: [Double]]
-    /// The positions of the blobs that the worker has also written into the staged files of the unit's job; `nil`
-    /// without any.
-    public var placed: Set<Int>?
+    /// The blobs that the worker has also written into the staged files of the unit's job: by position, the checksum of
+    /// the bytes in each of the places. `nil` without any.
+    public var placed: [Int: Checksum]?
+
+    // Journals of earlier versions have "placed" without checksums: their blobs are collected.
+    private enum CodingKeys: String, CodingKey {
+        case blobs, measurements
+        case placed = "places"
+    }
 
     /// Collects a unit's outputs.
     public init(blobs: [BlobReference] = [], measurements: [MeasurementName: [Double]] = [:]) {
@@ -24,7 +31,7 @@ public struct UnitResult: Hashable, Sendable, Codable {
     }
 
     /// Whether a blob stands in the staged files of the unit's job.
-    public func hasPlaced(_ position: Int) -> Bool { placed?.contains(position) ?? false }
+    public func hasPlaced(_ position: Int) -> Bool { placed?[position] != nil }
 
     /// The result as another job may use it: staged files belong to one job.
     public var withoutPlaces: UnitResult { UnitResult(blobs: blobs, measurements: measurements) }

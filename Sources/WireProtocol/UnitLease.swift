@@ -56,13 +56,16 @@ public struct OutputPlace: Hashable, Sendable {
     /// The rows of the square whose lower triangle the blob is, packed in fp32; `nil` if its bytes are written as they
     /// are.
     public var squareRows: Int?
+    /// Whether nobody needs the blob once it stands in its places: no unit reads it, and no later job can.
+    public var isOnlyCopy: Bool
 
     /// Describes a range.
-    public init(position: Int, file: LeasedFile, offset: UInt64, squareRows: Int?) {
+    public init(position: Int, file: LeasedFile, offset: UInt64, squareRows: Int?, isOnlyCopy: Bool = false) {
         self.position = position
         self.file = file
         self.offset = offset
         self.squareRows = squareRows
+        self.isOnlyCopy = isOnlyCopy
     }
 }
 
@@ -163,7 +166,7 @@ extension OutputPlace {
         let rows = Int(wire.squareRows)
         self.init(
             position: try count(wire.position, "a place's position"), file: try LeasedFile(wire.file),
-            offset: wire.offset, squareRows: rows > 0 ? rows : nil)
+            offset: wire.offset, squareRows: rows > 0 ? rows : nil, isOnlyCopy: wire.isOnlyCopy)
         let square = UInt64(wire.squareRows).multipliedReportingOverflow(by: 4 * UInt64(wire.squareRows))
         let end = offset.addingReportingOverflow(square.partialValue)
         guard !square.overflow, !end.overflow, end.partialValue <= file.byteCount else {
@@ -177,6 +180,7 @@ extension OutputPlace {
         wire.file = file.wire
         wire.offset = offset
         wire.squareRows = UInt32(squareRows ?? 0)
+        wire.isOnlyCopy = isOnlyCopy
         return wire
     }
 }

@@ -1,3 +1,4 @@
+import Hashing
 public import Identifiers
 import JobPlan
 public import UnitOperations
@@ -300,13 +301,16 @@ extension UnitResult {
             blobs: try list(wire.blobs, "a unit's blobs") { blob throws(WireError) in try BlobReference(blob) },
             measurements: measurements)
         guard !wire.placed.isEmpty else { return }
-        let positions = try list(wire.placed, "the placed blobs") { position throws(WireError) in
-            try count(position, "a placed blob's position")
+        let checksums = try list(wire.placed, "the placed blobs") { blob throws(WireError) in
+            (
+                try count(blob.position, "a placed blob's position"),
+                Checksum(high: blob.checksumHigh, low: blob.checksumLow)
+            )
         }
-        guard positions.allSatisfy(blobs.indices.contains) else {
+        guard checksums.allSatisfy({ blobs.indices.contains($0.0) }) else {
             throw .malformed("a result places a blob that it does not have")
         }
-        placed = Set(positions)
+        placed = Dictionary(checksums) { $1 }
     }
 
     var wire: WireUnitResult {
@@ -318,7 +322,13 @@ extension UnitResult {
             wire.values = values
             return wire
         }
-        wire.placed = (placed ?? []).sorted().map(UInt32.init)
+        wire.placed = (placed ?? [:]).sorted { $0.key < $1.key }.map { position, checksum in
+            var wire = WirePlacedBlob()
+            wire.position = UInt32(position)
+            wire.checksumHigh = checksum.high
+            wire.checksumLow = checksum.low
+            return wire
+        }
         return wire
     }
 }

@@ -56,7 +56,7 @@ struct FactorExecution {
         do { factor = try sum.finish(divisor: divisor) } catch { throw located(error) }
         if !operation.isDiagonal { scratch.giveBackAccumulator(sum) }
         return UnitResult(
-            blobs: [try factor.withBytes { bytes throws in try input.blobs.store(bytes) }],
+            blobs: [try input.blobs.store(factor, at: 0)],
             measurements: measured.merging([.trace: [factor.trace]]) { $1 })
     }
 

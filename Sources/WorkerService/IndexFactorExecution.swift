@@ -42,7 +42,7 @@ struct IndexFactorExecution {
         }
         let factor = try sum.finish(divisor: operation.divisor)
         return UnitResult(
-            blobs: [try factor.withBytes { bytes throws in try input.blobs.store(bytes) }],
+            blobs: [try input.blobs.store(factor, at: 0)],
             measurements: [.trace: [factor.trace]])
     }
 

@@ -36,7 +36,7 @@ struct InvertExecution {
         let measurements = inverse.health.measurements
         let matrix = inverse.intoInverse()
         return UnitResult(
-            blobs: [try matrix.withBytes { bytes throws in try input.blobs.store(bytes) }], measurements: measurements)
+            blobs: [try input.blobs.store(matrix, at: 0)], measurements: measurements)
     }
 }
 

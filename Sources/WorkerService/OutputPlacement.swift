@@ -1,4 +1,5 @@
 import FileAccess
+import Hashing
 import Identifiers
 import LinearAlgebra
 import Safetensors
@@ -8,131 +9,198 @@ import WireProtocol
 /// Writes a unit's outputs into the staged files of its job, where this machine sees them.
 ///
 /// Otherwise, and after any failure, the coordinator collects the blobs and writes them itself.
-struct OutputPlacement {
+struct OutputPlacement: Sendable {
     let files: StagedFiles
     let cache: BlobCache
+    /// Where the unit's outputs belong.
+    let places: [OutputPlace]
     let progress: UnitProgressCounter
-    /// The largest triangle that is held in memory, to be mirrored.
-    ///
-    /// Of a larger one the lower half of the square is written, and the coordinator writes the rest.
-    var mirroredBytesMax = 40 << 20
+    /// The largest triangle that is read into memory as a whole, to be mirrored.
+    var triangleBytesMax = 40 << 20
+    /// Bytes of a block of rows that is mirrored at a time.
+    var blockBytes = 4 << 20
 
-    /// Bytes that are read at a time.
+    /// Bytes that are read or written at a time.
     private static let pieceBytes = 4 << 20
     /// A process that stood still for so long may have lost its unit to another worker, and writes no more.
     private static let pauseMax: Duration = .seconds(10)
 
-    private enum Problem: Error {
+    fileprivate enum Problem: Error {
         case unseen
         case revoked
     }
 
-    /// Writes the outputs that have places.
+    /// Whether nobody needs the blob of an output that stands in its places.
+    func isOnlyCopy(_ position: Int) -> Bool { places.allSatisfy { $0.position != position || $0.isOnlyCopy } }
+
+    /// Writes an output from memory.
     ///
-    /// - Parameters:
-    ///   - result: The unit's result; its blobs are pinned in the cache.
-    ///   - lease: The unit's lease, with the places.
-    /// - Returns: The positions of the outputs that stand in all of their places; `nil` without any.
-    func place(_ result: UnitResult, of lease: UnitLease) -> Set<Int>? {
-        var positions = Set(lease.places.map(\.position))
-        for place in lease.places where positions.contains(place.position) {
+    /// - Returns: The checksum of what stands in each of its places; `nil` unless it stands in all of them.
+    func place(_ matrix: borrowing PackedSymmetricMatrix<Float>, at position: Int) -> Checksum? {
+        let byteCount = matrix.withBytes { $0.byteCount }
+        var result: Checksum?
+        for place in places where place.position == position {
             do {
-                guard let blob = result.blob(at: place.position) else { throw Problem.unseen }
-                try write(blob, to: place)
-            } catch {
-                positions.remove(place.position)
-            }
-        }
-        return positions.isEmpty ? nil : positions
-    }
-
-    private func write(_ blob: BlobReference, to place: OutputPlace) throws {
-        guard let file = files.open(place.file) else { throw Problem.unseen }
-        let (offset, byteCount) = (Int(place.offset), Int(clamping: blob.byteCount))
-        if let rows = place.squareRows {
-            guard byteCount == 4 * (try PackedTriangle.elementCount(dimension: rows)) else { throw Problem.unseen }
-            if byteCount <= mirroredBytesMax {
-                try writeSquare(try matrix(of: blob, rows: rows), to: file, at: offset)
-            } else {
-                try forEachPiece(of: blob) { bytes, start in
-                    // A piece ends anywhere in a row.
-                    for row in PackedTriangle.row(containing: start / 4)..<rows {
-                        let first = 4 * PackedTriangle.offset(ofRow: row)
-                        let (low, high) = (max(first, start), min(first + 4 * (row + 1), start + bytes.byteCount))
-                        guard low < high else { break }
-                        try file.write(
-                            bytes.extracting(low - start..<high - start), at: offset + 4 * row * rows + low - first)
-                    }
+                guard let file = files.open(place.file) else { return nil }
+                var target = PlaceWriter(place)
+                if let rows = place.squareRows {
+                    guard !matrix.shape.isDiagonal, matrix.dimension == rows else { return nil }
+                    try writeSquare(of: matrix, to: file, &target)
+                } else {
+                    try target.requireRoom(byteCount)
+                    try matrix.withBytes { bytes throws in try write(bytes, to: file, &target) }
                 }
-            }
-            file.beginWriting(at: offset, count: 4 * rows * rows)
-        } else {
-            let end = place.offset.addingReportingOverflow(blob.byteCount)
-            guard !end.overflow, end.partialValue <= place.file.byteCount else { throw Problem.unseen }
-            try forEachPiece(of: blob) { bytes, start in try file.write(bytes, at: offset + start) }
-            file.beginWriting(at: offset, count: byteCount)
-        }
-    }
-
-    private func matrix(of blob: BlobReference, rows: Int) throws -> PackedSymmetricMatrix<Float> {
-        var matrix = try PackedSymmetricMatrix<Float>(dimension: rows)
-        var last = ContinuousClock.now
-        try matrix.withMutableBytes { (bytes: inout MutableRawSpan) in
-            let byteCount = bytes.byteCount
-            for start in stride(from: 0, to: byteCount, by: Self.pieceBytes) {
-                var target = bytes._mutatingExtracting(start..<min(start + Self.pieceBytes, byteCount))
-                try cache.read(blob.digest, at: start, into: &target)
-                try requireLease(since: &last)
+                result = target.end(file)
+            } catch {
+                return nil
             }
         }
-        return matrix
+        return result
     }
 
-    /// Writes both triangles, so that the coordinator need only compare them.
-    private func writeSquare(
-        _ matrix: borrowing PackedSymmetricMatrix<Float>, to file: borrowing OpenedFile<SafetensorsError>,
-        at offset: Int
-    ) throws {
-        let (rows, rowBytes) = (matrix.dimension, 4 * matrix.dimension)
-        let blockRows = max(1, min(rows, Self.pieceBytes / max(1, rowBytes)))
-        var block = try Matrix<Float>(rows: blockRows, columns: rows)
-        var last = ContinuousClock.now
-        for first in stride(from: 0, to: rows, by: blockRows) {
-            let part = first..<min(rows, first + blockRows)
-            try block.withMutableSpan { (span: inout MutableSpan<Float>) throws(LinearAlgebraError) in
-                var wanted = span._mutatingExtracting(first: part.count * rows)
-                try matrix.unpackRows(part, into: &wanted)
-            }
-            try requireLease(since: &last)
-            try block.withBytes { (bytes: RawSpan) throws(SafetensorsError) in
-                try file.write(bytes.extracting(first: part.count * rowBytes), at: offset + first * rowBytes)
+    /// Writes an output from its blob.
+    ///
+    /// - Returns: The checksum of what stands in each of its places; `nil` unless it stands in all of them.
+    func place(_ blob: BlobReference, at position: Int) -> Checksum? {
+        var result: Checksum?
+        for place in places where place.position == position {
+            do {
+                guard let file = files.open(place.file) else { return nil }
+                var target = PlaceWriter(place)
+                try write(blob, squareRows: place.squareRows, to: file, &target)
+                result = target.end(file)
+            } catch {
+                return nil
             }
         }
+        return result
     }
 
-    /// Ends the writing when the unit was revoked, or may have been while this process stood still.
-    private func requireLease(since last: inout ContinuousClock.Instant) throws {
-        try progress.step()
-        let now = ContinuousClock.now
-        guard !Task.isCancelled, now - last < Self.pauseMax else { throw Problem.revoked }
-        last = now
-    }
-
-    /// Reads a blob from start to end, while the unit is this worker's.
-    private func forEachPiece(
-        of blob: BlobReference, _ body: (_ bytes: RawSpan, _ start: Int) throws -> Void
+    private func write(
+        _ blob: BlobReference, squareRows: Int?, to file: borrowing OpenedFile<SafetensorsError>,
+        _ target: inout PlaceWriter
     ) throws {
         let byteCount = Int(clamping: blob.byteCount)
-        var piece = [UInt8](repeating: 0, count: min(Self.pieceBytes, byteCount))
-        var last = ContinuousClock.now
-        for start in stride(from: 0, to: byteCount, by: Self.pieceBytes) {
-            let count = min(piece.count, byteCount - start)
-            var span = piece.mutableSpan
-            var bytes = span.mutableBytes
-            var target = bytes._mutatingExtracting(0..<count)
-            try cache.read(blob.digest, at: start, into: &target)
-            try requireLease(since: &last)
-            try body(piece.span.bytes.extracting(first: count), start)
+        guard let rows = squareRows else {
+            try target.requireRoom(byteCount)
+            var piece = try Matrix<Float>(rows: 1, columns: min(Self.pieceBytes, byteCount + 3) / 4)
+            for start in stride(from: 0, to: byteCount, by: Self.pieceBytes) {
+                let count = min(Self.pieceBytes, byteCount - start)
+                try read(blob, at: start, count: count, into: &piece)
+                try piece.withBytes { bytes throws in try write(bytes.extracting(first: count), to: file, &target) }
+            }
+            return
         }
+        guard byteCount == 4 * (try PackedTriangle.elementCount(dimension: rows)) else { throw Problem.unseen }
+        if byteCount <= triangleBytesMax {
+            var matrix = try PackedSymmetricMatrix<Float>(dimension: rows)
+            try matrix.withMutableBytes { bytes throws in try cache.read(blob.digest, at: 0, into: &bytes) }
+            try writeSquare(of: matrix, to: file, &target)
+        } else {
+            try writeSquare(of: blob, rows: rows, to: file, &target)
+        }
+    }
+
+    // MARK: - Squares
+
+    private func writeSquare(
+        of matrix: borrowing PackedSymmetricMatrix<Float>, to file: borrowing OpenedFile<SafetensorsError>,
+        _ target: inout PlaceWriter
+    ) throws {
+        var block = try SquareRows(dimension: matrix.dimension, byteCountMax: blockBytes)
+        for rows in block.parts {
+            try block.fill(rows, of: matrix)
+            try block.withBytes(of: rows) { bytes, _ throws in try write(bytes, to: file, &target) }
+        }
+    }
+
+    /// Writes the square of a triangle that memory need not hold: each block takes its upper part from later rows.
+    private func writeSquare(
+        of blob: BlobReference, rows dimension: Int, to file: borrowing OpenedFile<SafetensorsError>,
+        _ target: inout PlaceWriter
+    ) throws {
+        // Few blocks, because each reads a part of every later row.
+        var block = try SquareRows(dimension: dimension, byteCountMax: 8 * blockBytes)
+        let rowsMax = block.parts.first?.count ?? 0
+        var packed = try Matrix<Float>(rows: rowsMax, columns: dimension)
+        var elements = try Matrix<Float>(rows: max(1, Self.pieceBytes / (4 * max(1, rowsMax))), columns: rowsMax)
+        for rows in block.parts {
+            let first = PackedTriangle.offset(ofRow: rows.lowerBound)
+            let count = PackedTriangle.offset(ofRow: rows.upperBound) - first
+            try read(blob, at: 4 * first, count: 4 * count, into: &packed)
+            try packed.withSpan { span throws in try block.fill(rows, packed: span.extracting(first: count)) }
+            for line in stride(from: rows.upperBound, to: dimension, by: elements.rowCount) {
+                let lines = line..<min(dimension, line + elements.rowCount)
+                try elements.withMutableBytes { bytes throws in
+                    for (index, row) in lines.enumerated() {
+                        let start = 4 * index * rows.count
+                        var part = bytes._mutatingExtracting(start..<start + 4 * rows.count)
+                        try cache.read(
+                            blob.digest, at: 4 * (PackedTriangle.offset(ofRow: row) + rows.lowerBound), into: &part)
+                    }
+                }
+                try elements.withSpan { span throws in
+                    try block.mirror(lines, columns: rows, span.extracting(first: lines.count * rows.count))
+                }
+                try progress.step()
+            }
+            try block.withBytes(of: rows) { bytes, _ throws in try write(bytes, to: file, &target) }
+        }
+    }
+
+    // MARK: - Pieces
+
+    private func read(
+        _ blob: BlobReference, at offset: Int, count: Int, into matrix: inout Matrix<Float>
+    ) throws {
+        try matrix.withMutableBytes { bytes throws in
+            var part = bytes._mutatingExtracting(first: count)
+            try cache.read(blob.digest, at: offset, into: &part)
+        }
+    }
+
+    /// Writes bytes piece by piece, as long as the unit is this worker's.
+    private func write(
+        _ bytes: RawSpan, to file: borrowing OpenedFile<SafetensorsError>, _ target: inout PlaceWriter
+    ) throws {
+        for start in stride(from: 0, to: bytes.byteCount, by: Self.pieceBytes) {
+            let piece = bytes.extracting(start..<min(start + Self.pieceBytes, bytes.byteCount))
+            try progress.step()
+            let now = ContinuousClock.now
+            guard !Task.isCancelled, now - target.lastStep < Self.pauseMax else { throw Problem.revoked }
+            target.lastStep = now
+            try target.append(piece, to: file)
+        }
+    }
+}
+
+/// Writes the bytes of one place in their order, with their checksum.
+private struct PlaceWriter: ~Copyable {
+    private let place: OutputPlace
+    private var position = 0
+    private var checksum = RunningChecksum()
+    /// The last time that the unit was this worker's.
+    var lastStep = ContinuousClock.now
+
+    init(_ place: OutputPlace) { self.place = place }
+
+    /// Checks that bytes as they are end within the file; squares were checked when the lease came.
+    func requireRoom(_ byteCount: Int) throws {
+        let end = place.offset.addingReportingOverflow(UInt64(byteCount))
+        guard !end.overflow, end.partialValue <= place.file.byteCount else {
+            throw OutputPlacement.Problem.unseen
+        }
+    }
+
+    mutating func append(_ bytes: RawSpan, to file: borrowing OpenedFile<SafetensorsError>) throws {
+        try file.write(bytes, at: Int(place.offset) + position)
+        checksum.update(bytes)
+        position += bytes.byteCount
+    }
+
+    /// Begins to write the place to the disk, and returns its checksum.
+    consuming func end(_ file: borrowing OpenedFile<SafetensorsError>) -> Checksum {
+        file.beginWriting(at: Int(place.offset), count: position)
+        return checksum.value
     }
 }

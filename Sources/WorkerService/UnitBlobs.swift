@@ -1,4 +1,5 @@
 import BlobStore
+import Hashing
 import Identifiers
 import LinearAlgebra
 import Messaging
@@ -21,15 +22,20 @@ final class UnitBlobs: Sendable {
     private let cache: BlobCache
     private let connection: WorkerConnection
     private let turns: FetchTurns
+    private let placement: OutputPlacement
     private let pinned = Mutex<[BlobDigest]>([])
     /// The input blobs, each with its verifying pass.
     private let inputs = Mutex<[BlobDigest: VerifiedBlob]>([:])
 
-    init(cache: BlobCache, connection: WorkerConnection, turns: FetchTurns, progress: UnitProgressCounter) {
+    /// The outputs that were placed from memory.
+    private let placed = Mutex<[Int: Checksum]>([:])
+
+    init(cache: BlobCache, connection: WorkerConnection, turns: FetchTurns, placement: OutputPlacement) {
         self.cache = cache
         self.connection = connection
         self.turns = turns
-        self.progress = progress
+        self.placement = placement
+        progress = placement.progress
     }
 
     /// Releases all blobs of the unit; from now on they may be evicted.
@@ -208,10 +214,46 @@ final class UnitBlobs: Sendable {
     ///
     /// - Throws: ``BlobCacheError``, ``UnitError/inputMissing(_:)`` for an input that does not match its name.
     func finish(_ writer: CacheWriter) throws -> BlobReference {
-        for input in inputs.withLock({ Array($0.values) }) { try requireProved(input) }
+        try requireProvedInputs()
         let blob = try writer.finish()
         keepPinned(blob.digest)
         return blob
+    }
+
+    private func requireProvedInputs() throws {
+        for input in inputs.withLock({ Array($0.values) }) { try requireProved(input) }
+    }
+
+    /// Writes a matrix into its places in the job's files, and stores it unless these are all that anybody reads.
+    ///
+    /// - Parameters:
+    ///   - matrix: An output.
+    ///   - position: Its position among the unit's outputs.
+    /// - Throws: ``BlobCacheError``, ``UnitError/inputMissing(_:)`` for an input that does not match its name.
+    func store(_ matrix: borrowing PackedSymmetricMatrix<Float>, at position: Int) throws -> BlobReference {
+        try requireProvedInputs()
+        if let checksum = placement.place(matrix, at: position) {
+            placed.withLock { $0[position] = checksum }
+            if placement.isOnlyCopy(position) {
+                return matrix.withBytes {
+                    BlobReference(digest: BlobDigest(hashing: $0), byteCount: UInt64($0.byteCount))
+                }
+            }
+        }
+        return try matrix.withBytes { bytes throws in try store(bytes) }
+    }
+
+    /// Writes the outputs that were not placed from memory into their places.
+    ///
+    /// - Parameter result: The unit's result.
+    /// - Returns: By position, the checksum of what stands in an output's places; `nil` without any.
+    func place(_ result: UnitResult) -> [Int: Checksum]? {
+        var checksums = placed.withLock { $0 }
+        for position in Set(placement.places.map(\.position)).sorted() where checksums[position] == nil {
+            guard let blob = result.blob(at: position) else { continue }
+            checksums[position] = placement.place(blob, at: position)
+        }
+        return checksums.isEmpty ? nil : checksums
     }
 
     /// Stores an output from memory.

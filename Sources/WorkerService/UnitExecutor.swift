@@ -29,13 +29,11 @@ actor UnitExecutor {
 
     /// Computes a unit; its blobs are in the cache, pinned, on return.
     ///
-    /// - Parameters:
-    ///   - input: The unit and the place of its inputs.
-    ///   - placement: Writes the outputs into the job's staged files.
+    /// - Parameter input: The unit and the place of its inputs.
     /// - Returns: The unit's outcome, the notes of its numeric kernels (a unit that failed has none), and the total
     ///   time.
     func execute(
-        _ input: InputReader, _ placement: OutputPlacement
+        _ input: InputReader
     ) async -> (outcome: UnitOutcome, kernels: KernelNotes, elapsed: Duration) {
         let start = ContinuousClock.now
         var kernels = KernelNotes()
@@ -44,7 +42,7 @@ actor UnitExecutor {
             // Memory that a failed unit left half filled is not kept for the next one.
             var scratch = try takeScratch()
             var result = try await Self.compute(input, &scratch)
-            result.placed = placement.place(result, of: input.lease)
+            result.placed = input.blobs.place(result)
             outcome = .computed(result)
             kernels = scratch.kernels
             self.scratch = consume scratch

@@ -230,15 +230,16 @@ public struct Worker: Service {
     private func compute(_ unit: BegunUnit, _ executor: UnitExecutor, _ parts: WorkerParts) async {
         let counter = progress.begin(unit.leased)
         let blobs = UnitBlobs(
-            cache: parts.cache, connection: parts.connection, turns: parts.turns, progress: counter)
+            cache: parts.cache, connection: parts.connection, turns: parts.turns,
+            placement: OutputPlacement(
+                files: parts.staged, cache: parts.cache, places: unit.lease.places, progress: counter))
         let input = InputReader(
             lease: unit.lease, visible: parts.visible, connection: parts.connection, blobs: blobs)
         try? await parts.connection.tell(.started(unit.leased))
         executor.progress.begin(unit.lease.title, stageSeconds: unit.lease.operation.stageSeconds) {
             LaneProgress.Reading(steps: counter.steps, isWaiting: counter.isWaiting)
         }
-        let placement = OutputPlacement(files: parts.staged, cache: parts.cache, progress: counter)
-        let (outcome, kernels, elapsed) = await executor.execute(input, placement)
+        let (outcome, kernels, elapsed) = await executor.execute(input)
         executor.progress.end()
         metrics.note(outcome, unit.lease.operation.stage, elapsed: elapsed, kernels: kernels)
         await report(outcome, kernels.time, elapsed, unit, parts.connection)

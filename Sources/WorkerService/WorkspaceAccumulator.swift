@@ -6,17 +6,30 @@ import UnitOperations
 struct WorkspaceAccumulator: ~Copyable, FactorAccumulator {
     private var workspace: FactorWorkspace
     private var sum: FactorAccumulation?
+    /// The memory of the last sum.
+    private var memory: PackedSymmetricMatrix<Double>
 
     init(_ arithmetic: ProductArithmetic) throws(KroneckerFactorsError) {
-        workspace = try FactorWorkspace(arithmetic)
+        let workspace = try FactorWorkspace(arithmetic)
+        let memory = try Self.empty()
+        self.workspace = workspace
+        self.memory = memory
         sum = nil
     }
 
     mutating func begin(_ shape: FactorShape) throws {
         // The old one is released first, because the planner's estimate does not include two of them.
         sum = nil
+        var taken = try Self.empty()
+        swap(&taken, &memory)
         sum = try FactorAccumulation(
-            columnCount: shape.columnCount, appendsOne: shape.appendsOne, reduction: shape.reduction)
+            columnCount: shape.columnCount, appendsOne: shape.appendsOne, reduction: shape.reduction, reusing: taken)
+    }
+
+    private static func empty() throws(KroneckerFactorsError) -> PackedSymmetricMatrix<Double> {
+        do throws(LinearAlgebraError) { return try PackedSymmetricMatrix(dimension: 0) } catch {
+            throw .linearAlgebra(error)
+        }
     }
 
     mutating func add(rows: Range<Int>, of chunk: borrowing Matrix<Float>) throws {
@@ -26,7 +39,7 @@ struct WorkspaceAccumulator: ~Copyable, FactorAccumulator {
 
     mutating func finish(divisor: Double) throws -> PackedSymmetricMatrix<Float> {
         guard let sum = sum.take() else { throw KroneckerFactorsError.noRows }
-        return try sum.finish(divisor: divisor)
+        return try sum.finish(divisor: divisor, keeping: &memory)
     }
 
     mutating func finishPartial() throws -> PackedSymmetricMatrix<Double> {
@@ -42,6 +55,7 @@ struct WorkspaceAccumulator: ~Copyable, FactorAccumulator {
 
     mutating func resume(_ paused: any PausedFactorSum) throws {
         sum = nil
+        memory = try Self.empty()
         sum = HeldFactorSum<FactorAccumulation>.take(from: paused)
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Hashing
 import Identifiers
 import JobFiles
 import LinearAlgebra
@@ -9,52 +10,51 @@ import Testing
 
 /// Matrices of a staged file that another process has written.
 @Suite struct StagedCurvatureTests {
-    /// What stands in a square's place before it is completed.
-    enum Present: CaseIterable {
-        case square, lowerHalf, damagedUpperHalf
+    private let elements: [Float] = [1, 2, 4, 2, 3, 5, 4, 5, 6]
+    private let directory: TemporaryDirectory
+    private let writer: CurvatureWriter
+    private let input = CurvatureTensorName(owner: "fc", side: .input)
+    private let output = CurvatureTensorName(owner: "fc", side: .gradient)
 
-        func element(_ row: Int, _ column: Int) -> Float {
-            guard column > row else { return StagedCurvatureTests.element(row, column) }
-            switch self {
-            case .square: return StagedCurvatureTests.element(row, column)
-            case .lowerHalf: return 0
-            case .damagedUpperHalf: return column == row + 1 ? .nan : StagedCurvatureTests.element(row, column)
-            }
-        }
+    init() throws {
+        directory = try TemporaryDirectory()
+        writer = try CurvatureWriter(
+            directory: FilePath(directory.path), kind: .factors,
+            entries: [.init(input, dimension: 3), .init(output, dimension: 3)], metadata: [:], draft: [:])
     }
 
-    private static let dimension = 5
-
-    /// Each element of the symmetric matrix encodes its position.
-    static func element(_ row: Int, _ column: Int) -> Float { Float(10 * max(row, column) + min(row, column)) }
-
-    @Test(arguments: Present.allCases)
-    func `a square has both halves when it is completed, whoever wrote them`(present: Present) throws {
-        let directory = try TemporaryDirectory()
-        let name = CurvatureTensorName(owner: "fc", side: .input)
-        let shape = SymmetricShape.full(Self.dimension)
-        let writer = try CurvatureWriter(
-            directory: FilePath(directory.path), kind: .factors, entries: [.init(name, shape: shape)], metadata: [:],
-            draft: [:])
-        let place = try #require(try writer.place(of: name, shape))
-        let elements = (0..<Self.dimension).flatMap { row in
-            (0..<Self.dimension).map { present.element(row, $0) }
-        }
+    /// Writes a square as another process does, which knows the place only.
+    private func write(_ elements: [Float], _ name: CurvatureTensorName) throws {
+        let place = try #require(try writer.place(of: name, .full(3)))
+        #expect(place.squareRows == 3)
         let file = try FileHandle(forUpdating: URL(fileURLWithPath: place.file.path.string))
         try file.seek(toOffset: UInt64(place.offset))
         try file.write(contentsOf: elements.withUnsafeBytes { Data($0) })
-        let matrix = try writer.readBack(name, shape)
-        let read = matrix.elements
-        #expect(
-            read == (0..<Self.dimension).flatMap { row in (0...row).map { Self.element(row, $0) } })
-        try writer.complete(matrix, in: name)
+    }
+
+    private func checksum() -> Checksum {
+        var checksum = RunningChecksum()
+        checksum.update(elements.span.bytes)
+        return checksum.value
+    }
+
+    @Test func `a square that another process wrote stands beside one that is mirrored here`() throws {
+        try write(elements, input)
+        try writer.noteWritten(input, checksum())
+        try writer.write(try PackedSymmetricMatrix(dimension: 3, elements: [1, 2, 3, 4, 5, 6]), to: output)
+        #expect(try writer.prove() == [])
         try writer.finish()
         let data = try Data(contentsOf: URL(fileURLWithPath: directory.appending("factors.safetensors")))
-        let bytes = data.suffix(4 * Self.dimension * Self.dimension)
-        let found = bytes.withUnsafeBytes { bytes in
-            (0..<Self.dimension * Self.dimension).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
-        }
-        #expect(
-            found == (0..<Self.dimension).flatMap { row in (0..<Self.dimension).map { Self.element(row, $0) } })
+        let expected = (elements + elements).withUnsafeBytes { Data($0) }
+        #expect(data.suffix(expected.count) == expected)
+    }
+
+    @Test func `a square that has changed since is named, and no file appears`() throws {
+        for name in [input, output] { try writer.noteWritten(name, checksum()) }
+        try write(elements, input)
+        try write([1, 2, 4, 2, 3, 5, 4, 5, 7], output)
+        #expect(try writer.prove() == [output.name])
+        #expect(throws: JobFileError.self) { try writer.finish() }
+        #expect(!FileManager.default.fileExists(atPath: directory.appending("factors.safetensors")))
     }
 }

@@ -1,4 +1,5 @@
 import FileAccess
+import Hashing
 import Safetensors
 import SystemPackage
 import TestSupport
@@ -28,14 +29,22 @@ struct StagedFileTests {
         try file.write(bytes.span.bytes, at: offset)
     }
 
+    private func checksum(of bytes: [UInt8]) -> Checksum {
+        var checksum = RunningChecksum()
+        checksum.update(bytes.span.bytes)
+        return checksum.value
+    }
+
     @Test func `a tensor that another process wrote is in the finished file`() throws {
         let first = try writer()
         #expect(!first.isContinued)
         try write([7, 8], at: try #require(first.fileOffset(of: "b")), first)
         try first.write(([1, 2, 3] as [UInt8]).span.bytes, to: "a")
-        try first.noteWritten("b")
+        try first.noteWritten("b", checksum(of: [7, 8]))
+        #expect(try first.prove() == [])
         try first.finish()
         #expect(try directory.names() == ["f.safetensors"])
+        #expect(first.finished?.digest == (try FileDigest.sha256(ofFileAt: path)))
         let file = try SafetensorsFile(opening: path)
         #expect(try file.bytes(of: "a", count: 3) == [1, 2, 3])
         #expect(try file.bytes(of: "b", count: 2) == [7, 8])
@@ -48,12 +57,7 @@ struct StagedFileTests {
         #expect(try directory.names() == [".f.safetensors.staged"])
         let second = try writer(metadata: ["k": "2"])
         #expect(second.isContinued)
-        var found = [UInt8](repeating: 0, count: 3)
-        var span = found.mutableSpan
-        var bytes = span.mutableBytes
-        try second.read("a", at: 0, into: &bytes)
-        #expect(found == [1, 2, 3])
-        try second.noteWritten("a")
+        try second.noteWritten("a", checksum(of: [1, 2, 3]))
         try second.write(([4, 5] as [UInt8]).span.bytes, to: "b")
         try second.finish()
         #expect(try SafetensorsFile(opening: path).header.metadata == ["k": "2"])
@@ -68,7 +72,8 @@ struct StagedFileTests {
         let second = try writer()
         #expect(second.isContinued)
         #expect(try directory.names() == [".f.safetensors.staged"])
-        for name in ["a", "b"] { try second.noteWritten(name) }
+        try second.noteWritten("a", checksum(of: [1, 2, 3]))
+        try second.noteWritten("b", checksum(of: [4, 5]))
         try second.finish()
         #expect(try SafetensorsFile(opening: path).bytes(of: "b", count: 2) == [4, 5])
     }
@@ -78,20 +83,30 @@ struct StagedFileTests {
         let other = [TensorDescription(name: "c", dataType: .uint8, shape: [5])]
         let second = try SafetensorsWriter(staged: path, tensors: other, metadata: [:], draft: ["k": "longest"])
         #expect(!second.isContinued)
-        var found = [UInt8](repeating: 9, count: 5)
-        var span = found.mutableSpan
-        var bytes = span.mutableBytes
-        try second.read("c", at: 0, into: &bytes)
-        #expect(found == [0, 0, 0, 0, 0])
+        let identity = try #require(second.stagedIdentity)
+        #expect(try SafetensorsFile(opening: identity.path).bytes(of: "c", count: 5) == [0, 0, 0, 0, 0])
     }
 
     @Test func `a tensor that nobody wrote keeps the file from being finished`() throws {
         let first = try writer()
-        try first.noteWritten("b")
+        let none = checksum(of: [0, 0])
+        try first.noteWritten("b", none)
         #expect(throws: SafetensorsError.self) { try first.finish() }
-        #expect(throws: SafetensorsError.self) { try first.noteWritten("b") }
-        #expect(throws: SafetensorsError.self) { try first.noteWritten("c") }
+        #expect(throws: SafetensorsError.self) { try first.noteWritten("b", none) }
+        #expect(throws: SafetensorsError.self) { try first.noteWritten("c", none) }
         #expect(try directory.names() == [".f.safetensors.staged"])
+    }
+
+    @Test func `a tensor that differs from its checksum keeps the file from being finished, until it is written`() throws {
+        let first = try writer()
+        try write([1, 2, 3, 7, 9], at: try #require(first.fileOffset(of: "a")), first)
+        try first.noteWritten("a", checksum(of: [1, 2, 3]))
+        try first.noteWritten("b", checksum(of: [7, 8]))
+        #expect(try first.prove() == ["b"])
+        #expect(throws: SafetensorsError.self) { try first.finish() }
+        try first.write(([7, 8] as [UInt8]).span.bytes, to: "b")
+        try first.finish()
+        #expect(try SafetensorsFile(opening: path).bytes(of: "b", count: 2) == [7, 8])
     }
 
     @Test func `metadata must fit the room of its draft`() throws {

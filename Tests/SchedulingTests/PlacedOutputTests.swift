@@ -1,3 +1,4 @@
+import Hashing
 import Identifiers
 import JobPlan
 import Testing
@@ -9,7 +10,7 @@ import UnitOperations
 @Suite struct PlacedOutputTests {
     private func result(of unit: Int, placed: Bool) -> UnitResult {
         var result = UnitResult.named("job-1/\(unit)")
-        if placed { result.placed = [0] }
+        if placed { result.placed = [0: Checksum(high: 0, low: 0)] }
         return result
     }
 

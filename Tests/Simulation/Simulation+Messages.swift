@@ -1,3 +1,4 @@
+import Hashing
 import Identifiers
 import JobPlan
 import OrderedCollections
@@ -58,7 +59,9 @@ extension Simulation {
     }
 
     /// Writes outputs into their files, as a worker does that sees the staging directory.
-    private mutating func place(_ result: UnitResult, of unit: UnitReference, by worker: WorkerID) -> Set<Int>? {
+    private mutating func place(
+        _ result: UnitResult, of unit: UnitReference, by worker: WorkerID
+    ) -> [Int: Checksum]? {
         let positions = jobs[position(of: unit.job)].filed[unit.unit] ?? []
         let seesStaging = (self.positions[worker] ?? 0) % 3 != 0
         guard seesStaging, !positions.isEmpty, coordinator.scheduler.plan(of: unit.job) != nil else { return nil }
@@ -66,7 +69,8 @@ extension Simulation {
             guard let blob = result.blob(at: position) else { return nil }
             coordinator.places[unit.job, default: [:]][UnitOutput(unit.unit, position)] = blob.digest
         }
-        return positions
+        // The simulation compares digests instead.
+        return Dictionary(uniqueKeysWithValues: positions.map { ($0, Checksum(high: 0, low: 0)) })
     }
 
     /// Takes in a blob whose bytes have come.

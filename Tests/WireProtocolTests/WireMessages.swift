@@ -1,3 +1,4 @@
+import Hashing
 import Identifiers
 import JobPlan
 import KroneckerFactors
@@ -41,7 +42,7 @@ enum WireMessages {
 
     private static let inPlace: UnitResult = {
         var result = UnitResult(blobs: [blob(1), blob(2), blob(3)])
-        result.placed = [0, 2]
+        result.placed = [0: Checksum(high: 1, low: .max), 2: Checksum(high: 0, low: 3)]
         return result
     }()
 
@@ -162,7 +163,7 @@ enum WireMessages {
         let file = LeasedFile(path: "/out/.f.safetensors.staged", byteCount: 1 << 30, headerDigest: digest(13))
         var placed = lease(factor, files: [2: file, 0: file])
         placed.places = [nil, 769].map { rows in
-            OutputPlace(position: 0, file: file, offset: 4096, squareRows: rows)
+            OutputPlace(position: 0, file: file, offset: 4096, squareRows: rows, isOnlyCopy: rows != nil)
         }
         return placed
     }()

@@ -82,30 +82,32 @@ struct Bench {
 
     /// The input that the unit needs.
     func input(
-        _ unit: BenchUnit, counter: UnitProgressCounter = UnitProgressCounter(unit: Bench.name)
+        _ unit: BenchUnit, places: [OutputPlace] = [],
+        counter: UnitProgressCounter = UnitProgressCounter(unit: Bench.name)
     ) -> InputReader {
         InputReader(
             lease: lease(unit), visible: VisibleFiles(roots: .unlimited), connection: connection,
-            blobs: UnitBlobs(cache: cache, connection: connection, turns: FetchTurns(), progress: counter))
+            blobs: UnitBlobs(
+                cache: cache, connection: connection, turns: FetchTurns(),
+                placement: OutputPlacement(
+                    files: StagedFiles(roots: .unlimited), cache: cache, places: places, progress: counter)))
     }
 
     /// Computes an operation as a lane does.
-    func outcome(_ unit: BenchUnit) async -> UnitOutcome {
-        let input = input(unit)
+    func outcome(_ unit: BenchUnit, places: [OutputPlace] = []) async -> UnitOutcome {
+        let input = input(unit, places: places)
         defer { input.blobs.release() }
         return await execute(input).outcome
     }
 
     /// Computes what an input names, as a lane does.
     func execute(_ input: InputReader) async -> (outcome: UnitOutcome, kernels: KernelNotes, elapsed: Duration) {
-        let placement = OutputPlacement(
-            files: StagedFiles(roots: .unlimited), cache: cache, progress: input.progress)
-        return await executor.execute(input, placement)
+        await executor.execute(input)
     }
 
     /// The result of an operation that must succeed.
-    func result(_ unit: BenchUnit) async throws -> UnitResult {
-        let outcome = await outcome(unit)
+    func result(_ unit: BenchUnit, places: [OutputPlace] = []) async throws -> UnitResult {
+        let outcome = await outcome(unit, places: places)
         guard case .computed(let result) = outcome else { throw Unexpected(outcome: outcome) }
         return result
     }

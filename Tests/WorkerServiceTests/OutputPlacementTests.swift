@@ -1,6 +1,7 @@
 import BlobStore
 import FileAccess
 import Foundation
+import Hashing
 import Identifiers
 import KroneckerFactors
 import LinearAlgebra
@@ -43,59 +44,93 @@ struct OutputPlacementTests {
         }
 
         func elements(_ name: String, count: Int) throws -> [Float] {
-            var elements = [Float](repeating: -1, count: count)
-            var span = elements.mutableSpan
-            var bytes = span.mutableBytes
-            try writer.read(name, at: 0, into: &bytes)
-            return elements
+            let bytes = try SafetensorsFile(opening: identity.path).bytes(of: name, count: 4 * count)
+            return (0..<count).map { index in
+                bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 4 * index, as: Float.self) }
+            }
         }
     }
 
+    /// Places a blob, as after a unit that wrote it in parts.
     private func placed(
-        _ elements: [Float], at places: [OutputPlace], roots: FileRoots = .unlimited, mirroring: Int = .max,
+        _ elements: [Float], at places: [OutputPlace], roots: FileRoots = .unlimited, triangleBytesMax: Int = .max,
         _ bench: Bench
-    ) throws -> Set<Int>? {
-        var lease = bench.lease(
-            BenchUnit(
-                InvertOperation(
-                    shape: .full(2), isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 0)),
-                reading: []))
-        lease.places = places
+    ) throws -> Checksum? {
         let placement = OutputPlacement(
-            files: StagedFiles(roots: roots), cache: bench.cache,
-            progress: UnitProgressCounter(unit: Bench.name), mirroredBytesMax: mirroring)
-        return placement.place(UnitResult(blobs: [try bench.put(elements)]), of: lease)
+            files: StagedFiles(roots: roots), cache: bench.cache, places: places,
+            progress: UnitProgressCounter(unit: Bench.name), triangleBytesMax: triangleBytesMax, blockBytes: 1 << 19)
+        return placement.place(try bench.put(elements), at: 0)
+    }
+
+    private func checksum(_ elements: [Float]) -> Checksum {
+        var checksum = RunningChecksum()
+        checksum.update(elements.span.bytes)
+        return checksum.value
     }
 
     @Test func `a triangle fills its square, and a vector stays as it is`() async throws {
         try await Bench.run { bench in
             let staged = try Staged(bench.directory)
-            let places = [try staged.place("square", squareRows: 3), try staged.place("vector")]
-            let placed = try placed([1, 2, 3, 4, 5, 6], at: places, bench)
-            #expect(placed == [0])
-            #expect(try staged.elements("square", count: 9) == [1, 2, 4, 2, 3, 5, 4, 5, 6])
-            #expect(try staged.elements("vector", count: 6) == [1, 2, 3, 4, 5, 6])
+            let square: [Float] = [1, 2, 4, 2, 3, 5, 4, 5, 6]
+            let vector: [Float] = [1, 2, 3, 4, 5, 6]
+            #expect(try placed(vector, at: [try staged.place("square", squareRows: 3)], bench) == checksum(square))
+            #expect(try placed(vector, at: [try staged.place("vector")], bench) == checksum(vector))
+            #expect(try staged.elements("square", count: 9) == square)
+            #expect(try staged.elements("vector", count: 6) == vector)
         }
     }
 
     @Test(arguments: [Int.max, 1 << 20])
-    func `the pieces of a large triangle meet without a seam`(mirroredBytesMax: Int) async throws {
+    func `the pieces of a large triangle meet without a seam`(triangleBytesMax: Int) async throws {
         try await Bench.run { bench in
-            // More than two pieces of 4 MiB.
             let dimension = 1600
             let staged = try Staged(bench.directory, dimension: dimension)
             let elements = (0..<dimension).flatMap { row in (0...row).map { Float(row * 7 + $0) } }
-            _ = try placed(
-                elements, at: [try staged.place("square", squareRows: dimension)], mirroring: mirroredBytesMax, bench)
-            let isMirrored = mirroredBytesMax == .max
-            let square = try staged.elements("square", count: dimension * dimension)
-            let isRight = (0..<dimension).allSatisfy { row in
-                (0..<dimension).allSatisfy { column in
-                    let upper = isMirrored ? Float(column * 7 + row) : 0
-                    return square[row * dimension + column] == (column > row ? upper : Float(row * 7 + column))
-                }
+            let found = try placed(
+                elements, at: [try staged.place("square", squareRows: dimension)], triangleBytesMax: triangleBytesMax,
+                bench)
+            let square = (0..<dimension).flatMap { row in
+                (0..<dimension).map { Float(max(row, $0) * 7 + min(row, $0)) }
             }
-            #expect(isRight)
+            #expect(found == checksum(square))
+            #expect(try staged.elements("square", count: dimension * dimension) == square)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `an inverse goes from memory into its place, and is stored if anybody reads it`(isOnlyCopy: Bool) async throws {
+        try await Bench.run { bench in
+            let staged = try Staged(bench.directory, dimension: 2)
+            var place = try staged.place("square", squareRows: 2)
+            place.isOnlyCopy = isOnlyCopy
+            // The inverse of [[2, 0], [0, 4]].
+            let unit = BenchUnit(
+                InvertOperation(shape: .full(2), isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 0)),
+                reading: [try bench.put([2, 0, 4] as [Float])])
+            let result = try await bench.result(unit, places: [place])
+            let square = try staged.elements("square", count: 4)
+            #expect(square == [0.5, 0, 0, 0.25])
+            // A zero may have either sign.
+            #expect(result.placed == [0: checksum(square)])
+            let triangle = [square[0], square[2], square[3]]
+            let blob = try #require(result.blob(at: 0))
+            #expect(blob.digest == BlobDigest(hashing: triangle.span.bytes))
+            #expect(bench.cache.held.contains(blob) == !isOnlyCopy)
+        }
+    }
+
+    @Test func `what cannot be placed is stored, although nobody else reads it`() async throws {
+        try await Bench.run { bench in
+            let staged = try Staged(bench.directory, dimension: 2)
+            var place = try staged.place("square", squareRows: 2)
+            place.isOnlyCopy = true
+            place.file.headerDigest = BlobDigest(hashing: [UInt8]("other".utf8).span.bytes)
+            let unit = BenchUnit(
+                InvertOperation(shape: .full(2), isFullBlock: true, damping: DampingSpec(rule: .absolute, value: 0)),
+                reading: [try bench.put([2, 0, 4] as [Float])])
+            let result = try await bench.result(unit, places: [place])
+            #expect(result.placed == nil)
+            #expect(bench.cache.held.contains(try #require(result.blob(at: 0))))
         }
     }
 

@@ -38,6 +38,8 @@ actor AdmissionDesk {
     private let owner: ClaimOwner
     private let runs: RunStore?
     private let limits: Limits
+    /// Whether later jobs may read the blobs of a job.
+    private let keepsBlobs: Bool
     private let claims = AdmissionLane("kfacd.claims")
     private var idle: [Place]
     private var queue: AdmissionQueue<Client>
@@ -46,8 +48,11 @@ actor AdmissionDesk {
     /// The current checks, for health.
     let pulse: AdmissionPulse
 
-    init(roots: FileRoots, owner: ClaimOwner, runs: RunStore? = nil, limits: Limits = Limits()) {
+    init(
+        roots: FileRoots, owner: ClaimOwner, runs: RunStore? = nil, limits: Limits = Limits(), keepsBlobs: Bool = true
+    ) {
         self.roots = roots
+        self.keepsBlobs = keepsBlobs
         self.owner = owner
         self.runs = runs
         self.limits = limits
@@ -112,7 +117,7 @@ actor AdmissionDesk {
     ///   - logger: Receives a problem.
     /// - Returns: The files.
     func stage(_ job: Job, resuming finished: Set<UnitIndex>? = nil, _ logger: Logger) async -> StagedOutputs {
-        let staged = StagedOutputs(job: job)
+        let staged = StagedOutputs(job: job, keepsBlobs: keepsBlobs)
         do throws(JobRefusal) {
             try await claims.perform { () throws(JobRefusal) in
                 do {

@@ -7,8 +7,7 @@ import UnitOperations
 
 /// Finishes a factor, regularizer or inverse file, one matrix in memory at a time.
 ///
-/// Workers have written most matrices in place, of very large squares the lower triangle. The others are written from
-/// their blobs.
+/// Workers have written most matrices in place. The others are written from their blobs.
 struct CurvatureAssembly {
     let contents: CurvatureContents
     let staged: StagedOutputs
@@ -22,22 +21,26 @@ struct CurvatureAssembly {
     ///   - operation: The operation that writes the file.
     ///   - file: What stands in it.
     /// - Throws: ``CoordinatorWorkError/damagedPlaces(_:directory:)`` for matrices in place that differ from their
-    ///   digests, `JobFileError`, `BlobStoreError`. No file of that name exists then.
+    ///   checksums, `JobFileError`, `BlobStoreError`. No file of that name exists then.
     func write(_ operation: CoordinatorOperation, _ file: CurvatureContents.File) throws {
         let metadata = try contents.metadata(of: operation) { result($0)?.measurements }
         let writer = try staged.writer(of: file, metadata: metadata, draft: try contents.draft(of: operation))
-        var damaged: [UnitOutput] = []
+        var placed: [String: UnitOutput] = [:]
         for source in file.sources {
             guard let made = result(source.output.unit), let blob = made.blob(at: source.output.position) else {
                 throw CoordinatorWorkError.missingResult(source.name.name)
             }
-            if !made.hasPlaced(source.output.position) {
+            if let checksum = made.placed?[source.output.position] {
+                try writer.noteWritten(source.name, checksum)
+                placed[source.name.name] = source.output
+            } else {
                 try write(source, blob, writer)
-            } else if try complete(source, blob, writer) == false {
-                damaged.append(source.output)
             }
         }
-        guard damaged.isEmpty else {
+        // So no byte is published that a disk or another process has changed.
+        let differing = try writer.prove()
+        guard differing.isEmpty else {
+            let damaged = file.sources.filter { differing.contains($0.name.name) }.compactMap { placed[$0.name.name] }
             throw CoordinatorWorkError.damagedPlaces(damaged, directory: writer.directory)
         }
         try writer.finish()
@@ -55,19 +58,5 @@ struct CurvatureAssembly {
             }
         }
         try writer.write(matrix, to: source.name)
-    }
-
-    /// Compares what stands in a place with its digest, and completes the upper triangle of a square.
-    ///
-    /// So no byte is published that a disk or another process has changed.
-    ///
-    /// - Returns: Whether the bytes match.
-    private func complete(
-        _ source: CurvatureContents.Source, _ blob: BlobReference, _ writer: CurvatureWriter
-    ) throws -> Bool {
-        let matrix = try writer.readBack(source.name, source.shape)
-        guard matrix.withBytes({ BlobDigest(hashing: $0) }) == blob.digest else { return false }
-        try writer.complete(matrix, in: source.name)
-        return true
     }
 }

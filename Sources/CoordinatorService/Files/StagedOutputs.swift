@@ -16,6 +16,7 @@ import WireProtocol
 /// file writes its matrices in place, and the coordinator need not copy them. Source: DESIGN section 5.
 final class StagedOutputs: Sendable {
     private let job: Job
+    private let keepsBlobs: Bool
     private let contents: CurvatureContents
     private let state = Mutex(State())
 
@@ -26,6 +27,8 @@ final class StagedOutputs: Sendable {
         let file: Int
         let offset: Int
         let squareRows: Int?
+        /// Whether no unit reads the blob, and no later job can.
+        var isOnlyCopy = false
     }
 
     private struct State {
@@ -37,8 +40,12 @@ final class StagedOutputs: Sendable {
         var proven: [FilePath: ProvenFile] = [:]
     }
 
-    init(job: Job) {
+    /// - Parameters:
+    ///   - job: The job.
+    ///   - keepsBlobs: Whether later jobs may read the blobs of this one.
+    init(job: Job, keepsBlobs: Bool) {
         self.job = job
+        self.keepsBlobs = keepsBlobs
         contents = CurvatureContents(job: job)
     }
 
@@ -62,7 +69,20 @@ final class StagedOutputs: Sendable {
             try notePlaces(in: file, of: operation, &fresh)
         }
         for output in collected { fresh.places[output.unit]?.removeAll { $0.position == output.position } }
+        if !keepsBlobs { noteOnlyCopies(&fresh) }
         state.withLock { [fresh] state in (state.files, state.places) = (fresh.files, fresh.places) }
+    }
+
+    private func noteOnlyCopies(_ state: inout State) {
+        var read: Set<UnitOutput> = []
+        for unit in job.plan.units where unit.isForWorker { read.formUnion(job.plan.blobs(readBy: unit)) }
+        for (unit, places) in state.places {
+            state.places[unit] = places.map { place in
+                var place = place
+                place.isOnlyCopy = !read.contains(UnitOutput(unit, place.position))
+                return place
+            }
+        }
     }
 
     private func notePlaces(
@@ -106,7 +126,7 @@ final class StagedOutputs: Sendable {
             (state.places[unit] ?? []).map { place in
                 OutputPlace(
                     position: place.position, file: state.files[place.file], offset: UInt64(place.offset),
-                    squareRows: place.squareRows)
+                    squareRows: place.squareRows, isOnlyCopy: place.isOnlyCopy)
             }
         }
     }

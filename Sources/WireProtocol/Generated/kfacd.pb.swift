@@ -584,8 +584,26 @@ nonisolated struct WireUnitResult: Sendable {
 
   var measurements: [WireMeasurement] = []
 
-  /// The positions of the blobs that stand in all their places of the job's staged files.
-  var placed: [UInt32] = []
+  /// The blobs that stand in all their places of the job's staged files.
+  var placed: [WirePlacedBlob] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WirePlacedBlob: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Among the blobs of the result.
+  var position: UInt32 = 0
+
+  /// XXH3 of the bytes in each of its places.
+  var checksumHigh: UInt64 = 0
+
+  var checksumLow: UInt64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1190,9 +1208,11 @@ nonisolated struct WireOutputPlace: Sendable {
 
   var offset: UInt64 = 0
 
-  /// The rows of the full square whose lower triangle the blob is; 0 if the blob's bytes are written as they are. The
-  /// coordinator completes the upper triangle.
+  /// The rows of the full square whose lower triangle the blob is; 0 if the blob's bytes are written as they are.
   var squareRows: UInt32 = 0
+
+  /// Nobody needs the blob once it stands in its places.
+  var isOnlyCopy: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -3165,7 +3185,7 @@ nonisolated extension WireUnitFinished: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireUnitResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".UnitResult"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blobs\0\u{1}measurements\0\u{1}placed\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}blobs\0\u{1}measurements\0\u{2}\u{2}placed\0\u{c}\u{3}\u{1}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3175,7 +3195,7 @@ nonisolated extension WireUnitResult: SwiftProtobuf.Message, SwiftProtobuf._Mess
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.blobs) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.measurements) }()
-      case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.placed) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.placed) }()
       default: break
       }
     }
@@ -3189,7 +3209,7 @@ nonisolated extension WireUnitResult: SwiftProtobuf.Message, SwiftProtobuf._Mess
       try visitor.visitRepeatedMessageField(value: self.measurements, fieldNumber: 2)
     }
     if !self.placed.isEmpty {
-      try visitor.visitPackedUInt32Field(value: self.placed, fieldNumber: 3)
+      try visitor.visitRepeatedMessageField(value: self.placed, fieldNumber: 4)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3198,6 +3218,46 @@ nonisolated extension WireUnitResult: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.blobs != rhs.blobs {return false}
     if lhs.measurements != rhs.measurements {return false}
     if lhs.placed != rhs.placed {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePlacedBlob: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PlacedBlob"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}position\0\u{3}checksum_high\0\u{3}checksum_low\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.position) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.checksumHigh) }()
+      case 3: try { try decoder.decodeSingularFixed64Field(value: &self.checksumLow) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.position != 0 {
+      try visitor.visitSingularUInt32Field(value: self.position, fieldNumber: 1)
+    }
+    if self.checksumHigh != 0 {
+      try visitor.visitSingularFixed64Field(value: self.checksumHigh, fieldNumber: 2)
+    }
+    if self.checksumLow != 0 {
+      try visitor.visitSingularFixed64Field(value: self.checksumLow, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePlacedBlob, rhs: WirePlacedBlob) -> Bool {
+    if lhs.position != rhs.position {return false}
+    if lhs.checksumHigh != rhs.checksumHigh {return false}
+    if lhs.checksumLow != rhs.checksumLow {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4276,7 +4336,7 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireOutputPlace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".OutputPlace"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}position\0\u{1}file\0\u{1}offset\0\u{3}square_rows\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}position\0\u{1}file\0\u{1}offset\0\u{3}square_rows\0\u{3}is_only_copy\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4288,6 +4348,7 @@ nonisolated extension WireOutputPlace: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 2: try { try decoder.decodeSingularMessageField(value: &self._file) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.squareRows) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.isOnlyCopy) }()
       default: break
       }
     }
@@ -4310,6 +4371,9 @@ nonisolated extension WireOutputPlace: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.squareRows != 0 {
       try visitor.visitSingularUInt32Field(value: self.squareRows, fieldNumber: 4)
     }
+    if self.isOnlyCopy != false {
+      try visitor.visitSingularBoolField(value: self.isOnlyCopy, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4318,6 +4382,7 @@ nonisolated extension WireOutputPlace: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs._file != rhs._file {return false}
     if lhs.offset != rhs.offset {return false}
     if lhs.squareRows != rhs.squareRows {return false}
+    if lhs.isOnlyCopy != rhs.isOnlyCopy {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
