@@ -103,6 +103,7 @@ actor Coordinator {
         outputDesk = OutputDesk(roots: configuration.roots)
         var settings = SchedulerSettings()
         settings.workerTimeout = configuration.workerTimeout
+        settings.collectsForWorkers = configuration.isLasting
         scheduler = Scheduler(settings: settings)
         removal = FileRemoval(store: store, logger: logger)
         (wakeups, wakeSink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))

@@ -10,7 +10,7 @@ public struct DiskEstimate: Equatable, Sendable {
     public let outputBytes: UInt64
     /// The most bytes of results in the stores of all workers; each worker's store has a limit of its own.
     public let workerBytes: UInt64
-    /// The most bytes in the coordinator's store: merged tensors, and results that workers read after a file has them.
+    /// The most bytes in the coordinator's store: merged tensors.
     public let coordinatorBytes: UInt64
 
     /// Adds up a plan's files.

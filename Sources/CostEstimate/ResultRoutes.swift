@@ -11,21 +11,19 @@ struct ResultRoutes {
 
     /// Follows a plan's results on a machine whose workers see the staged files.
     ///
-    /// The coordinator collects what it merges into the checkpoint. It also collects what workers read after a file has
-    /// it, because a worker's store may lose it.
+    /// The coordinator collects what it merges into the checkpoint.
     init(of plan: JobPlan) {
-        var readByWorkers: Set<UnitOutput> = []
         var merged: Set<UnitOutput> = []
         var inFiles: Set<UnitOutput> = []
         for unit in plan.units {
             switch unit.work {
-            case .worker: readByWorkers.formUnion(unit.inputs)
+            case .worker: continue
             case .coordinator(.mergeCheckpoint): merged.formUnion(plan.blobs(readBy: unit))
             case .coordinator: inFiles.formUnion(plan.blobs(readBy: unit))
             }
         }
         placed = Self.bytes(of: inFiles, in: plan)
-        sent = Self.bytes(of: merged.union(inFiles.intersection(readByWorkers)), in: plan)
+        sent = Self.bytes(of: merged, in: plan)
     }
 
     private static func bytes(of outputs: Set<UnitOutput>, in plan: JobPlan) -> [UInt64] {

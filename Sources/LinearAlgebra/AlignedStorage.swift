@@ -8,13 +8,20 @@ internal import COpenBLAS
     private(set) var count: Int
     private let capacity: Int
 
-    init(zeros count: Int) throws(LinearAlgebraError) {
-        let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Scalar>.stride)
+    /// Takes memory.
+    ///
+    /// - Parameters:
+    ///   - count: The elements.
+    ///   - spare: More elements, for ``reset(count:)``.
+    init(zeros count: Int, spare: Int = 0) throws(LinearAlgebraError) {
+        let (capacity, isTooMany) = count.addingReportingOverflow(spare)
+        let (byteCount, isTooLarge) = capacity.multipliedReportingOverflow(by: MemoryLayout<Scalar>.stride)
+        let overflow = isTooMany || isTooLarge
         guard count >= 0, !overflow else { throw .invalidShape(rows: count, columns: 1) }
         guard let memory = unsafe kfacd_allocate_zeroed(byteCount) else { throw .outOfMemory(byteCount: byteCount) }
         unsafe base = memory.bindMemory(to: Scalar.self, capacity: count)
         self.count = count
-        capacity = count
+        self.capacity = capacity
     }
 
     /// Makes all elements 0 and changes their number; false if the buffer is too small, or much too large.

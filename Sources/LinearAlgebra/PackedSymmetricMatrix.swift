@@ -61,7 +61,8 @@ public struct PackedSymmetricMatrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
         if !storage.reset(count: count) {
             storage = try AlignedStorage(zeros: 0)
             self.shape = .full(0)
-            storage = try AlignedStorage(zeros: count)
+            // A factor of inputs has one row more than the layer's other factors.
+            storage = try AlignedStorage(zeros: count, spare: count / 128)
         }
         self.shape = shape
     }

@@ -249,7 +249,7 @@ public final class SafetensorsWriter: Sendable {
     ///
     /// After a success another call does nothing.
     ///
-    /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes, or that ``prove()`` finds to differ; the file
+    /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes or that ``prove()`` finds to differ; the file
     ///   was not published, and missing bytes may still be written.
     public func finish() throws(SafetensorsError) {
         guard !progress.withLock({ $0.isFinished }) else { return }

@@ -225,7 +225,8 @@ extension Scheduler {
         releaseKey(of: unit)
         if let job = jobs[unit.job] {
             for position in (job.collected[unit.unit] ?? []).sorted()
-            where !result.hasPlaced(position) || job.collectedForWorkers.contains(UnitOutput(unit.unit, position)) {
+            where !result.hasPlaced(position)
+                || settings.collectsForWorkers && job.collectedForWorkers.contains(UnitOutput(unit.unit, position)) {
                 if let blob = result.blob(at: position) { ledger.want(blob.digest) }
             }
         }

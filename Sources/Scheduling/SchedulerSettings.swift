@@ -22,6 +22,11 @@ public struct SchedulerSettings: Equatable, Sendable {
     public var stragglerMinimum: Duration = .seconds(10)
     /// A collection that has not ended within this time is ordered again.
     public var collectionTimeout: Duration = .seconds(60)
+    /// Whether the coordinator collects results that workers read after a file has them.
+    ///
+    /// A worker's small store may lose them, and another worker may read them later. Where the stores of all share a
+    /// disk and end with the job, a second copy takes time and room and saves nothing: what is lost is made again.
+    public var collectsForWorkers = true
     /// The number of simultaneous collections from one worker.
     public var collectionsPerWorker = 16
     /// The delay before another attempt after a full disk; it doubles each time, up to ``pauseDoublingsMax`` times.

@@ -52,8 +52,12 @@ extension SerialDisturbanceTests {
             }
         }
 
-        @Test func `workers that see the staging directory and others make the same files`() async throws {
-            try await Cluster.with { cluster in
+        /// A coordinator that lasts, and one whose results end with its job, as that of `kfacctl run`.
+        static let coordinators = [[], ["--end-with-input"]]
+
+        @Test(arguments: coordinators)
+        func `workers that see the staging directory and others make the same files`(options: [String]) async throws {
+            try await Cluster.with(options: options) { cluster in
                 // Each sees the inputs; the second one may not touch the output.
                 try cluster.startWorker("near")
                 try cluster.startWorker("far", options: ["--root", reference.model.directory.path])
@@ -64,9 +68,10 @@ extension SerialDisturbanceTests {
 
         /// Runs the job on one worker, which is held after some units while its staged files are disturbed.
         private func run(
-            holdingAfter units: Int, _ disturb: (Cluster, _ files: () -> [String]) async throws -> Void
+            holdingAfter units: Int, options: [String] = [],
+            _ disturb: (Cluster, _ files: () -> [String]) async throws -> Void
         ) async throws {
-            try await Cluster.with(startingOver: output) { cluster in
+            try await Cluster.with(startingOver: output, options: options) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: units)
@@ -98,11 +103,11 @@ extension SerialDisturbanceTests {
             }
         }
 
-        @Test(arguments: [DamagedStoreTests.Damage.flipped, .cut])
+        @Test(arguments: [DamagedStoreTests.Damage.flipped, .cut], coordinators)
         func `outputs in place that are damaged under a coordinator that runs are written again`(
-            damage: DamagedStoreTests.Damage
+            damage: DamagedStoreTests.Damage, options: [String]
         ) async throws {
-            try await run(holdingAfter: 12) { cluster, files in
+            try await run(holdingAfter: 12, options: options) { cluster, files in
                 for file in files() { try damage.inflict(on: file) }
                 cluster.resumeWorkers()
             }

@@ -97,7 +97,7 @@ struct StagedFileTests {
         #expect(try directory.names() == [".f.safetensors.staged"])
     }
 
-    @Test func `a tensor that differs from its checksum keeps the file from being finished, until it is written`() throws {
+    @Test func `a tensor that differs from its checksum keeps the file open, until it is written`() throws {
         let first = try writer()
         try write([1, 2, 3, 7, 9], at: try #require(first.fileOffset(of: "a")), first)
         try first.noteWritten("a", checksum(of: [1, 2, 3]))

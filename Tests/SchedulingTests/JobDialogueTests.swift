@@ -78,8 +78,10 @@ extension CheckedScheduler {
     }
 
     /// A scheduler with one job and some ordinary workers that hold their first units.
-    static func running(_ job: SmallJob = SmallJob(), workers: [WorkerID] = ["w1"]) throws -> CheckedScheduler {
-        var scheduler = CheckedScheduler()
+    static func running(
+        _ job: SmallJob = SmallJob(), workers: [WorkerID] = ["w1"], settings: SchedulerSettings = SchedulerSettings()
+    ) throws -> CheckedScheduler {
+        var scheduler = CheckedScheduler(settings: settings)
         _ = try scheduler.submit(job)
         for worker in workers { _ = scheduler.handle(.workerJoined(worker, .ordinary)) }
         return scheduler

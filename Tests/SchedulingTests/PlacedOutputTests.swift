@@ -38,6 +38,17 @@ import UnitOperations
         #expect(effects.orders.contains(.collect("w1", BlobReference.named("job-1/0").digest)))
     }
 
+    @Test func `a blob in its place is not collected for its readers when the stores end with the job`() throws {
+        var settings = SchedulerSettings()
+        settings.collectsForWorkers = false
+        let job = SmallJob(tasks: 2, outputs: ["factors", "regularizer"])
+        var scheduler = try CheckedScheduler.running(job, settings: settings)
+        #expect(finish(0, &scheduler).orders.allSatisfy { !$0.isCollection })
+        // What does not stand in its place is collected as ever.
+        let effects = finish(1, placed: false, &scheduler)
+        #expect(effects.orders.contains { $0.isCollection })
+    }
+
     @Test func `what a worker could not write in place is collected`() throws {
         var scheduler = try CheckedScheduler.running()
         _ = finish(0, &scheduler)

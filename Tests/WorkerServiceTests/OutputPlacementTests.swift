@@ -98,7 +98,7 @@ struct OutputPlacementTests {
     }
 
     @Test(arguments: [false, true])
-    func `an inverse goes from memory into its place, and is stored if anybody reads it`(isOnlyCopy: Bool) async throws {
+    func `an inverse goes from memory into its place, and is stored for its readers`(isOnlyCopy: Bool) async throws {
         try await Bench.run { bench in
             let staged = try Staged(bench.directory, dimension: 2)
             var place = try staged.place("square", squareRows: 2)
