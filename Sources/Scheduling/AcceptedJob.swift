@@ -27,12 +27,15 @@ final class AcceptedJob: Sendable {
     let collectedForWorkers: Set<UnitOutput>
     /// The units of each group, by its number.
     let members: [Int: [UnitIndex]]
-    /// The largest memory of a worker's unit, in bytes.
-    let largestMemory: UInt64
+    /// The worker's unit that needs the most memory.
+    let largestUnit: WorkUnit?
     /// The planned cost of all units, in nanoseconds.
     ///
     /// Whole numbers make the sum independent of the order of the summands.
     let plannedNanoseconds: Int
+
+    /// The largest memory of a worker's unit, in bytes.
+    var largestMemory: UInt64 { largestUnit?.cost.memoryBytes ?? 0 }
 
     init(header: JobHeader, plan: JobPlan, number: Int) {
         self.header = header
@@ -61,7 +64,7 @@ final class AcceptedJob: Sendable {
         self.collected = collected
         collectedForWorkers = readByWorkers.filter { collected[$0.unit]?.contains($0.position) ?? false }
         self.members = members
-        largestMemory = plan.largestWorkerUnit?.cost.memoryBytes ?? 0
+        largestUnit = plan.largestWorkerUnit
         plannedNanoseconds = plan.units.reduce(0) { $0 &+ $1.cost.nanoseconds }
     }
 }
