@@ -30,7 +30,9 @@ public struct JobEstimate: Equatable, Sendable {
             let position = unit.index.position
             let seconds = rates.seconds(
                 of: unit, placedBytes: routes.placed[position],
-                placesAreSquares: !plan.spec.curvature.storesPackedTriangles, sentBytes: routes.sent[position])
+                placesAreSquares: !plan.spec.curvature.storesPackedTriangles,
+                mirrorsPlaces: routes.mirrored[position], sentBytes: routes.sent[position],
+                unmirroredBytes: routes.unmirrored[position])
             busy += seconds
             units.append(
                 ListSchedule.Unit(

@@ -8,6 +8,13 @@ struct ResultRoutes {
     let placed: [UInt64]
     /// Bytes of each unit's results that are sent to the coordinator's store.
     let sent: [UInt64]
+    /// Whether a worker writes each unit's results as whole squares, where their places are squares.
+    let mirrored: [Bool]
+    /// Bytes of the triangles of each file of which the coordinator writes the squares.
+    let unmirrored: [UInt64]
+
+    /// The largest triangle that a worker mirrors; of a larger one it writes the lower half of the square.
+    private static let mirroredBytesMax: UInt64 = 40 << 20
 
     /// Follows a plan's results on a machine whose workers see the staged files.
     ///
@@ -25,6 +32,16 @@ struct ResultRoutes {
             }
         }
         placed = Self.bytes(of: inFiles, in: plan)
+        let blobBytes = plan.units.map { $0.cost.outputBytes / UInt64(max(1, $0.blobCount)) }
+        mirrored = blobBytes.map { $0 <= Self.mirroredBytesMax }
+        unmirrored = plan.units.map { unit in
+            unit.isForWorker
+                ? 0
+                : plan.blobs(readBy: unit).reduce(0) { sum, output in
+                    let bytes = blobBytes[output.unit.position]
+                    return bytes > Self.mirroredBytesMax ? sum &+ bytes : sum
+                }
+        }
         sent = Self.bytes(of: merged.union(inFiles.intersection(readByWorkers)), in: plan)
     }
 

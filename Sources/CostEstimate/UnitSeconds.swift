@@ -44,18 +44,25 @@ extension MachineRates {
     /// - Parameters:
     ///   - unit: The unit.
     ///   - placedBytes: Bytes of its results that are written in their places in staged files.
-    ///   - placesAreSquares: Whether these places are squares. Half of a square is written, in parts of all its pages.
+    ///   - placesAreSquares: Whether these places are squares. All rows of a square are written, or half of each row,
+    ///     which takes all of its pages too.
+    ///   - mirrorsPlaces: Whether all rows are written, so that the results must be mirrored.
     ///   - sentBytes: Bytes of its results that are sent to the coordinator's store.
+    ///   - unmirroredBytes: Bytes of the triangles of a file whose squares the coordinator writes.
     /// - Returns: Its seconds on one lane.
     public func seconds(
-        of unit: WorkUnit, placedBytes: UInt64 = 0, placesAreSquares: Bool = false, sentBytes: UInt64 = 0
+        of unit: WorkUnit, placedBytes: UInt64 = 0, placesAreSquares: Bool = false, mirrorsPlaces: Bool = false,
+        sentBytes: UInt64 = 0, unmirroredBytes: UInt64 = 0
     ) -> UnitSeconds {
         switch unit.work {
         case .worker(let operation):
-            seconds(
-                of: operation, unit.cost, placed: Double(placedBytes),
-                pages: Double(placedBytes) * (placesAreSquares ? 2 : 1), sent: Double(sentBytes))
-        case .coordinator(let operation): seconds(of: operation, unit.cost)
+            let placed = Double(placedBytes)
+            var seconds = seconds(
+                of: operation, unit.cost, placed: placed, pages: placed * (placesAreSquares ? 2 : 1),
+                sent: Double(sentBytes))
+            if placesAreSquares, mirrorsPlaces { seconds.writing += placed / 4 / squares }
+            return seconds
+        case .coordinator(let operation): return seconds(of: operation, unit.cost, unmirrored: Double(unmirroredBytes))
         }
     }
 
@@ -94,7 +101,9 @@ extension MachineRates {
         }
     }
 
-    private func seconds(of operation: CoordinatorOperation, _ cost: UnitCost) -> UnitSeconds {
+    private func seconds(
+        of operation: CoordinatorOperation, _ cost: UnitCost, unmirrored: Double
+    ) -> UnitSeconds {
         let (input, output) = (Double(cost.inputBytes), Double(cost.outputBytes))
         var seconds = UnitSeconds()
         seconds.handling = Self.handlingSeconds
@@ -102,12 +111,14 @@ extension MachineRates {
         switch operation {
         case .digestInputs: seconds.reading += input / hashing
         case .assembleFactors, .assembleRegularizer, .assembleInverses:
-            // Every triangle in its place is compared with its digest and completed to a square, of which all rows are
-            // written. Then the whole file is read for its own digest.
+            // Every triangle in its place is compared with its digest. A square is read a second time and compared
+            // with the mirrored triangle; where a worker did not mirror it, all rows are written. Then the whole file
+            // is read for its own digest.
             seconds.reading += input / hashing
             let mirrored = max(0, output - input)
+            if mirrored > 0 { seconds.reading = output / reading * 2 + input / hashing + mirrored / 4 / squares }
             seconds.writing = output / reading + output / hashing
-            if mirrored > 0 { seconds.writing += mirrored / 4 / squares + output / writing }
+            if mirrored > 0 { seconds.writing += 2 * unmirrored / writing }
         case .mergeCheckpoint:
             seconds.kernels = input / 4 / elementSums
             seconds.writing = output / writing + output / reading + output / hashing

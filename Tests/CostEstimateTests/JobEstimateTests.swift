@@ -10,10 +10,12 @@ import Testing
 ///
 /// - kernels: 8 · 16 multiply-adds, 10 elements of a triangle added for the one chunk, 10 cleared and rounded: 148.
 /// - reading: 8 rows of 16 bytes: 128.
-/// - writing: 40 bytes hashed and stored, then read, and written in their places, which are twice as large: 200.
+/// - writing: 40 bytes hashed and stored, then read, mirrored as 10 elements, and written as a square of twice as many
+///   bytes: 210.
 ///
-/// The file of both factors is 128 bytes of squares, of which 64 are read, hashed and mirrored, 16 elements. Then all
-/// are written, read and hashed: 128 of reading, and 400 of writing. Each unit takes a millisecond besides.
+/// The file of both factors is 128 bytes of squares. They are read, 64 are hashed and mirrored, 16 elements, and all
+/// are read again to be compared: 336 of reading. Then all are read and hashed, as writing: 256. Each unit takes a
+/// millisecond besides.
 @Suite struct JobEstimateTests {
     private func estimate(
         _ plan: JobPlan, lanes: Int, diskRate: Double? = nil, rates: (inout MachineRates) -> Void = { _ in }
@@ -33,23 +35,37 @@ import Testing
         #expect(seconds.reading == 128)
         #expect(seconds.writing == 160)
         #expect(rates.seconds(of: factor, placedBytes: 40, placesAreSquares: true).writing == 200)
+        #expect(
+            rates.seconds(of: factor, placedBytes: 40, placesAreSquares: true, mirrorsPlaces: true).writing == 210)
+        #expect(rates.seconds(of: factor, placedBytes: 40, mirrorsPlaces: true).writing == 160)
         #expect(seconds.handling == 1e-3)
         // Sent to the coordinator: read, hashed, and written on both sides.
         #expect(rates.seconds(of: factor, sentBytes: 40).writing == 80 + 160)
     }
 
+    @Test func `the coordinator writes the squares that workers do not mirror`() throws {
+        let file = try #require(try SmallPlan().plan().units.first { !$0.isForWorker })
+        let rates = try MachineRates.unit()
+        let mirrored = rates.seconds(of: file)
+        #expect(mirrored.reading == 336)
+        #expect(mirrored.writing == 256)
+        let unmirrored = rates.seconds(of: file, unmirroredBytes: 64)
+        #expect(unmirrored.reading == 336)
+        #expect(unmirrored.writing == 256 + 128)
+    }
+
     @Test func `on one lane all units add up, and their parts too`() throws {
         let estimate = try estimate(try SmallPlan().plan(), lanes: 1)
-        #expect(isClose(estimate.seconds, 2 * 476.001 + 528.001 + 0.001))
+        #expect(isClose(estimate.seconds, 2 * 486.001 + 592.001 + 0.001))
         #expect(isClose(estimate.parts.total, estimate.seconds))
         #expect(isClose(estimate.parts.kernels, 2 * 148))
-        #expect(isClose(estimate.parts.reading, 2 * 128 + 128))
+        #expect(isClose(estimate.parts.reading, 2 * 128 + 336))
     }
 
     @Test func `on two lanes both factors are computed at once, and their file follows`() throws {
         let estimate = try estimate(try SmallPlan().plan(), lanes: 2)
         #expect(estimate.lanes == 2)
-        #expect(isClose(estimate.seconds, 476.001 + 528.001 + 0.001))
+        #expect(isClose(estimate.seconds, 486.001 + 592.001 + 0.001))
         #expect(isClose(estimate.parts.total, estimate.seconds))
     }
 
