@@ -3,7 +3,6 @@
 
 #include <microhttpd.h>
 #include <stdbool.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
