@@ -20,9 +20,7 @@ build: ## Build everything, for debugging.
 
 .PHONY: release
 release: ## Build kfacd, kfacctl and kfaclab, optimised.
-	$(SWIFT) build --configuration release --product kfacd
-	$(SWIFT) build --configuration release --product kfacctl
-	$(SWIFT) build --configuration release --product kfaclab
+	$(SWIFT) build --configuration release
 
 .PHONY: test
 test: ## Run all tests. One suite: make test FILTER=SchedulingTests

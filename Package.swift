@@ -126,7 +126,7 @@ let package = Package(
 
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["Identifiers", "LinearAlgebra"]),
-        module("BlobStore", ["Identifiers", "FileAccess", "Lanes", "Hashing", systemPackage]),
+        module("BlobStore", ["Identifiers", "FileAccess", "Lanes", "Hashing", "Telemetry", systemPackage, logging]),
         module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "JSONText", systemPackage]),
         module(
             "JobFiles",

@@ -1,4 +1,6 @@
 import Lanes
+public import Logging
+import Telemetry
 
 /// Makes blobs durable at intervals, on a thread that may block.
 ///
@@ -9,7 +11,7 @@ public actor BlobDurability {
 
     private let lane = Lane("kfacd.durability")
     private let synchronize: @Sendable () throws -> Void
-    private let onFailure: @Sendable (any Error) -> Void
+    private let logger: Logger
 
     /// The thread.
     public nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
@@ -17,12 +19,11 @@ public actor BlobDurability {
     /// Prepares the loop.
     ///
     /// - Parameters:
+    ///   - logger: Gets a warning for each failure; the next turn tries again.
     ///   - synchronize: Makes all present blobs durable.
-    ///   - onFailure: Receives what it throws; the next turn tries again.
-    public init(synchronize: @escaping @Sendable () throws -> Void, onFailure: @escaping @Sendable (any Error) -> Void)
-    {
+    public init(logger: Logger, synchronize: @escaping @Sendable () throws -> Void) {
+        self.logger = logger
         self.synchronize = synchronize
-        self.onFailure = onFailure
     }
 
     /// Makes blobs durable at intervals, while the task runs.
@@ -32,6 +33,10 @@ public actor BlobDurability {
 
     /// Makes all blobs durable now.
     public func makeDurable() {
-        do { try synchronize() } catch { onFailure(error) }
+        do {
+            try synchronize()
+        } catch {
+            logger.warning("blobs could not be made durable", metadata: [LogKeys.cause: "\(error)"])
+        }
     }
 }

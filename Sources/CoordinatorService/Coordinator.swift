@@ -121,6 +121,9 @@ actor Coordinator {
         if !pending.append(event) {
             logger.error("too many events wait for the journal; an event was dropped, as if its message were lost")
         }
+        // Thousands of idle workers are heard each second. Their signs of life wait for the next event, or for the
+        // clock, which takes them before it looks who was silent.
+        if case .workerHeard = event { return }
         wakeSink.yield()
     }
 
@@ -150,6 +153,7 @@ actor Coordinator {
             let pause = ContinuousClock.now - last - interval
             last = ContinuousClock.now
             if pause > .milliseconds(500) { lostTime += pause }
+            if !pending.isEmpty { wakeSink.yield() }
             if let due = deadline, due <= now {
                 // The same deadline is not used twice. The answer names the next one.
                 deadline = nil

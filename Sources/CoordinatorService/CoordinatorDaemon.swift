@@ -94,7 +94,7 @@ public struct CoordinatorDaemon: Service {
             await endpoint.close()
             return
         }
-        let durability = durability(of: store)
+        let durability = BlobDurability(logger: logger) { try store.makeDurable() }
         logger.notice("listening", metadata: [LogKeys.endpoint: "\(endpoint.endpoint)"])
         supervision.readiness.set()
         onReady(endpoint.endpoint)
@@ -203,14 +203,6 @@ public struct CoordinatorDaemon: Service {
             }
             await coordinator.close()
             group.cancelAll()
-        }
-    }
-
-    private func durability(of store: BlobStore) -> BlobDurability {
-        BlobDurability {
-            try store.makeDurable()
-        } onFailure: { [logger] in
-            logger.warning("blobs could not be made durable", metadata: [LogKeys.cause: "\($0)"])
         }
     }
 

@@ -16,7 +16,8 @@ public struct DiskEstimate: Equatable, Sendable {
     /// Adds up a plan's files.
     public init(of plan: JobPlan) {
         outputBytes = PlanSummary(of: plan).diskBytes
-        workerBytes = plan.units.reduce(0) { $0 &+ ($1.isForWorker ? $1.cost.outputBytes : 0) }
-        coordinatorBytes = ResultRoutes(of: plan).sent.reduce(0, &+)
+        let routes = ResultRoutes(of: plan)
+        workerBytes = routes.stored.reduce(0, &+)
+        coordinatorBytes = routes.sent.reduce(0, &+)
     }
 }

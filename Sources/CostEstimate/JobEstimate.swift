@@ -29,7 +29,7 @@ public struct JobEstimate: Equatable, Sendable {
         for unit in plan.units {
             let position = unit.index.position
             let seconds = rates.seconds(
-                of: unit, placedBytes: routes.placed[position],
+                of: unit, storedBytes: routes.stored[position], placedBytes: routes.placed[position],
                 placesAreSquares: !plan.spec.curvature.storesPackedTriangles, sentBytes: routes.sent[position])
             busy += seconds
             units.append(

@@ -43,37 +43,37 @@ extension MachineRates {
     ///
     /// - Parameters:
     ///   - unit: The unit.
+    ///   - storedBytes: Bytes of its results that stay in the store of its worker.
     ///   - placedBytes: Bytes of its results that are written in their places in staged files.
-    ///   - placesAreSquares: Whether these places are squares. Half of a square is written, in parts of all its pages.
+    ///   - placesAreSquares: Whether these places are squares, which have twice the bytes.
     ///   - sentBytes: Bytes of its results that are sent to the coordinator's store.
     /// - Returns: Its seconds on one lane.
     public func seconds(
-        of unit: WorkUnit, placedBytes: UInt64 = 0, placesAreSquares: Bool = false, sentBytes: UInt64 = 0
+        of unit: WorkUnit, storedBytes: UInt64 = 0, placedBytes: UInt64 = 0, placesAreSquares: Bool = false,
+        sentBytes: UInt64 = 0
     ) -> UnitSeconds {
         switch unit.work {
         case .worker(let operation):
-            seconds(
-                of: operation, unit.cost, placed: Double(placedBytes),
-                pages: Double(placedBytes) * (placesAreSquares ? 2 : 1), sent: Double(sentBytes))
-        case .coordinator(let operation): seconds(of: operation, unit.cost)
+            var seconds = seconds(of: operation, unit.cost, stored: Double(storedBytes), sent: Double(sentBytes))
+            let placed = Double(placedBytes)
+            seconds.writing += placesAreSquares ? placed / 4 / squares + 2 * placed / writing : placed / writing
+            return seconds
+        case .coordinator(let operation): return seconds(of: operation, unit.cost)
         }
     }
 
     private func seconds(
-        of operation: any UnitOperation, _ cost: UnitCost, placed: Double, pages: Double, sent: Double
+        of operation: any UnitOperation, _ cost: UnitCost, stored: Double, sent: Double
     ) -> UnitSeconds {
         let sliced = operation.slices.reduce(0.0) { $0 + Double($1.byteCount) }
         let input = Double(cost.inputBytes)
         let blobs = input - min(input, sliced)
-        let output = Double(cost.outputBytes)
         var seconds = UnitSeconds()
         seconds.kernels = kernelSeconds(operation.kernel, cost)
         // A worker hashes every blob that it reads or makes, and no slice of an input file.
         seconds.reading = input / reading + blobs / hashing
-        seconds.writing = output / writing + output / hashing
-        // A result goes to the store of its worker first. From there it goes to its file, and to the coordinator, which
-        // hashes it.
-        seconds.writing += placed / reading + pages / writing
+        seconds.writing = stored / writing + Double(cost.outputBytes) / hashing
+        // The coordinator hashes what is sent.
         seconds.writing += sent / reading + sent / hashing + 2 * sent / writing
         seconds.handling = Self.handlingSeconds
         return seconds
@@ -98,20 +98,17 @@ extension MachineRates {
         let (input, output) = (Double(cost.inputBytes), Double(cost.outputBytes))
         var seconds = UnitSeconds()
         seconds.handling = Self.handlingSeconds
-        seconds.reading = input / reading
         switch operation {
-        case .digestInputs: seconds.reading += input / hashing
+        case .digestInputs: seconds.reading = input / reading + input / hashing
         case .assembleFactors, .assembleRegularizer, .assembleInverses:
-            // Every triangle in its place is compared with its digest and completed to a square, of which all rows are
-            // written. Then the whole file is read for its own digest.
-            seconds.reading += input / hashing
-            let mirrored = max(0, output - input)
-            seconds.writing = output / reading + output / hashing
-            if mirrored > 0 { seconds.writing += mirrored / 4 / squares + output / writing }
+            // Workers have written the matrices. The whole file is read for its digest.
+            seconds.reading = output / reading
+            seconds.writing = output / hashing
         case .mergeCheckpoint:
+            seconds.reading = input / reading
             seconds.kernels = input / 4 / elementSums
             seconds.writing = output / writing + output / reading + output / hashing
-        case .writeReport, .publish: break
+        case .writeReport, .publish: seconds.reading = input / reading
         }
         return seconds
     }

@@ -1,3 +1,5 @@
+// Both modules, because either may own the types of sockets, which the library's header includes.
+internal import CMicroHTTPD
 internal import Glibc
 
 /// A socket that listens at a numeric address.

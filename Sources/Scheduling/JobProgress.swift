@@ -34,10 +34,8 @@ struct JobProgress: Sendable {
         var attempt: Attempt
     }
 
-    let header: JobHeader
-    let plan: JobPlan
-    /// Position in the order of acceptance; earlier jobs come first.
-    let number: Int
+    /// What does not change while the job runs.
+    let accepted: AcceptedJob
     var states: [UnitState]
     var attempts: [Attempt]
     var twins: [UnitIndex: Twin] = [:]
@@ -64,77 +62,37 @@ struct JobProgress: Sendable {
     /// How often the files of each unit were found damaged.
     var damages: [UnitIndex: Int] = [:]
     var unfinishedCount: Int
-    /// The planned cost of all units, and below that of the finished ones, in nanoseconds.
-    ///
-    /// Whole numbers make the sum independent of the order of the summands.
-    let plannedNanoseconds: Int
+    /// The planned cost of the finished units, in nanoseconds.
     private(set) var finishedNanoseconds = 0
     /// The planned cost of each stage's unfinished units, in nanoseconds.
     private(set) var openNanoseconds: [UnitStage: Int] = [:]
 
-    /// The units that read each unit's outputs.
-    let dependents: [[UnitIndex]]
-    /// Nominal seconds from a unit's start to the job's end along the costliest path.
-    ///
-    /// It is the unit's priority.
-    let ranks: [Double]
-    /// Outputs that the coordinator reads, by the unit that makes them.
-    ///
-    /// Only these are sent to the coordinator.
-    let collected: [UnitIndex: Set<Int>]
-    /// Those of them that workers read too.
-    ///
-    /// They are sent although they stand in their files, so that they need not be made again when a worker's small
-    /// store has evicted them.
-    let collectedForWorkers: Set<UnitOutput>
-    /// The units of each group, by its number.
-    let members: [Int: [UnitIndex]]
-    /// The largest memory of a worker's unit, in bytes.
-    let largestMemory: UInt64
-
     init(header: JobHeader, plan: JobPlan, number: Int) {
-        self.header = header
-        self.plan = plan
-        self.number = number
+        accepted = AcceptedJob(header: header, plan: plan, number: number)
         states = plan.units.map { $0.dependencies.isEmpty ? .ready : .waiting(dependencies: $0.dependencies.count) }
         let first = Attempt(beforeFirstWithMark: header.attemptMark ?? 0)
         attempts = Array(repeating: first, count: plan.units.count)
         unfinishedCount = plan.units.count
-        var dependents: [[UnitIndex]] = Array(repeating: [], count: plan.units.count)
-        var collected: [UnitIndex: Set<Int>] = [:]
-        var readByWorkers: Set<UnitOutput> = []
-        var members: [Int: [UnitIndex]] = [:]
-        for unit in plan.units {
-            if let group = unit.group { members[group, default: []].append(unit.index) }
-            for dependency in unit.dependencies { dependents[dependency.position].append(unit.index) }
-            guard !unit.isForWorker else {
-                readByWorkers.formUnion(unit.inputs)
-                continue
-            }
-            for output in plan.blobs(readBy: unit) { collected[output.unit, default: []].insert(output.position) }
-        }
-        var ranks = plan.units.map(\.cost.nominalSeconds)
-        for unit in plan.units.reversed() {
-            let longest = dependents[unit.index.position].map { ranks[$0.position] }.max() ?? 0
-            ranks[unit.index.position] += longest
-        }
-        self.dependents = dependents
-        self.ranks = ranks
-        self.collected = collected
-        collectedForWorkers = readByWorkers.filter { collected[$0.unit]?.contains($0.position) ?? false }
-        self.members = members
-        largestMemory = plan.largestWorkerUnit?.cost.memoryBytes ?? 0
-        plannedNanoseconds = plan.units.reduce(0) { $0 &+ $1.cost.nanoseconds }
         for unit in plan.units { openNanoseconds[unit.stage, default: 0] &+= unit.cost.nanoseconds }
     }
+
+    var header: JobHeader { accepted.header }
+    var plan: JobPlan { accepted.plan }
+    var number: Int { accepted.number }
 
     /// The job's progress.
     var status: Scheduler.JobStatus {
         Scheduler.JobStatus(
             id: header.id, specPath: header.specPath, submittedAt: header.submittedAt,
             finishedUnits: plan.units.count - unfinishedCount, totalUnits: plan.units.count,
-            fraction: plannedNanoseconds > 0 ? Double(finishedNanoseconds) / Double(plannedNanoseconds) : 1,
+            fraction: accepted.plannedNanoseconds > 0
+                ? Double(finishedNanoseconds) / Double(accepted.plannedNanoseconds) : 1,
             outcome: nil, pauseReason: pauseReason)
+    }
+
+    /// A unit of the plan; `nil` for a number that the plan does not have.
+    func unit(at index: UnitIndex) -> WorkUnit? {
+        plan.units.indices.contains(index.position) ? plan.units[index.position] : nil
     }
 
     func isFinished(_ unit: UnitIndex) -> Bool {
@@ -199,7 +157,7 @@ struct JobProgress: Sendable {
     mutating func finish(_ unit: UnitIndex, _ result: UnitResult) -> [UnitIndex] {
         var result = result
         if let earlier = self.result(of: unit) ?? revived[unit] {
-            if !earlier.agrees(with: result) { mixed.formUnion(dependents[unit.position]) }
+            if !earlier.agrees(with: result) { mixed.formUnion(accepted.dependents[unit.position]) }
             // The unit was computed again, and this attempt may not have seen the staged files.
             if earlier.blobs == result.blobs { result.placed = result.placed ?? earlier.placed }
         }
@@ -215,7 +173,7 @@ struct JobProgress: Sendable {
         unfinishedCount -= 1
         finishedNanoseconds &+= plan.units[unit.position].cost.nanoseconds
         openNanoseconds[plan.units[unit.position].stage, default: 0] &-= plan.units[unit.position].cost.nanoseconds
-        return dependents[unit.position].filter { dependent in
+        return accepted.dependents[unit.position].filter { dependent in
             guard case .waiting(let count) = states[dependent.position] else { return false }
             states[dependent.position] = count == 1 ? .ready : .waiting(dependencies: count - 1)
             return count == 1
@@ -246,7 +204,7 @@ struct JobProgress: Sendable {
         unfinishedCount += 1
         finishedNanoseconds &-= plan.units[unit.position].cost.nanoseconds
         openNanoseconds[plan.units[unit.position].stage, default: 0] &+= plan.units[unit.position].cost.nanoseconds
-        return dependents[unit.position].filter { dependent in
+        return accepted.dependents[unit.position].filter { dependent in
             switch states[dependent.position] {
             case .waiting(let count):
                 states[dependent.position] = .waiting(dependencies: count + 1)
@@ -278,9 +236,4 @@ struct JobProgress: Sendable {
         let all = failures[unit] ?? []
         return all.count >= failuresMax && (Set(all).count >= 2 || !hasOtherWorker)
     }
-}
-
-extension UnitCost {
-    /// The nominal duration, at most a day, because a header may claim any dimension.
-    fileprivate var nanoseconds: Int { Int((min(nominalSeconds, 86_400) * 1e9).rounded()) }
 }

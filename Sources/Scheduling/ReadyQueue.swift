@@ -14,6 +14,8 @@ struct ReadyQueue: Equatable, Sendable {
         var group: Int?
         /// The memory that the unit takes.
         var memoryBytes: UInt64
+        /// The unit's seconds on a nominal core.
+        var nominalSeconds: Double
         /// Whether it takes longer than the transfer of its outputs, so that another worker than its home may take it.
         var mayMove: Bool
 

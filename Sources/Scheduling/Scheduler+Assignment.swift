@@ -20,12 +20,11 @@ extension Scheduler {
         for entry in queues.coordinator.entries where coordinatorLeases.count < settings.coordinatorLanes {
             let unit = entry.reference
             // An entry may be waiting again: the check of an earlier entry can revive one of its inputs.
-            guard let job = jobs[unit.job], job.states[unit.unit.position] == .ready,
-                !fileWaits.isKnownToWait(unit, ledger),
-                checkInputs(of: unit, revivals: settings.revivalsForFilesMax - job.revived.count, &effects)
-                    == .available
+            guard state(of: unit) == .ready, !fileWaits.isKnownToWait(unit, ledger),
+                let revived = read(unit.job, { $0.revived.count }),
+                let inputs = read(unit.job, { $0.inputs(of: unit.unit) ?? [] }),
+                checkInputs(of: unit, revivals: settings.revivalsForFilesMax - revived, &effects) == .available
             else { continue }
-            let inputs = job.inputs(of: unit.unit) ?? []
             let missing = inputs.filter { !ledger.stored.contains($0.blob.digest) }
             for input in missing { ledger.want(input.blob.digest) }
             fileWaits.note(unit, missing: missing.last?.blob.digest, ledger)
@@ -122,7 +121,7 @@ extension Scheduler {
     private func holder(of group: WorkQueues.Group) -> WorkerID? {
         guard let job = jobs[group.job] else { return nil }
         var bytes: OrderedDictionary<WorkerID, UInt64> = [:]
-        for unit in job.members[group.number] ?? [] {
+        for unit in job.accepted.members[group.number] ?? [] {
             for blob in job.result(of: unit)?.blobs ?? [] {
                 for worker in ledger.holders[blob.digest] ?? [] where roster.workers[worker]?.isDraining == false {
                     bytes[worker, default: 0] &+= blob.byteCount
@@ -140,35 +139,53 @@ extension Scheduler {
         for worker: WorkerID, _ room: UInt64, _ effects: inout SchedulerEffects
     ) -> ReadyQueue.Entry? {
         let isIdle = roster.hasFreeLane(worker) == true
-        let homesTakeAll = homesTakeAllUnits
-        var best: (entry: ReadyQueue.Entry, seconds: Double)?
-        let homes = homesTakeAll ? queues.workers.movableHomes : queues.workers.nonEmptyHomes
         // A home that takes all of its units only loses them to a free lane.
-        guard isIdle || !homesTakeAll else { return nil }
-        for home in homes.elements.lazy.map(\.worker) where home != worker {
+        guard !homesTakeAllUnits else { return isIdle ? longestMovableUnit(for: worker, room, &effects) : nil }
+        var best: ReadyQueue.Entry?
+        for home in queues.workers.nonEmptyHomes.elements.lazy.map(\.worker) where home != worker {
             guard let queue = queues.workers.homed[home] else { continue }
             let isBusy = roster.hasFreeLane(home) == false
-            guard isBusy || !homesTakeAll else { continue }
             for entry in queue.entries.prefix(WorkQueues.visibleUnits) where fits(entry, room, worker) {
-                guard let seconds = cost(of: entry.reference)?.nominalSeconds else { continue }
-                if !homesTakeAll, !canTake(entry.reference, home) {
+                if !canTake(entry.reference, home) {
                     search.isSettled = false
                     if isStillReady(entry, &effects) { return entry }
                 }
-                guard isIdle, isBusy, seconds > best?.seconds ?? -1, isWorthMoving(entry.reference, to: worker),
-                    isStillReady(entry, &effects)
+                guard isIdle, isBusy, entry.nominalSeconds > best?.nominalSeconds ?? -1,
+                    isWorthMoving(entry.reference, to: worker), isStillReady(entry, &effects)
                 else { continue }
-                best = (entry, seconds)
+                best = entry
             }
         }
-        return best?.entry
+        return best
+    }
+
+    /// The same where every home takes all of its units.
+    ///
+    /// A thousand homes are searched for each free lane, so a home without a longer unit is passed at once.
+    private mutating func longestMovableUnit(
+        for worker: WorkerID, _ room: UInt64, _ effects: inout SchedulerEffects
+    ) -> ReadyQueue.Entry? {
+        var best: ReadyQueue.Entry?
+        for home in queues.workers.movableHomes.elements where home.longestSeconds > best?.nominalSeconds ?? -1 {
+            let name = home.place.worker
+            guard name != worker, roster.hasFreeLane(name) == false, let queue = queues.workers.homed[name] else {
+                continue
+            }
+            for entry in queue.entries.prefix(WorkQueues.visibleUnits)
+            where entry.mayMove && entry.nominalSeconds > best?.nominalSeconds ?? -1 && fits(entry, room, worker)
+                && isWorthMoving(entry.reference, to: worker) && isStillReady(entry, &effects)
+            {
+                best = entry
+            }
+        }
+        return best
     }
 
     /// Whether every home will compute all of its units, now or when it has room.
     var homesTakeAllUnits: Bool {
         guard roster.index.paused.isEmpty, roster.index.draining.isEmpty else { return false }
         let least = roster.index.memories.first?.bytes ?? 0
-        return jobs.values.allSatisfy { $0.failures.isEmpty && $0.largestMemory <= least }
+        return jobs.values.allSatisfy { $0.failures.isEmpty && $0.accepted.largestMemory <= least }
     }
 
     /// Whether a unit's home will compute it, now or when it has room.
@@ -221,7 +238,7 @@ extension Scheduler {
         if read(unit.job, { $0.mixed.contains(unit.unit) }) == true {
             // A unit that moves from one worker to another may read other inputs than before.
             releaseKey(of: unit)
-            jobs[unit.job]?.keys[unit.unit] = nil
+            change(unit.job) { $0.keys[unit.unit] = nil }
         }
         let key = key(of: unit)
         if let key { shared.begin(unit, key) }
@@ -233,13 +250,13 @@ extension Scheduler {
     /// Marks a unit as leased under its next attempt.
     private mutating func lease(_ unit: UnitReference, to executor: UnitExecutorName) -> Attempt {
         let attempt = nextAttempt(of: unit)
-        jobs[unit.job]?.states[unit.unit.position] = .leased(executor, attempt)
+        change(unit.job) { $0.states[unit.unit.position] = .leased(executor, attempt) }
         return attempt
     }
 
     mutating func nextAttempt(of unit: UnitReference) -> Attempt {
         let attempt = (read(unit.job) { $0.attempts[unit.unit.position] } ?? Attempt(0)).next
-        jobs[unit.job]?.attempts[unit.unit.position] = attempt
+        change(unit.job) { $0.attempts[unit.unit.position] = attempt }
         return attempt
     }
 
@@ -280,7 +297,8 @@ extension Scheduler {
     /// Reports once for each job which unit needs a larger worker, and again when the largest worker changes.
     mutating func noteUnitsThatFitNobody(_ effects: inout SchedulerEffects) {
         guard let largest = roster.largestMemory else { return }
-        for (id, job) in jobs where job.largestMemory > largest && reservations.isNews(of: id, largestMemory: largest) {
+        for (id, job) in jobs
+        where job.accepted.largestMemory > largest && reservations.isNews(of: id, largestMemory: largest) {
             let waiting = queues.workers.unhomed.entries.first { $0.reference.job == id && $0.memoryBytes > largest }
             guard let waiting else { continue }
             reservations.noteTold(of: id, largestMemory: largest)

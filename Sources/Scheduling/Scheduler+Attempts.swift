@@ -8,7 +8,6 @@ extension Scheduler {
     ///
     /// - Returns: `nil` when the job does not run; the attempt then proves nothing.
     public func hasGiven(_ attempt: Attempt, of unit: UnitReference) -> Bool? {
-        guard let job = jobs[unit.job] else { return nil }
-        return job.plan.units.indices.contains(unit.unit.position) && job.hasGiven(attempt, of: unit.unit)
+        read(unit.job) { $0.unit(at: unit.unit) != nil && $0.hasGiven(attempt, of: unit.unit) }
     }
 }

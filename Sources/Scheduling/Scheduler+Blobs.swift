@@ -71,7 +71,7 @@ extension Scheduler {
     mutating func checkInputs(
         of unit: UnitReference, revivals: Int, _ effects: inout SchedulerEffects
     ) -> InputState {
-        guard let job = jobs[unit.job], let inputs = job.inputs(of: unit.unit) else { return .unsettled }
+        guard let inputs = read(unit.job, { $0.inputs(of: unit.unit) }) ?? nil else { return .unsettled }
         let missing = inputs.filter { !ledger.isAvailable($0.blob.digest) }
         guard !missing.isEmpty else { return .available }
         let lost = missing.filter { !ledger.mayReturn($0.blob.digest) }

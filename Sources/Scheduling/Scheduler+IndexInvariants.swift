@@ -46,9 +46,12 @@ extension WorkQueues {
     /// Whether the homes with entries, and with movable ones, are those of the queues.
     var knowsItsHomes: Bool {
         let nonEmpty = Set(homed.filter { !$0.value.isEmpty }.keys)
-        let movable = Set(homed.filter { $0.value.entries.prefix(Self.visibleUnits).contains(where: \.mayMove) }.keys)
+        let longest = homed.compactMapValues { queue in
+            queue.entries.prefix(Self.visibleUnits).filter(\.mayMove).map(\.nominalSeconds).max()
+        }
+        let movable = movableHomes.elements.map { ($0.place.worker, $0.longestSeconds) }
         return Set(nonEmptyHomes.elements.map(\.worker)) == nonEmpty
-            && Set(movableHomes.elements.map(\.worker)) == movable
+            && Dictionary(movable, uniquingKeysWith: max) == longest && movable.count == longest.count
             && leastUnhomedMemory == unhomed.entries.map(\.memoryBytes).min()
     }
 }

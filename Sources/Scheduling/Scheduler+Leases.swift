@@ -8,10 +8,12 @@ extension Scheduler {
     /// Whether an executor holds exactly this attempt of a unit, as its first or its second lease.
     func holds(_ leased: LeasedUnit, _ executor: UnitExecutorName) -> Bool {
         let unit = leased.unit
-        guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return false }
-        if job.states[unit.unit.position] == .leased(executor, leased.attempt) { return true }
-        guard case .worker(let worker) = executor else { return false }
-        return job.twins[unit.unit] == JobProgress.Twin(worker: worker, attempt: leased.attempt)
+        return read(unit.job) { job in
+            guard job.states.indices.contains(unit.unit.position) else { return false }
+            if job.states[unit.unit.position] == .leased(executor, leased.attempt) { return true }
+            guard case .worker(let worker) = executor else { return false }
+            return job.twins[unit.unit] == JobProgress.Twin(worker: worker, attempt: leased.attempt)
+        } ?? false
     }
 
     /// Removes a lease from its holder without telling it.
@@ -28,11 +30,13 @@ extension Scheduler {
 
     /// Removes all leases of a unit, and tells the workers.
     mutating func revokeHolders(of unit: UnitReference, _ effects: inout SchedulerEffects) {
-        guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else { return }
-        if case .leased(.worker(let worker), let attempt) = job.states[unit.unit.position] {
+        guard read(unit.job, { $0.states.indices.contains(unit.unit.position) }) == true else { return }
+        if case .leased(.worker(let worker), let attempt) = state(of: unit) {
             revoke(LeasedUnit(unit, attempt), worker, &effects)
         }
-        if let twin = jobs[unit.job]?.twins.removeValue(forKey: unit.unit) {
+        var second: JobProgress.Twin?
+        change(unit.job) { second = $0.twins.removeValue(forKey: unit.unit) }
+        if let twin = second {
             revoke(LeasedUnit(unit, twin.attempt), twin.worker, &effects)
         }
     }
@@ -106,10 +110,7 @@ extension Scheduler {
 
     /// Whether a result of a unit would be used, from any worker.
     private func isStillWanted(_ unit: UnitReference) -> Bool {
-        guard let job = jobs[unit.job], job.states.indices.contains(unit.unit.position) else {
-            return false
-        }
-        return !job.isFinished(unit.unit)
+        read(unit.job) { $0.states.indices.contains(unit.unit.position) && !$0.isFinished(unit.unit) } ?? false
     }
 
     /// How long a unit may go without progress.

@@ -55,13 +55,21 @@ extension Scheduler {
     /// A job's progress, or `nil` for an unknown job.
     public func status(of id: JobID) -> JobStatus? { jobs[id]?.status ?? ended[id]?.status }
 
-    /// The titles of a job's units in progress, by falling urgency.
-    public func activity(of id: JobID) -> [String] {
-        guard let job = jobs[id] else { return [] }
-        return job.plan.units.filter {
-            if case .leased = job.states[$0.index.position] { true } else { false }
-        }.map(\.title)
+    /// The title of a job's first unit in progress, in the plan's order; `nil` while none is.
+    ///
+    /// Clients ask many times a second, so it does not walk over the plan.
+    public func activity(of id: JobID) -> String? {
+        var first: UnitIndex?
+        func note(_ unit: UnitReference) {
+            if unit.job == id, first.map({ unit.unit < $0 }) ?? true { first = unit.unit }
+        }
+        for worker in roster.workers.values { worker.leases.keys.forEach(note) }
+        for lease in coordinatorLeases { note(lease.unit) }
+        return first.flatMap { unit in read(id) { $0.plan.units[unit.position].title } }
     }
+
+    /// The unit of a running job's workers that needs the most memory.
+    public func largestUnit(of job: JobID) -> WorkUnit? { read(job) { $0.accepted.largestUnit } ?? nil }
 
     /// All workers, in the order of their joining.
     public var workerStatuses: [WorkerStatus] {

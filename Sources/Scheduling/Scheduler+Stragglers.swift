@@ -37,7 +37,7 @@ extension Scheduler {
     /// Notes that a unit in progress may become a straggler.
     mutating func noteStart(of unit: UnitReference, on worker: WorkerID) {
         guard let lease = roster.workers[worker]?.leases[unit], let startedAt = lease.startedAt,
-            let stage = jobs[unit.job]?.plan.units[unit.unit.position].stage
+            let stage = read(unit.job, { $0.plan.units[unit.unit.position].stage })
         else { return }
         started.note(
             StartedUnits.Start(instant: startedAt, unit: unit, attempt: lease.attempt, worker: worker),
@@ -49,7 +49,7 @@ extension Scheduler {
         started.kinds.contains { kind in
             let first = started.first(of: kind) { start in
                 guard let lease = roster.workers[start.worker]?.leases[start.unit] else { return false }
-                return lease.attempt == start.attempt && jobs[start.unit.job]?.twins[start.unit.unit] == nil
+                return lease.attempt == start.attempt && !Self.hasTwin(start.unit, in: jobs)
             }
             return first.flatMap { excess(of: $0.unit, since: $0.instant, now) } != nil
         }
@@ -73,7 +73,7 @@ extension Scheduler {
         var best: Straggler?
         for straggler in stragglers where straggler.worker != idle {
             let unit = straggler.unit
-            guard straggler.excess > best?.excess ?? 0, jobs[unit.job]?.twins[unit.unit] == nil,
+            guard straggler.excess > best?.excess ?? 0, !Self.hasTwin(unit, in: jobs),
                 thief.fits(straggler.memoryBytes), mayTry(unit, idle), hasInputs(unit)
             else { continue }
             best = straggler
@@ -93,9 +93,16 @@ extension Scheduler {
     /// The expected seconds of a unit, from its cost and the pace of its kind; `nil` before one of its kind has
     /// finished.
     private func expectedSeconds(of unit: UnitReference) -> Double? {
-        guard let job = jobs[unit.job], let pace = job.pace[job.plan.units[unit.unit.position].stage],
-            pace.nominal > 0, pace.elapsed > 0
-        else { return nil }
-        return job.plan.units[unit.unit.position].cost.nominalSeconds * pace.elapsed / pace.nominal
+        let expected = read(unit.job) { job -> Double? in
+            let planned = job.plan.units[unit.unit.position]
+            guard let pace = job.pace[planned.stage], pace.nominal > 0, pace.elapsed > 0 else { return nil }
+            return planned.cost.nominalSeconds * pace.elapsed / pace.nominal
+        }
+        return expected ?? nil
+    }
+
+    /// Whether a unit has a second lease.
+    private static func hasTwin(_ unit: UnitReference, in jobs: OrderedDictionary<JobID, JobProgress>) -> Bool {
+        jobs.index(forKey: unit.job).map { jobs.values[$0].twins[unit.unit] != nil } ?? false
     }
 }

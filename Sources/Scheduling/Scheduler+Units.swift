@@ -20,14 +20,13 @@ extension Scheduler {
             // An unknown worker: it will be told to greet, and then offers the blobs.
             ledger.expect(result.blobs.map(\.digest), until: now.advanced(by: settings.workerTimeout))
         }
-        guard let job = jobs[unit.job], job.plan.units.indices.contains(unit.unit.position) else {
+        guard let planned = read(unit.job, { $0.unit(at: unit.unit) }) ?? nil else {
             dropLease(leased, executor)
             return
         }
-        let planned = job.plan.units[unit.unit.position]
         // Only the coordinator writes files, so no worker can have finished one. And after the state was restored or
         // emptied, a job of the same name may be another job.
-        guard planned.isForWorker == (executor != .coordinator), job.hasGiven(leased.attempt, of: unit.unit) else {
+        guard planned.isForWorker == (executor != .coordinator), hasGiven(leased.attempt, of: unit) == true else {
             return
         }
         guard !planned.isForWorker || result.blobs.count == planned.blobCount else {
@@ -38,14 +37,16 @@ extension Scheduler {
         }
         let lease = lease(of: leased, at: executor)
         dropLease(leased, executor)
-        if let known = job.result(of: unit.unit) {
+        if let known = read(unit.job, { $0.result(of: unit.unit) }) ?? nil {
             if !known.agrees(with: result), mustAgree(unit, executor) {
                 effects.notices.append(.resultsDiffer(leased, by: executor))
             }
             return
         }
         // Results that were made of the first result stay valid. Later units read the second.
-        if let earlier = job.revived[unit.unit], !earlier.agrees(with: result), mustAgree(unit, executor) {
+        if let earlier = read(unit.job, { $0.revived[unit.unit] }) ?? nil, !earlier.agrees(with: result),
+            mustAgree(unit, executor)
+        {
             effects.notices.append(.resultsDiffer(leased, by: executor))
         }
         // Without all inputs the unit has no key. Then it was computed before a coordinator's restart or the loss of an
@@ -53,7 +54,7 @@ extension Scheduler {
         if !wasHeld { effects.notices.append(.lateResultUsed(leased, by: executor)) }
         revokeHolders(of: unit, &effects)
         record(.unitFinished(unit, executor, result, duration, resultKey(of: unit, from: executor, lease)), &effects)
-        if jobs[unit.job]?.unfinishedCount == 0 { end(unit.job, .succeeded, &effects) }
+        if read(unit.job, { $0.unfinishedCount }) == 0 { end(unit.job, .succeeded, &effects) }
     }
 
     /// The key of a result that a worker has just reported.
@@ -62,7 +63,7 @@ extension Scheduler {
     ) -> ResultKey? {
         guard let regime = regime(of: executor) else { return nil }
         // Nobody remembers what a superseded attempt has read.
-        if lease == nil, jobs[unit.job]?.mixed.contains(unit.unit) == true { return nil }
+        if lease == nil, read(unit.job, { $0.mixed.contains(unit.unit) }) == true { return nil }
         return (lease?.key ?? key(of: unit)).map { ResultKey($0, in: regime) }
     }
 
@@ -207,14 +208,13 @@ extension Scheduler {
     mutating func setFinished(
         _ unit: UnitReference, _ executor: UnitExecutorName, _ result: UnitResult, _ duration: UnitTiming
     ) {
-        // A copy of the job would be alive while the job changes, and all of it would be copied.
-        guard let units = jobs[unit.job]?.plan.units, units.indices.contains(unit.unit.position) else { return }
-        jobs[unit.job]?.durations[unit.unit] = duration
-        jobs[unit.job]?.executors[unit.unit] = executor
-        if executor != .earlierWork {
-            let planned = units[unit.unit.position]
-            jobs[unit.job]?.pace[planned.stage, default: (0, 0)].elapsed += duration.elapsedSeconds
-            jobs[unit.job]?.pace[planned.stage]?.nominal += planned.cost.nominalSeconds
+        guard let planned = read(unit.job, { $0.unit(at: unit.unit) }) ?? nil else { return }
+        change(unit.job) {
+            $0.durations[unit.unit] = duration
+            $0.executors[unit.unit] = executor
+            guard executor != .earlierWork else { return }
+            $0.pace[planned.stage, default: (0, 0)].elapsed += duration.elapsedSeconds
+            $0.pace[planned.stage]?.nominal += planned.cost.nominalSeconds
         }
         markFinished(unit, result)
     }
@@ -223,16 +223,16 @@ extension Scheduler {
         dequeue(unit)
         queues.resting.remove(unit)
         releaseKey(of: unit)
-        if let job = jobs[unit.job] {
+        if let job = read(unit.job, { $0.accepted }) {
             for position in (job.collected[unit.unit] ?? []).sorted()
             where !result.hasPlaced(position)
                 || settings.collectsForWorkers && job.collectedForWorkers.contains(UnitOutput(unit.unit, position)) {
                 if let blob = result.blob(at: position) { ledger.want(blob.digest) }
             }
         }
-        for ready in jobs[unit.job]?.finish(unit.unit, result) ?? [] {
-            enqueue(UnitReference(job: unit.job, unit: ready))
-        }
+        var ready: [UnitIndex] = []
+        change(unit.job) { ready = $0.finish(unit.unit, result) }
+        for unblocked in ready { enqueue(UnitReference(job: unit.job, unit: unblocked)) }
     }
 
     /// A unit's key, when its inputs are known.
@@ -242,7 +242,7 @@ extension Scheduler {
             job.plan.key(of: job.plan.units[unit.unit.position]) { job.result(of: $0) }
         }
         guard let key = computed else { return nil }
-        jobs[unit.job]?.keys[unit.unit] = key
+        change(unit.job) { $0.keys[unit.unit] = key }
         return key
     }
 
@@ -297,8 +297,8 @@ extension Scheduler {
     }
 
     mutating func enqueue(_ unit: UnitReference) {
-        guard let job = jobs[unit.job], job.states[unit.unit.position] == .ready else { return }
-        if job.plan.units[unit.unit.position].isForWorker {
+        guard state(of: unit) == .ready else { return }
+        if read(unit.job, { $0.plan.units[unit.unit.position].isForWorker }) == true {
             queues.workers.insert(entry(for: unit))
             shared.settleLater([unit])
         } else {
@@ -315,10 +315,12 @@ extension Scheduler {
         let known = read(unit.job) { job in
             let planned = job.plan.units[unit.unit.position]
             return ReadyQueue.Entry(
-                jobNumber: job.number, rank: job.ranks[unit.unit.position], reference: unit, group: planned.group,
-                memoryBytes: planned.cost.memoryBytes, mayMove: isWorthMoving(planned.cost, missingBytes: 0))
+                jobNumber: job.number, rank: job.accepted.ranks[unit.unit.position], reference: unit,
+                group: planned.group, memoryBytes: planned.cost.memoryBytes,
+                nominalSeconds: planned.cost.nominalSeconds, mayMove: isWorthMoving(planned.cost, missingBytes: 0))
         }
         return known
-            ?? ReadyQueue.Entry(jobNumber: 0, rank: 0, reference: unit, group: nil, memoryBytes: 0, mayMove: false)
+            ?? ReadyQueue.Entry(
+                jobNumber: 0, rank: 0, reference: unit, group: nil, memoryBytes: 0, nominalSeconds: 0, mayMove: false)
     }
 }

@@ -137,8 +137,8 @@ public struct Scheduler: Sendable {
                 known.insert(result.withoutPlaces, for: key, limit: settings.knownResultsMax)
                 shared.noteKnown(key.unit, by: unit)
             }
-            jobs[unit.job]?.regimes[unit.unit] = key?.regime
-            unplanned[unit.job]?.finished.insert(unit.unit)
+            change(unit.job) { $0.regimes[unit.unit] = key?.regime }
+            if !unplanned.isEmpty { unplanned[unit.job]?.finished.insert(unit.unit) }
             setFinished(unit, executor, result, duration)
         case .unitFailed(let unit, let executor, _):
             jobs[unit.job]?.failures[unit.unit, default: []].append(executor)
@@ -174,6 +174,13 @@ public struct Scheduler: Sendable {
     /// A copy has dozens of parts. While it is alive, a change of the job copies the tables of all units.
     func read<Value>(_ job: JobID, _ body: (JobProgress) -> Value) -> Value? {
         jobs.index(forKey: job).map { body(jobs.values[$0]) }
+    }
+
+    /// Changes a running job in its place; does nothing for other jobs.
+    ///
+    /// An assignment through the job's name would move all of the job out of the dictionary and back.
+    mutating func change(_ job: JobID, _ body: (inout JobProgress) -> Void) {
+        if let position = jobs.index(forKey: job) { body(&jobs.values[position]) }
     }
 
     /// The state of a unit of a running job.

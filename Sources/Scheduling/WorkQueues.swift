@@ -13,6 +13,16 @@ struct WorkQueues: Sendable {
         var number: Int
     }
 
+    /// A home whose units other workers may take, in the order in which they became homes.
+    struct MovableHome: Comparable, Sendable {
+        var place: RosterIndex.Place
+        /// The seconds of its longest visible unit that may move.
+        var longestSeconds: Double
+
+        static func < (left: MovableHome, right: MovableHome) -> Bool { left.place < right.place }
+        static func == (left: MovableHome, right: MovableHome) -> Bool { left.place == right.place }
+    }
+
     private(set) var homes: [Group: WorkerID] = [:]
     private(set) var unhomed = ReadyQueue()
     /// The number of entries without a home by their memory; there are few sizes.
@@ -26,7 +36,9 @@ struct WorkQueues: Sendable {
     /// The homes with entries, in that order.
     private(set) var nonEmptyHomes = SortedParts<RosterIndex.Place>()
     /// Those of them with a visible unit that another worker may take.
-    private(set) var movableHomes = SortedParts<RosterIndex.Place>()
+    private(set) var movableHomes = SortedParts<MovableHome>()
+    /// The longest visible unit of each of these that another worker may take, in seconds.
+    private var longestMovable: [WorkerID: Double] = [:]
     /// The first units of a home's queue that other workers may be given.
     static let visibleUnits = 16
 
@@ -36,7 +48,7 @@ struct WorkQueues: Sendable {
     private(set) var hasNewUnhomed = false
 
     /// Whether another worker may take a visible unit of a home.
-    func isMovable(_ home: WorkerID) -> Bool { homePlaces[home].map(movableHomes.contains) ?? false }
+    func isMovable(_ home: WorkerID) -> Bool { longestMovable[home] != nil }
 
     mutating func forgetChanges() {
         changedHomes.removeAll(keepingCapacity: true)
@@ -103,11 +115,14 @@ struct WorkQueues: Sendable {
         guard let place = homePlaces[home], let queue = homed[home] else { return }
         changedHomes.insert(home)
         if queue.isEmpty { nonEmptyHomes.remove(place) } else { nonEmptyHomes.insert(place) }
-        if queue.entries.prefix(Self.visibleUnits).contains(where: \.mayMove) {
-            movableHomes.insert(place)
-        } else {
-            movableHomes.remove(place)
+        var longest: Double?
+        for entry in queue.entries.prefix(Self.visibleUnits) where entry.mayMove {
+            longest = max(longest ?? 0, entry.nominalSeconds)
         }
+        guard longest != longestMovable[home] else { return }
+        longestMovable[home] = longest
+        movableHomes.remove(MovableHome(place: place, longestSeconds: 0))
+        if let longest { movableHomes.insert(MovableHome(place: place, longestSeconds: longest)) }
     }
 
     func home(of entry: ReadyQueue.Entry) -> WorkerID? { group(of: entry).flatMap { homes[$0] } }
@@ -131,7 +146,8 @@ struct WorkQueues: Sendable {
         guard let left = homed.removeValue(forKey: worker) else { return }
         if let place = homePlaces.removeValue(forKey: worker) {
             nonEmptyHomes.remove(place)
-            movableHomes.remove(place)
+            movableHomes.remove(MovableHome(place: place, longestSeconds: 0))
+            longestMovable[worker] = nil
         }
         for entry in left.entries { insertUnhomed(entry) }
     }

@@ -8,7 +8,8 @@ import SystemPackage
 ///
 /// The pages change nothing and show no file content, but they show names of jobs, files and workers. So an address
 /// other than loopback is only for a trusted network.
-/// Bound: ``connectionsMax`` connections at once. A silent connection is ended, so that it does not keep others out.
+/// Bound: ``connectionsMax`` connections at once. A connection that is silent, or whose request takes too long, is
+/// ended, so that it does not keep others out.
 public struct StatusServer: Service {
     /// The most connections at once; more wait in the kernel's queue.
     public static let connectionsMax = 32
@@ -16,6 +17,7 @@ public struct StatusServer: Service {
     private let address: StatusAddress
     private let source: StatusSource
     private let idleTimeout: Duration
+    private let requestLimit: Duration
     private let onListening: @Sendable (StatusAddress) -> Void
 
     /// Prepares the server.
@@ -24,14 +26,17 @@ public struct StatusServer: Service {
     ///   - address: The address to listen at.
     ///   - source: The content of the pages.
     ///   - idleTimeout: How long a connection may be silent; whole seconds.
+    ///   - requestLimit: How long a request may take until its response is sent.
     ///   - onListening: Called once the server listens, with the port that the kernel chose.
     public init(
         address: StatusAddress, source: StatusSource, idleTimeout: Duration = .seconds(15),
+        requestLimit: Duration = .seconds(60),
         onListening: @escaping @Sendable (StatusAddress) -> Void
     ) {
         self.address = address
         self.source = source
         self.idleTimeout = idleTimeout
+        self.requestLimit = requestLimit
         self.onListening = onListening
     }
 
@@ -43,7 +48,8 @@ public struct StatusServer: Service {
         let server: HTTPServer
         do throws(MicroHTTPDError) {
             server = try HTTPServer(
-                host: address.host, port: address.port, connectionsMax: Self.connectionsMax, idleTimeout: idleTimeout
+                host: address.host, port: address.port, connectionsMax: Self.connectionsMax, idleTimeout: idleTimeout,
+                requestLimit: requestLimit
             ) { request in await StatusPages.response(to: request, from: source) }
         } catch {
             if case .callFailed(_, EADDRINUSE) = error { throw StatusServerError.addressTaken("\(address)") }

@@ -2,7 +2,6 @@ import BlobStore
 import Identifiers
 import Logging
 import Messaging
-import Telemetry
 
 /// The parts that a worker's loops share.
 struct WorkerParts: Sendable {
@@ -25,11 +24,7 @@ struct WorkerParts: Sendable {
         self.cache = cache
         self.connection = connection
         collects = .wishes()
-        durability = BlobDurability {
-            try cache.makeDurable()
-        } onFailure: {
-            logger.warning("blobs could not be made durable", metadata: [LogKeys.cause: "\($0)"])
-        }
+        durability = BlobDurability(logger: logger) { try cache.makeDurable() }
         holdings = Holdings(cache: cache, connection: connection)
         uploads = BlobUploads(cache: cache, connection: connection, queue: collects)
     }

@@ -96,11 +96,19 @@ struct CoordinatorClient: Sendable {
     }
 
     /// Sends a request; a failure reply becomes the command's failure.
-    func ask(_ request: ClientRequest) async throws -> (reply: ClientReply, payload: Frame?) {
+    ///
+    /// - Parameters:
+    ///   - request: The request.
+    ///   - watch: Is told what the coordinator says of a job that it checks.
+    /// - Returns: The reply, and the bytes that belong to it.
+    /// - Throws: ``CommandFailure``.
+    func ask(
+        _ request: ClientRequest, _ watch: AcceptanceWatch? = nil
+    ) async throws -> (reply: ClientReply, payload: Frame?) {
         let answer: (reply: ClientReply, payload: Frame?)
         do throws(MessagingError) {
             switch request {
-            case .submit, .plan: answer = try await askForAdmission(request)
+            case .submit, .plan: answer = try await askForAdmission(request, watch)
             default: answer = try await connection.ask(request, timeout: patience.word)
             }
         } catch {
@@ -121,13 +129,16 @@ struct CoordinatorClient: Sendable {
 
     /// Sends a request whose answer may take long; an unreachable coordinator is reported sooner.
     private func askForAdmission(
-        _ request: ClientRequest
+        _ request: ClientRequest, _ watch: AcceptanceWatch?
     ) async throws(MessagingError) -> (reply: ClientReply, payload: Frame?) {
         let start = ContinuousClock.now
         _ = try await connection.ask(.workers, timeout: patience.word)
         do {
             let left = patience.admission - (ContinuousClock.now - start)
-            return try await connection.ask(request, timeout: max(left, .zero)) { AdmissionNews.show($0, since: start) }
+            return try await connection.ask(request, timeout: max(left, .zero)) {
+                watch?.note($0)
+                AdmissionNews.show($0, since: start)
+            }
         } catch .unreachable(let endpoint, _) {
             throw .admissionTooLong(endpoint: endpoint, waited: patience.admission)
         }
@@ -181,8 +192,23 @@ struct CoordinatorClient: Sendable {
     }
 
     /// Submits a job and shows its notices.
-    func submit(_ submission: Submission) async throws -> (job: JobID, isRunningAlready: Bool) {
-        guard case .accepted(let job, let isRunning, let notices) = try await ask(.submit(submission)).reply else {
+    ///
+    /// - Parameters:
+    ///   - submission: The job.
+    ///   - patience: How long the checked job may wait to be recorded while the coordinator's disk is full.
+    /// - Returns: The job's name, and whether the same job runs already.
+    /// - Throws: ``CommandFailure``, also when it waits for too long.
+    func submit(
+        _ submission: Submission, patience: Duration
+    ) async throws -> (job: JobID, isRunningAlready: Bool) {
+        let watch = AcceptanceWatch(patience: patience)
+        let answer = try await withThrowingTaskGroup(of: ClientReply?.self) { group in
+            group.addTask { try await ask(.submit(submission), watch).reply }
+            group.addTask { try await watch.waitForFailure() }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+        guard case .accepted(let job, let isRunning, let notices) = answer else {
             throw CommandFailure(.failed, "the coordinator did not answer a submission with a job")
         }
         Terminal.note(notices)

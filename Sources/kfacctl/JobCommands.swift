@@ -22,12 +22,21 @@ struct SubmitCommand: AsyncParsableCommand {
     @Flag(help: "Replace the files of an earlier job in the output directory.")
     var overwrite = false
 
+    @Option(help: "Seconds that the checked job may wait to be recorded while the coordinator's disk is full.")
+    var patience = 600
+
     @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        guard (1...31_536_000).contains(patience) else {
+            throw ValidationError("--patience must lie in 1...31536000, a year.")
+        }
+    }
 
     func run() async throws {
         let submission = try Submission(file: job, overwrites: overwrite, output: output)
         try await connection.withClient { client in
-            let (id, isRunning) = try await client.submit(submission)
+            let (id, isRunning) = try await client.submit(submission, patience: .seconds(patience))
             if isRunning { Terminal.note("the same job is running already") }
             Terminal.print("\(id)")
             guard watch else { return }

@@ -95,7 +95,7 @@ struct RunCommand: AsyncParsableCommand {
     ) async throws -> JobReport {
         do {
             return try await cluster.whileRunning {
-                let (id, _) = try await client.submit(submission)
+                let (id, _) = try await client.submit(submission, patience: .seconds(patience))
                 return try await ProgressDisplay(
                     client: client, isQuiet: quiet, patience: .seconds(patience), predictedSeconds: predictedSeconds
                 ).follow(id)

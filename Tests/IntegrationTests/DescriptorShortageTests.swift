@@ -38,6 +38,39 @@ extension SerialIntegrationTests {
             }
         }
 
+        @Test func `a page that cannot be accepted waits without work, and is answered when it can`() async throws {
+            try await Cluster.with(environment: Self.pages) { cluster in
+                let port = try await cluster.coordinator.statusPort()
+                try await DescriptorShortage.begin(in: cluster.coordinator)
+                let before = try Self.processorSeconds(of: cluster.coordinator)
+                async let page = Self.page("/healthz", port: port)
+                // A server that tries again and again would use most of a core.
+                try await Task.sleep(for: .seconds(5))
+                let used = try Self.processorSeconds(of: cluster.coordinator) - before
+                #expect(used < 1.5, "\(used) s of 5")
+                try await DescriptorShortage.end(in: cluster.coordinator)
+                #expect(try await page.status == 200)
+            }
+        }
+
+        /// Asks on a thread of its own, because the answer may take long.
+        private static func page(_ path: String, port: UInt16) async throws -> HTTPReply {
+            try await withCheckedThrowingContinuation { continuation in
+                Thread.detachNewThread {
+                    continuation.resume(with: Result { try HTTPReply(get: path, port: port) })
+                }
+            }
+        }
+
+        /// The processor time of a process so far.
+        private static func processorSeconds(of program: RunningProgram) throws -> Double {
+            let stat = try String(contentsOfFile: "/proc/\(program.number)/stat", encoding: .utf8)
+            // utime and stime, the 12th and 13th word behind the name in parentheses.
+            let words = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ")
+            let ticks = try (12...13).map { try #require(Double(words[$0])) }.reduce(0, +)
+            return ticks / Double(sysconf(Int32(_SC_CLK_TCK)))
+        }
+
         @Test func `a worker that cannot connect says why, once, and comes back`() async throws {
             try await Cluster.with { cluster in
                 let worker = try cluster.startWorker("worker")

@@ -46,6 +46,25 @@ extension SerialDisturbanceTests {
         }
 
         @Test(.enabled(if: SmallDisk.isPossible, SmallDisk.reason))
+        func `a job that cannot be recorded is given up when the patience is at its end`() async throws {
+            let launcher: (TemporaryDirectory) -> [String] = { directory in
+                SmallDisk.launcher(for: directory.appending("state"), mebibytes: 64)
+            }
+            try await Cluster.with(startingOver: output, launcher: launcher) { cluster in
+                let state = cluster.directory.appending("state")
+                let ballast = try SmallDisk.fill(state, of: cluster.coordinator)
+                let refused = try await cluster.client("submit", job, "--patience", "1")
+                #expect(refused.exitCode == 1, "\(refused.errors)")
+                #expect(refused.errors.contains("error: the job was not recorded for 1 s: "), "\(refused.errors)")
+                #expect(refused.errors.contains(state), "\(refused.errors)")
+                try FileManager.default.removeItem(at: ballast)
+                try cluster.startWorker("worker")
+                try await cluster.waitForSuccess(try await cluster.submit(job))
+            }
+            try requireSameBytes(output, reference.outputPath)
+        }
+
+        @Test(.enabled(if: SmallDisk.isPossible, SmallDisk.reason))
         func `a worker whose disk was full when it began works when there is room`() async throws {
             let directory = try TemporaryDirectory()
             let cache = directory.appending("cache")

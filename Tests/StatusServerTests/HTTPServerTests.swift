@@ -9,7 +9,9 @@ import Testing
         connectionsMax: Int = 32, _ handler: @escaping HTTPServer.Handler
     ) throws -> HTTPServer {
         try HTTPServer(
-            host: "127.0.0.1", port: 0, connectionsMax: connectionsMax, idleTimeout: .seconds(60), handler: handler)
+            host: "127.0.0.1", port: 0, connectionsMax: connectionsMax, idleTimeout: .seconds(60),
+            requestLimit: .seconds(300),
+            handler: handler)
     }
 
     private static func answer(_ request: String, port: Int) async throws -> String {
@@ -103,7 +105,8 @@ import Testing
         func problem(_ host: String, _ port: Int) -> MicroHTTPDError? {
             do throws(MicroHTTPDError) {
                 let server = try HTTPServer(
-                    host: host, port: port, connectionsMax: 1, idleTimeout: .seconds(1), handler: { Self.echo($0) })
+                    host: host, port: port, connectionsMax: 1, idleTimeout: .seconds(1), requestLimit: .seconds(60),
+                    handler: { Self.echo($0) })
                 server.stop()
                 return nil
             } catch { return error }

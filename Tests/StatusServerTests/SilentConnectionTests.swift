@@ -1,5 +1,7 @@
+import Glibc
 import Testing
 
+@testable import MicroHTTPD
 @testable import StatusServer
 
 /// The server over real sockets, with clients that misbehave.
@@ -27,6 +29,55 @@ import Testing
             #expect(isSilent)
             group.cancelAll()
         }
+    }
+
+    @Test func `a connection that never ends its request is ended, however lively it is`() async throws {
+        let server = try HTTPServer(
+            host: "127.0.0.1", port: 0, connectionsMax: 1, idleTimeout: .seconds(300), requestLimit: .seconds(1)
+        ) { HTTPResponse(status: 200, headers: [:], body: $0.path) }
+        defer { server.stop() }
+        let port = server.port
+        let (sentBytes, answer) = try await PlainConnection.onThread {
+            let dripping = try PlainConnection(to: port)
+            try dripping.send("GET /")
+            var count = 0
+            // The first byte after the end is answered by a reset, so a later one cannot be sent.
+            while count < 10_000, (try? dripping.send("a")) != nil {
+                count += 1
+                usleep(20_000)
+            }
+            // The server takes one connection at a time, so it has ended the first.
+            let next = try PlainConnection(to: port)
+            try next.send("GET /next HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+            return (count, try next.untilEnd())
+        }
+        #expect(sentBytes > 0 && sentBytes < 10_000)
+        #expect(answer.hasSuffix("\r\n\r\n/next"))
+    }
+
+    @Test func `each request of a connection has its own time, and a later connection of the socket too`() throws {
+        var sockets: [Int32] = [0, 0]
+        try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &sockets) == 0)
+        defer { sockets.forEach { close($0) } }
+        let connections = OpenConnections(requestLimit: .seconds(10))
+        let start = ContinuousClock.now
+        connections.announce()
+        let first = connections.begin(sockets[0], at: start)
+        #expect(connections.count == 1)
+        #expect(connections.judge(first, at: start + .seconds(4)) == .seconds(6))
+        connections.renew(sockets[0], at: start + .seconds(9))
+        #expect(connections.judge(first, at: start + .seconds(10)) == .seconds(9))
+        connections.end(sockets[0])
+        #expect(connections.count == 0)
+        connections.announce()
+        let second = connections.begin(sockets[0], at: start + .seconds(30))
+        // The first one is gone, and must not end the second.
+        #expect(connections.judge(first, at: start + .seconds(35)) == nil)
+        #expect(connections.judge(second, at: start + .seconds(35)) == .seconds(5))
+        var byte: UInt8 = 0
+        #expect(recv(sockets[1], &byte, 1, Int32(MSG_DONTWAIT)) == -1)
+        #expect(connections.judge(second, at: start + .seconds(40)) == nil)
+        #expect(recv(sockets[1], &byte, 1, Int32(MSG_DONTWAIT)) == 0)
     }
 
     /// The answer to a question about health.

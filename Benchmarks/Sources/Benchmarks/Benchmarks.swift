@@ -25,7 +25,7 @@ struct Benchmarks: AsyncParsableCommand {
     @Option(help: "A Python that also has torch, for the cluster job and the comparison of training steps.")
     var torchPython: String?
 
-    @Option(help: "Which measurements: factor, inverse, merge, cluster, lab, scheduling.")
+    @Option(help: "Which measurements: factor, inverse, merge, cluster, lab, scheduling, units, idle, restart.")
     var only: [Measured] = Measured.allCases
 
     @Option(help: "Rows of a capture in the cluster job, for each of its 8 tasks; 6400, or 200 with --small.")
@@ -38,7 +38,7 @@ struct Benchmarks: AsyncParsableCommand {
     var small = false
 
     func validate() throws {
-        let programs = only.contains(.merge) || only.contains(.cluster) ? ["kfacd", "kfacctl"] : []
+        let programs = only.contains(where: \.needsPrograms) ? ["kfacd", "kfacctl"] : []
         for program in programs where !FileManager.default.isExecutableFile(atPath: "\(binaries)/\(program)") {
             throw ValidationError(
                 "there is no program \(binaries)/\(program). Build it with \"make release\", or name the directory with "
@@ -72,10 +72,29 @@ struct Benchmarks: AsyncParsableCommand {
             try await LabStage(example: example, python: torchPython, size: size).measure()
         }
         if only.contains(.scheduling) { try SchedulingStage(small: small).measure() }
+        if only.contains(.units) {
+            try UnitStage(directory: directory, binaries: binaries, units: size.trivialUnits).measure()
+        }
+        if only.contains(.idle) {
+            try IdleStage(
+                directory: directory, binaries: binaries, workers: size.idleWorkers, seconds: size.idleSeconds
+            ).measure()
+        }
+        if only.contains(.restart) {
+            try RestartStage(directory: directory, binaries: binaries, units: size.restartUnits).measure()
+        }
     }
 }
 
 /// The stages that can be measured alone.
 enum Measured: String, CaseIterable, ExpressibleByArgument {
-    case factor, inverse, merge, cluster, lab, scheduling
+    case factor, inverse, merge, cluster, lab, scheduling, units, idle, restart
+
+    /// Whether it runs kfacd.
+    var needsPrograms: Bool {
+        switch self {
+        case .merge, .cluster, .units, .idle, .restart: true
+        case .factor, .inverse, .lab, .scheduling: false
+        }
+    }
 }

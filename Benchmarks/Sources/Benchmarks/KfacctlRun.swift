@@ -15,6 +15,8 @@ struct KfacctlRun {
         var log: DaemonLog
         /// The largest resident set of any process, by role.
         var peakMebibytes: [String: Int]
+        /// The processor time of all processes, by role, until shortly before their end.
+        var processorSeconds: [String: Double]
     }
 
     func run(_ job: String, workers: Int, output: String) throws -> Outcome {
@@ -30,14 +32,17 @@ struct KfacctlRun {
         try Data().write(to: logFile)
         process.standardError = try FileHandle(forWritingTo: logFile)
         var peaks: [String: Int] = [:]
+        var times: [Int32: (role: String, seconds: Double)] = [:]
         let began = Date()
         let wall = try seconds {
             try process.run()
             while process.isRunning {
-                for (role, mebibytes) in Self.residentSets(childrenOf: process.processIdentifier) {
-                    peaks[role] = max(peaks[role] ?? 0, mebibytes)
+                for (daemon, role) in ProcessReading.daemons(of: process.processIdentifier) {
+                    guard let reading = ProcessReading(of: daemon) else { continue }
+                    peaks[role] = max(peaks[role] ?? 0, reading.peakMebibytes)
+                    times[daemon] = (role, reading.processorSeconds)
                 }
-                usleep(20_000)
+                usleep(50_000)
             }
         }
         let log = String(decoding: try Data(contentsOf: logFile), as: UTF8.self)
@@ -52,27 +57,8 @@ struct KfacctlRun {
         let attributes = try? FileManager.default.attributesOfItem(atPath: reportFile)
         return Outcome(
             wallSeconds: wall, span: began..<began + wall, report: report ?? [:],
-            reported: attributes?[.modificationDate] as? Date, log: DaemonLog(text: log), peakMebibytes: peaks)
-    }
-
-    /// VmHWM of every kfacd that a program has started.
-    private static func residentSets(childrenOf parent: Int32) -> [(String, Int)] {
-        let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return processes.filter { Int($0) != nil }.compactMap { process in
-            guard let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8),
-                number("PPid", in: status) == Int(parent),
-                let command = try? String(contentsOfFile: "/proc/\(process)/cmdline", encoding: .utf8)
-            else { return nil }
-            let words = command.split(separator: "\0")
-            guard words.count > 1, words[0].hasSuffix("kfacd") else { return nil }
-            return (String(words[1]), (number("VmHWM", in: status) ?? 0) >> 10)
-        }
-    }
-
-    /// The number behind a name in /proc/PID/status.
-    private static func number(_ name: String, in status: String) -> Int? {
-        let line = status.split(separator: "\n").first { $0.hasPrefix("\(name):") }
-        return line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }
+            reported: attributes?[.modificationDate] as? Date, log: DaemonLog(text: log), peakMebibytes: peaks,
+            processorSeconds: Dictionary(times.values.map { ($0.role, $0.seconds) }, uniquingKeysWith: +))
     }
 }
 

@@ -20,6 +20,13 @@ struct MeasuredSize {
     /// The training steps of a run, and the number of runs.
     let steps: Int
     let runs: Int
+    /// The units of the job of tiny layers.
+    let trivialUnits: Int
+    /// The units of the job in whose middle the coordinator is killed.
+    let restartUnits: Int
+    /// The workers that wait, and for how many seconds they are watched.
+    let idleWorkers: Int
+    let idleSeconds: Int
 
     /// The size for the figures in the documents.
     static let full = MeasuredSize(
@@ -29,10 +36,12 @@ struct MeasuredSize {
             (3072, 1 << 14, false),
         ], inverses: [768, 3072],
         mergedTensors: 24, mergedShape: [2048, 4096], copiedBytes: 512 << 20, width: 768, rows: 6400,
-        penaltyTasks: PenaltyCostMeasurement.taskCounts, penaltyRuns: 15, steps: 50, runs: 3)
+        penaltyTasks: PenaltyCostMeasurement.taskCounts, penaltyRuns: 15, steps: 50, runs: 3,
+        trivialUnits: 15_000, restartUnits: 100_000, idleWorkers: 64, idleSeconds: 60)
 
     /// A small size that shows whether everything runs.
     static let small = MeasuredSize(
         captures: [(64, 8192, false), (192, 4096, true)], inverses: [96], mergedTensors: 2, mergedShape: [256, 256],
-        copiedBytes: 8 << 20, width: 48, rows: 200, penaltyTasks: [2, 4], penaltyRuns: 1, steps: 2, runs: 1)
+        copiedBytes: 8 << 20, width: 48, rows: 200, penaltyTasks: [2, 4], penaltyRuns: 1, steps: 2, runs: 1,
+        trivialUnits: 60, restartUnits: 600, idleWorkers: 2, idleSeconds: 1)
 }

@@ -114,7 +114,7 @@ extension Coordinator {
             job: status.id, specPath: status.specPath, submittedAt: status.submittedAt,
             finishedUnits: status.finishedUnits, totalUnits: status.totalUnits, fraction: status.fraction,
             state: state, message: message, output: outputPath(of: status.id)?.string ?? "",
-            activity: scheduler.activity(of: status.id).first ?? "",
+            activity: scheduler.activity(of: status.id) ?? "",
             elapsedSeconds: history.clock.elapsed(status.id).map { $0 / .seconds(1) },
             leftSeconds: status.outcome == nil
                 ? history.clock.left(status.id, scheduler.work(of: status.id)).map { $0 / .seconds(1) } : nil)
@@ -132,7 +132,7 @@ extension Coordinator {
         guard let largest = conversations.workers.values.map(\.hello.memoryBytes).max() else {
             return "waiting for a worker"
         }
-        guard let unit = scheduler.plan(of: id)?.largestWorkerUnit, unit.cost.memoryBytes > largest else { return "" }
+        guard let unit = scheduler.largestUnit(of: id), unit.cost.memoryBytes > largest else { return "" }
         return "the \(unit.title) waits for a worker with \(unit.cost.memoryBytes >> 20) MiB of memory"
     }
 

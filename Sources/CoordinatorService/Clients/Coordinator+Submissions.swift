@@ -50,12 +50,9 @@ extension Coordinator {
     /// The progress of a check, and why a checked job cannot be recorded now.
     private func text(of progress: AdmissionProgress) -> String {
         let current = progress.current
-        guard current == Self.recording, let journalPause else { return current }
+        guard current == AdmissionNotes.recording, let journalPause else { return current }
         return "\(current): \(journalPause)"
     }
-
-    /// What a client is told while its job is checked and not recorded yet.
-    private static let recording = "recording the job"
 
     /// Stops the checks for a client that is gone.
     func endChecks(of peer: RoutingIdentity) {
@@ -76,7 +73,7 @@ extension Coordinator {
             }
             // The client that waited for the check may be gone.
             guard !Task.isCancelled else { throw JobRefusal(interruption: "nobody waits for the job any more") }
-            progress.note(Self.recording)
+            progress.note(AdmissionNotes.recording)
             try await admissionDesk.claimOutput(of: job)
             let header = JobHeader(
                 id: id, fingerprint: job.fingerprint, specText: submission.specText, specPath: submission.specPath,

@@ -93,11 +93,11 @@ actor CoordinatorWork {
         case .digestInputs: return try InputDigestsWork.run(task.job)
         case .mergeCheckpoint:
             var merged = try CheckpointMerge(job: task.job, store: blobs.store, result: task.results).run()
-            merged.blobs = try StagedFiles.digests(of: operation, task.staged, in: task.job.output)
+            merged.blobs = try StagedFileAudit.digests(of: operation, task.staged, in: task.job.output)
             return merged
         default:
             try write(operation, task)
-            return UnitResult(blobs: try StagedFiles.digests(of: operation, task.staged, in: task.job.output))
+            return UnitResult(blobs: try StagedFileAudit.digests(of: operation, task.staged, in: task.job.output))
         }
     }
 
@@ -121,7 +121,7 @@ actor CoordinatorWork {
             // files to be replaced.
             let (damages, proven) =
                 try output.canGoOn()
-                ? ([], []) : StagedFiles(job: task.job, staged: task.staged, result: task.results).examined()
+                ? ([], []) : StagedFileAudit(job: task.job, staged: task.staged, result: task.results).examined()
             guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
             try output.publish(proven: proven)
             for warning in task.job.plan.warnings(task.results) {

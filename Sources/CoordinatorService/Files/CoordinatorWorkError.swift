@@ -13,7 +13,7 @@ enum CoordinatorWorkError: Error, Equatable, CustomStringConvertible {
     /// The result of another unit is missing.
     case missingResult(String)
     /// Files in the staging directory differ from what was written.
-    case damagedFiles([StagedFiles.Damage])
+    case damagedFiles([StagedFileAudit.Damage])
     /// Outputs that workers wrote into a staged file differ from their digests.
     case damagedPlaces([UnitOutput], directory: FilePath)
 

@@ -13,7 +13,7 @@ import UnitOperations
 ///
 /// A unit's result holds the digests of its files, in the order of their names. Before the publication a file is read
 /// again if it has changed since, or if the coordinator was restarted.
-struct StagedFiles {
+struct StagedFileAudit {
     let job: Job
     let staged: StagedOutputs
     /// A finished unit's result.
