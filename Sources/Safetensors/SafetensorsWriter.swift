@@ -37,7 +37,7 @@ public final class SafetensorsWriter: Sendable {
         public let headerDigest: [UInt8]
     }
 
-    /// A finished staged file: what was written, whatever becomes of the file later.
+    /// A finished file: what was written, whatever becomes of the file later.
     public struct Finished: Equatable, Sendable {
         /// The final path.
         public let path: FilePath
@@ -54,7 +54,7 @@ public final class SafetensorsWriter: Sendable {
         var finished: Finished?
     }
 
-    /// What a staged file held when it was finished; nil before.
+    /// What the file held when it was finished; nil before, and for a file that was not hashed.
     public var finished: Finished? { progress.withLock { $0.finished } }
 
     /// Begins a file.
@@ -197,28 +197,38 @@ public final class SafetensorsWriter: Sendable {
     ///
     /// After a success another call does nothing.
     ///
+    /// - Parameter isHashed: whether the content is hashed for ``finished``; that of a staged file always is.
     /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes; the file was not published, and missing
     ///   bytes may still be written.
-    public func finish() throws(SafetensorsError) {
+    public func finish(isHashed: Bool = false) throws(SafetensorsError) {
         guard !progress.withLock({ $0.isFinished }) else { return }
         if let error = SafetensorsError.bundle(incompleteTensors()) { throw error }
         do throws(SafetensorsError) {
             if stagedIdentity != nil {
                 let header = header
                 try partial.file.write(unsafe header.span.bytes, at: 0)
-                // Before the file has its name, under which others may find and change it.
-                let status = try partial.file.status()
-                // The disk is busy meanwhile.
-                partial.file.beginWriting(at: 0, count: status.byteCount)
-                let digest = try RangeDigest.sha256(
-                    of: partial.file, in: 0..<status.byteCount, fileByteCount: status.byteCount)
-                progress.withLock { $0.finished = Finished(path: path, digest: digest, status: status) }
             }
+            if isHashed || stagedIdentity != nil { try hash() }
             try partial.publish()
         } catch {
             throw renamed(error)
         }
         progress.withLock { $0.isFinished = true }
+    }
+
+    /// Asks the kernel to begin writing the file to the disk, which is busy while the caller does other work.
+    func beginWriting() {
+        guard let byteCount = try? partial.file.byteCount() else { return }
+        partial.file.beginWriting(at: 0, count: byteCount)
+    }
+
+    /// Hashes the content before the file has its name, under which others may find and change it.
+    private func hash() throws(SafetensorsError) {
+        let status = try partial.file.status()
+        beginWriting()
+        let digest = try RangeDigest.sha256(
+            of: partial.file, in: 0..<status.byteCount, fileByteCount: status.byteCount)
+        progress.withLock { $0.finished = Finished(path: path, digest: digest, status: status) }
     }
 
     /// The errors that prevent finishing: one for each tensor that lacks bytes.
