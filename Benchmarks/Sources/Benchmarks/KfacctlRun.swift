@@ -7,6 +7,8 @@ struct KfacctlRun {
     /// The results of a run.
     struct Outcome {
         var wallSeconds: Double
+        /// The processor time of the program and its daemons.
+        var processorSeconds: Double
         /// When the program began and ended.
         var span: Range<Date>
         var report: [String: Any]
@@ -17,12 +19,15 @@ struct KfacctlRun {
         var peakMebibytes: [String: Int]
     }
 
-    func run(_ job: String, workers: Int, output: String) throws -> Outcome {
+    /// Between two looks at the memory of the daemons; each look costs some milliseconds of a processor.
+    private static let lookInterval = DispatchTimeInterval.milliseconds(100)
+
+    func run(_ job: String, workers: Int, output: String, logLevel: String = "notice") throws -> Outcome {
         let directory = URL(fileURLWithPath: output).deletingLastPathComponent()
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "\(binaries)/kfacctl")
         process.arguments = [
-            "run", job, "--workers", "\(workers)", "--overwrite", "--quiet", "--log-level", "notice",
+            "run", job, "--workers", "\(workers)", "--overwrite", "--quiet", "--log-level", logLevel,
             "--output", output, "--state-directory", directory.path,
         ]
         // A pipe would have to be read meanwhile.
@@ -30,14 +35,16 @@ struct KfacctlRun {
         try Data().write(to: logFile)
         process.standardError = try FileHandle(forWritingTo: logFile)
         var peaks: [String: Int] = [:]
+        let hasEnded = DispatchSemaphore(value: 0)
+        process.terminationHandler = { _ in hasEnded.signal() }
+        let processor = Self.childrenProcessorSeconds
         let began = Date()
         let wall = try seconds {
             try process.run()
-            while process.isRunning {
+            while hasEnded.wait(timeout: .now() + Self.lookInterval) == .timedOut {
                 for (role, mebibytes) in Self.residentSets(childrenOf: process.processIdentifier) {
                     peaks[role] = max(peaks[role] ?? 0, mebibytes)
                 }
-                usleep(20_000)
             }
         }
         let log = String(decoding: try Data(contentsOf: logFile), as: UTF8.self)
@@ -51,8 +58,16 @@ struct KfacctlRun {
         }
         let attributes = try? FileManager.default.attributesOfItem(atPath: reportFile)
         return Outcome(
-            wallSeconds: wall, span: began..<began + wall, report: report ?? [:],
+            wallSeconds: wall, processorSeconds: Self.childrenProcessorSeconds - processor,
+            span: began..<began + wall, report: report ?? [:],
             reported: attributes?[.modificationDate] as? Date, log: DaemonLog(text: log), peakMebibytes: peaks)
+    }
+
+    /// The processor time of all programs that this one has started and that have ended.
+    private static var childrenProcessorSeconds: Double {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_CHILDREN.rawValue), &usage)
+        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
     }
 
     /// VmHWM of every kfacd that a program has started.
