@@ -308,7 +308,7 @@ let package = Package(
             "CoordinatorServiceTests",
             [
                 "CoordinatorService", "Messaging", "WireProtocol", "Identifiers", "UnitOperations", "JobPlan",
-                "LinearAlgebra", "JobJournal", "Scheduling",
+                "LinearAlgebra", "JobJournal", "Scheduling", "Admission", "Safetensors",
                 "Supervision", "PrometheusMetrics", "BlobStore", "FileAccess", "ZeroMQ", "Publication", "PushedRuns",
                 systemPackage, logging,
             ]),

@@ -12,10 +12,11 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CPlainBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .target(name: "CPlainMerge"),
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
-                "CPlainBLAS",
+                "CPlainBLAS", "CPlainMerge",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ControlGroups", package: "kfacd"),
                 .product(name: "KroneckerFactors", package: "kfacd"),

@@ -247,20 +247,68 @@ KFACD_DISPATCHED(kfacd_float32_to_bfloat16, (const float *restrict source, void 
     }
 })
 
-// sum[i] += weight · (values[i] − base[i]).
+// sum[i] += weight · (values[i] − base[i]). `source` need not be aligned.
 KFACD_DISPATCHED(kfacd_add_difference,
-                 (float weight, const float *restrict values, const float *restrict base, float *restrict sum,
-                  size_t count),
-                 (weight, values, base, sum, count), {
+                 (float weight, const void *source, const float *restrict base, float *restrict sum, size_t count),
+                 (weight, source, base, sum, count), {
+    const char *bytes = (const char *)source;
     size_t i = 0;
     for (; i + 8 <= count; i += 8) {
-        KFACD_LOAD(kfacd_float8, value, values + i);
+        KFACD_LOAD(kfacd_float8, value, bytes + 4 * i);
         KFACD_LOAD(kfacd_float8, origin, base + i);
         KFACD_LOAD(kfacd_float8, total, sum + i);
         total += weight * (value - origin);
         KFACD_STORE(sum + i, total);
     }
-    for (; i < count; i++) sum[i] += weight * (values[i] - base[i]);
+    for (; i < count; i++) {
+        KFACD_LOAD(float, value, bytes + 4 * i);
+        sum[i] += weight * (value - base[i]);
+    }
+})
+
+// The same with values of 16 bits, which are widened exactly on their way: a buffer for them would be written and read
+// once more. `widen` makes eight of them fp32.
+#define KFACD_ADD_WIDENED_DIFFERENCE(name, vector, widen) \
+    KFACD_DISPATCHED(name, \
+                     (float weight, const void *source, const float *restrict base, float *restrict sum, \
+                      size_t count), \
+                     (weight, source, base, sum, count), { \
+        const char *bytes = (const char *)source; \
+        size_t i = 0; \
+        for (; i + 8 <= count; i += 8) { \
+            KFACD_LOAD(vector, halves, bytes + 2 * i); \
+            KFACD_LOAD(kfacd_float8, origin, base + i); \
+            KFACD_LOAD(kfacd_float8, total, sum + i); \
+            total += weight * (widen(halves) - origin); \
+            KFACD_STORE(sum + i, total); \
+        } \
+        if (i < count) { \
+            vector halves = {0}; \
+            memcpy(&halves, bytes + 2 * i, 2 * (count - i)); \
+            const kfacd_float8 values = widen(halves); \
+            for (size_t lane = 0; i + lane < count; lane++) \
+                sum[i + lane] += weight * (values[lane] - base[i + lane]); \
+        } \
+    })
+
+#define KFACD_WIDEN_BFLOAT16(halves) ((kfacd_float8)(__builtin_convertvector(halves, kfacd_uint32x8) << 16))
+#define KFACD_WIDEN_FLOAT16(halves) __builtin_convertvector(halves, kfacd_float8)
+
+KFACD_ADD_WIDENED_DIFFERENCE(kfacd_add_bfloat16_difference, kfacd_uint16x8, KFACD_WIDEN_BFLOAT16)
+KFACD_ADD_WIDENED_DIFFERENCE(kfacd_add_float16_difference, kfacd_half8, KFACD_WIDEN_FLOAT16)
+
+// sum[i] = base[i] + scale · sum[i].
+KFACD_DISPATCHED(kfacd_scale_and_add,
+                 (float scale, const float *restrict base, float *restrict sum, size_t count),
+                 (scale, base, sum, count), {
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        KFACD_LOAD(kfacd_float8, origin, base + i);
+        KFACD_LOAD(kfacd_float8, total, sum + i);
+        total = origin + scale * total;
+        KFACD_STORE(sum + i, total);
+    }
+    for (; i < count; i++) sum[i] = base[i] + scale * sum[i];
 })
 
 // sum[i] += row[i], widened. Adds one row of a chunk's fp32 triangle to the fp64 master.

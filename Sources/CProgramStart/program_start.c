@@ -79,14 +79,16 @@ static void require_bytes(int resource, const char *words, int field, unsigned l
         words, (unsigned long long)limit.rlim_cur >> 10, needed >> 10, threads);
 }
 
+// All threads pass a gate of readers together. A mutex would let them pass one by one, each after a turn of the
+// scheduler, which takes long on a busy machine.
 static void *wait_for(void *gate) {
-    pthread_mutex_lock(gate);
-    pthread_mutex_unlock(gate);
+    pthread_rwlock_rdlock(gate);
+    pthread_rwlock_unlock(gate);
     return NULL;
 }
 
 int kfacd_available_threads(int wanted) {
-    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_rwlock_t gate = PTHREAD_RWLOCK_INITIALIZER;
     pthread_attr_t attributes;
     pthread_t threads[tried_max];
     int tried = wanted < tried_max ? wanted : tried_max;
@@ -94,13 +96,14 @@ int kfacd_available_threads(int wanted) {
     pthread_attr_init(&attributes);
     // The C library refuses a stack that does not also hold the thread-local variables of all libraries.
     pthread_attr_setstacksize(&attributes, 1 << 19);
-    pthread_mutex_lock(&gate);
+    pthread_rwlock_wrlock(&gate);
     while (count < tried && failure == 0) {
         failure = pthread_create(&threads[count], &attributes, wait_for, &gate);
         if (failure == 0) count++;
     }
-    pthread_mutex_unlock(&gate);
-    for (int index = 0; index < count; index++) pthread_join(threads[index], NULL);
+    pthread_rwlock_unlock(&gate);
+    // When the last one has ended, most others have too, so the join sleeps once and not for each.
+    for (int index = count; index-- > 0;) pthread_join(threads[index], NULL);
     pthread_attr_destroy(&attributes);
     return failure == EAGAIN || failure == ENOMEM ? count : wanted;
 }

@@ -63,12 +63,15 @@ public final class CheckpointWriter: Sendable {
         }
     }
 
+    /// What the files of tensors held when they were finished.
+    public var finished: [SafetensorsWriter.Finished] { writer.finished }
+
     /// Copies the ``CompanionFiles`` from the base's directory, then publishes the tensors and the index.
     ///
     /// - Throws: ``JobFileError``, with every incomplete tensor; files copied before the failure stay.
     public func finish() throws(JobFileError) {
         try copyCompanions()
-        try wrapping { () throws(SafetensorsError) in try writer.finish() }
+        try wrapping { () throws(SafetensorsError) in try writer.finish(isHashed: true) }
     }
 
     private static func description(of tensor: TensorDescription, in dataType: TensorDataType?) -> TensorDescription {

@@ -1,7 +1,10 @@
+internal import COpenBLAS
+
 extension ElementType {
     /// `sum += weight · (elements − base)`, in the precision of the sum: the share of one checkpoint in a merged range.
     ///
-    /// The elements go through a block in the first-level cache, so the cost is that of reading them.
+    /// Elements of 16 and 32 bits are widened in registers. Others go through a block in the first-level cache. So the
+    /// cost is that of reading them.
     ///
     /// - Parameters:
     ///   - weight: The checkpoint's weight.
@@ -25,28 +28,48 @@ extension ElementType {
                 unsafe sum.withUnsafeMutableBufferPointer { sum in
                     guard let source = bytes.baseAddress, let base = base.baseAddress, let target = sum.baseAddress
                     else { return }
-                    unsafe addDifference(weight, source, base, target, count: sum.count)
+                    unsafe Scalar.routines.addDifference(self, weight, source, base, target, sum.count)
                 }
             }
         }
     }
 
-    @specialized(where Scalar == Float)
-    @specialized(where Scalar == Double)
-    private func addDifference<Scalar: MatrixScalar>(
-        _ weight: Scalar,
-        _ source: UnsafeRawPointer,
-        _ base: UnsafePointer<Scalar>,
-        _ sum: UnsafeMutablePointer<Scalar>,
+    func addDifference(
+        _ weight: Float, _ source: UnsafeRawPointer, _ base: UnsafePointer<Float>, _ sum: UnsafeMutablePointer<Float>,
         count: Int
     ) {
-        let routines = Scalar.routines
+        switch self {
+        case .f16: unsafe kfacd_add_float16_difference(weight, source, base, sum, count)
+        case .bf16: unsafe kfacd_add_bfloat16_difference(weight, source, base, sum, count)
+        case .f32: unsafe kfacd_add_difference(weight, source, base, sum, count)
+        case .f64:
+            unsafe forEachDecodedBlock(source, count: count) { (block: UnsafePointer<Float>, first, length) in
+                unsafe kfacd_add_difference(weight, block, base + first, sum + first, length)
+            }
+        }
+    }
+
+    func addDifference(
+        _ weight: Double, _ source: UnsafeRawPointer, _ base: UnsafePointer<Double>,
+        _ sum: UnsafeMutablePointer<Double>, count: Int
+    ) {
+        unsafe forEachDecodedBlock(source, count: count) { (block: UnsafePointer<Double>, first, length) in
+            for index in 0..<length { unsafe sum[first + index] += weight * (block[index] - base[first + index]) }
+        }
+    }
+
+    /// Decodes elements block by block; `body` takes a block, its first element and its length.
+    @inline(__always)
+    private func forEachDecodedBlock<Scalar: MatrixScalar>(
+        _ source: UnsafeRawPointer, count: Int, _ body: (UnsafePointer<Scalar>, Int, Int) -> Void
+    ) {
+        let decode = unsafe Scalar.routines.decode
         unsafe withUnsafeTemporaryAllocation(of: Scalar.self, capacity: Self.blockCount) { block in
             guard let block = block.baseAddress else { return }
             for first in stride(from: 0, to: count, by: Self.blockCount) {
                 let length = min(Self.blockCount, count - first)
-                unsafe routines.decode(self, source + first * byteCount, block, length)
-                unsafe routines.addDifference(weight, block, base + first, sum + first, length)
+                unsafe decode(self, source + first * byteCount, block, length)
+                unsafe body(block, first, length)
             }
         }
     }
@@ -75,26 +98,14 @@ extension ElementType {
                 unsafe bytes.withUnsafeMutableBytes { bytes in
                     guard let base = base.baseAddress, let values = sum.baseAddress, let target = bytes.baseAddress
                     else { return }
-                    let encode = unsafe Scalar.routines.encode
+                    let routines = Scalar.routines
                     for first in stride(from: 0, to: sum.count, by: Self.blockCount) {
                         let length = min(Self.blockCount, sum.count - first)
-                        unsafe scaleAndAdd(base + first, scale, values + first, count: length)
-                        unsafe encode(self, values + first, target + first * byteCount, length)
+                        unsafe routines.scaleAndAdd(scale, base + first, values + first, length)
+                        unsafe routines.encode(self, values + first, target + first * byteCount, length)
                     }
                 }
             }
         }
     }
-}
-
-/// `sum = base + scale · sum`.
-@specialized(where Scalar == Float)
-@specialized(where Scalar == Double)
-private func scaleAndAdd<Scalar: MatrixScalar>(
-    _ base: UnsafePointer<Scalar>,
-    _ scale: Scalar,
-    _ sum: UnsafeMutablePointer<Scalar>,
-    count: Int
-) {
-    for index in 0..<count { unsafe sum[index] = base[index] + scale * sum[index] }
 }

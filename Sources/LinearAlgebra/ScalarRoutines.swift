@@ -47,8 +47,10 @@ internal import CProductKernels
         ) -> Void
     /// Adds `count` elements, widened, to sums in fp64.
     let addWidened: @Sendable (Elements, UnsafeMutablePointer<Double>, Int) -> Void
-    /// `sum += weight · (values − base)` over `count` elements.
-    let addDifference: @Sendable (Scalar, Elements, Elements, MutableElements, Int) -> Void
+    /// `sum += weight · (values − base)` over `count` elements; the values are of a type.
+    let addDifference: @Sendable (ElementType, Scalar, UnsafeRawPointer, Elements, MutableElements, Int) -> Void
+    /// `sum = base + scale · sum` over `count` elements.
+    let scaleAndAdd: @Sendable (Scalar, Elements, MutableElements, Int) -> Void
     /// The lower triangle of `rowsᵀ · rows` in bfloat16, of rows, columns and scratch; false if an element is not
     /// exact in it.
     let bfloat16Product: @Sendable (Elements, Int, Int, MutableElements, UnsafeMutableRawPointer) -> Bool
@@ -75,9 +77,10 @@ extension ScalarRoutines where Scalar == Float {
         syevd: ssyevd_,
         gesdd: sgesdd_,
         addWidened: { row, sum, count in unsafe kfacd_add_widened(row, sum, count) },
-        addDifference: { weight, values, base, sum, count in
-            unsafe kfacd_add_difference(weight, values, base, sum, count)
+        addDifference: { type, weight, source, base, sum, count in
+            unsafe type.addDifference(weight, source, base, sum, count: count)
         },
+        scaleAndAdd: { scale, base, sum, count in unsafe kfacd_scale_and_add(scale, base, sum, count) },
         bfloat16Product: { rows, rowCount, columnCount, sums, scratch in
             unsafe kfacd_bfloat16_product(rows, rowCount, columnCount, sums, scratch) != 0
         },
@@ -107,8 +110,11 @@ extension ScalarRoutines where Scalar == Double {
         addWidened: { row, sum, count in
             for index in 0..<count { unsafe sum[index] += row[index] }
         },
-        addDifference: { weight, values, base, sum, count in
-            for index in 0..<count { unsafe sum[index] += weight * (values[index] - base[index]) }
+        addDifference: { type, weight, source, base, sum, count in
+            unsafe type.addDifference(weight, source, base, sum, count: count)
+        },
+        scaleAndAdd: { scale, base, sum, count in
+            for index in 0..<count { unsafe sum[index] = base[index] + scale * sum[index] }
         },
         bfloat16Product: { _, _, _, _, _ in false },
         fusedProduct: { _, _, _, _, _, _ in preconditionFailure("there is no kernel for narrow rows in fp64") },

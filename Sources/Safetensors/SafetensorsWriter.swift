@@ -38,7 +38,7 @@ public final class SafetensorsWriter: Sendable {
         public let headerDigest: [UInt8]
     }
 
-    /// A finished staged file: what was written, whatever becomes of the file later.
+    /// A finished file: what was written, whatever becomes of the file later.
     public struct Finished: Equatable, Sendable {
         /// The final path.
         public let path: FilePath
@@ -57,7 +57,7 @@ public final class SafetensorsWriter: Sendable {
         var finished: Finished?
     }
 
-    /// What a staged file held when it was finished; nil before.
+    /// What the file held when it was finished; nil before, and for a file that was not hashed.
     public var finished: Finished? { progress.withLock { $0.finished } }
 
     /// Begins a file.
@@ -182,21 +182,22 @@ public final class SafetensorsWriter: Sendable {
         }
     }
 
-    /// Reads a staged file once, for its digest, and compares the tensors that other processes have written with their
+    /// Reads the file once, for its digest, and compares the tensors that other processes have written with their
     /// checksums.
     ///
     /// - Returns: The names of the tensors that differ. They count as not written.
     /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes.
     public func prove() throws(SafetensorsError) -> [String] {
-        guard stagedIdentity != nil, progress.withLock({ $0.finished }) == nil else { return [] }
+        guard progress.withLock({ $0.finished }) == nil else { return [] }
         if let error = SafetensorsError.bundle(incompleteTensors()) { throw error }
         do throws(SafetensorsError) {
-            let header = header
-            try partial.file.write(unsafe header.span.bytes, at: 0)
+            if stagedIdentity != nil {
+                let header = header
+                try partial.file.write(unsafe header.span.bytes, at: 0)
+            }
             // Before the file has its name, under which others may find and change it.
             let status = try partial.file.status()
-            // The disk is busy meanwhile.
-            partial.file.beginWriting(at: 0, count: status.byteCount)
+            beginWriting()
             let (digest, differing) = try digests(fileByteCount: status.byteCount)
             guard differing.isEmpty else {
                 progress.withLock { progress in
@@ -249,14 +250,21 @@ public final class SafetensorsWriter: Sendable {
     ///
     /// After a success another call does nothing.
     ///
+    /// - Parameter isHashed: whether the content is hashed for ``finished``; that of a staged file always is.
     /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes or that ``prove()`` finds to differ; the file
     ///   was not published, and missing bytes may still be written.
-    public func finish() throws(SafetensorsError) {
+    public func finish(isHashed: Bool = false) throws(SafetensorsError) {
         guard !progress.withLock({ $0.isFinished }) else { return }
-        _ = try prove()
+        if isHashed || stagedIdentity != nil { _ = try prove() }
         if let error = SafetensorsError.bundle(incompleteTensors()) { throw error }
         do throws(SafetensorsError) { try partial.publish() } catch { throw renamed(error) }
         progress.withLock { $0.isFinished = true }
+    }
+
+    /// Asks the kernel to begin writing the file to the disk, which is busy while the caller does other work.
+    func beginWriting() {
+        guard let byteCount = try? partial.file.byteCount() else { return }
+        partial.file.beginWriting(at: 0, count: byteCount)
     }
 
     /// The errors that prevent finishing: one for each tensor that lacks bytes.

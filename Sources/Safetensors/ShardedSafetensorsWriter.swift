@@ -85,7 +85,7 @@ public final class ShardedSafetensorsWriter: Sendable {
         return writers[index]
     }
 
-    /// What the staged files held when they were finished.
+    /// What the files held when they were finished, of those that were hashed.
     public var finished: [SafetensorsWriter.Finished] { writers.compactMap(\.finished) }
 
     /// Reads the staged files once, as ``SafetensorsWriter/prove()``.
@@ -101,11 +101,14 @@ public final class ShardedSafetensorsWriter: Sendable {
 
     /// Publishes the files in order, then the index.
     ///
+    /// - Parameter isHashed: whether the files are hashed for ``finished``; staged files always are.
     /// - Throws: ``SafetensorsError``, with every tensor of the set that lacks bytes; nothing is published then. After
     ///   a disk failure, the files before the failing one are published and the index is not; another call continues.
-    public func finish() throws(SafetensorsError) {
+    public func finish(isHashed: Bool = false) throws(SafetensorsError) {
         if let error = SafetensorsError.bundle(writers.flatMap { $0.incompleteTensors() }) { throw error }
-        for writer in writers { try writer.finish() }
+        // The disk writes the later files while the first one is hashed.
+        for writer in writers { writer.beginWriting() }
+        for writer in writers { try writer.finish(isHashed: isHashed) }
         guard let indexName = layout.indexName else { return }
         let text = SafetensorsIndex.text(for: layout)
         do throws(FileError) {

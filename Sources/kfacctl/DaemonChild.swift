@@ -67,17 +67,15 @@ final class DaemonChild: Sendable {
     ///   `CancellationError`.
     func firstLine(within limit: Duration) async throws -> String {
         let deadline = ContinuousClock.now + limit
-        while true {
-            if let line = output.first { return line }
-            guard isRunning else {
-                throw CommandFailure(.failed, "the \(name) ended before it was ready (status \(status)). \(lastWords)")
-            }
-            guard ContinuousClock.now < deadline else {
-                throw CommandFailure(
-                    .failed, "the \(name) was not ready within \(limit.components.seconds) s. \(lastWords)")
-            }
-            try await Task.sleep(for: .milliseconds(5))
+        if let line = try await output.first(within: limit) { return line }
+        try Task.checkCancellation()
+        // A process ends after its output does.
+        while isRunning, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(5)) }
+        guard isRunning else {
+            throw CommandFailure(.failed, "the \(name) ended before it was ready (status \(status)). \(lastWords)")
         }
+        throw CommandFailure(
+            .failed, "the \(name) was not ready within \(limit.components.seconds) s. \(lastWords)")
     }
 
     /// Asks the daemon to end.
@@ -107,7 +105,6 @@ final class DaemonChild: Sendable {
 /// The lines that a child writes to a pipe; a thread of their own reads them to the end.
 private final class ChildLines: Sendable {
     private struct State {
-        var first: String?
         /// Bound: ``keptMax``.
         var last: [String] = []
         var isShown = false
@@ -118,14 +115,32 @@ private final class ChildLines: Sendable {
 
     private let state = Mutex(State())
     private let tell: @Sendable (String) -> Void
+    /// The first line; the stream ends without it if there is none.
+    private let firstLine: AsyncStream<String>
+    private let firstLineSink: AsyncStream<String>.Continuation
 
     init(_ pipe: Pipe, tell: @escaping @Sendable (String) -> Void) {
         self.tell = tell
+        (firstLine, firstLineSink) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
         let handle = pipe.fileHandleForReading
         Thread.detachNewThread { self.read(handle) }
     }
 
-    var first: String? { state.withLock { $0.first } }
+    /// Waits for the first line; only one caller may wait.
+    ///
+    /// - Returns: The line; `nil` if the output ends without one, or after the time.
+    /// - Throws: `CancellationError`.
+    func first(within limit: Duration) async throws -> String? {
+        try await withThrowingTaskGroup(of: String?.self) { group in
+            group.addTask { [firstLine] in await firstLine.first { _ in true } }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+    }
 
     /// The last lines; they count as shown, so that ``show()`` does not repeat them.
     func takeLast() -> [String] {
@@ -164,11 +179,13 @@ private final class ChildLines: Sendable {
         }
         if !rest.isEmpty { take(String(decoding: rest, as: UTF8.self)) }
         state.withLock { $0.hasEnded = true }
+        firstLineSink.finish()
     }
 
     private func take(_ line: String) {
+        // The stream keeps the first one.
+        firstLineSink.yield(line)
         state.withLock { state in
-            if state.first == nil { state.first = line }
             if state.isShown { tell(line) }
             state.last = state.last.suffix(Self.keptMax - 1) + [line]
         }

@@ -44,7 +44,7 @@ final class LocalCluster: Sendable {
         self.directory = directory
     }
 
-    /// Starts a coordinator and its workers; ``waitForWorkers(_:)`` waits until they have joined.
+    /// Starts a coordinator, waits until it listens, and starts its workers, which join it later.
     ///
     /// - Throws: ``CommandFailure`` when a daemon cannot be found or does not start, `CancellationError`. Then no
     ///   daemon runs and no file is left.
@@ -131,9 +131,22 @@ final class LocalCluster: Sendable {
     /// Waits until all workers have joined.
     ///
     /// - Throws: ``CommandFailure`` with the last lines of a worker that ended, or when they take too long.
-    func waitForWorkers(_ client: CoordinatorClient) async throws {
+    private func waitForWorkers() async throws {
+        // A connection of its own, because one takes one question at a time, and the check of a job may take long.
+        let client = try await CoordinatorClient(endpoint: endpoint, keys: nil, patience: RequestPatience())
+        do {
+            try await waitForWorkers(client)
+            await client.close()
+        } catch {
+            await client.close()
+            throw error
+        }
+        workers.forEach { $0.showErrors() }
+    }
+
+    private func waitForWorkers(_ client: CoordinatorClient) async throws {
         let deadline = ContinuousClock.now + Self.startLimit
-        while try await client.workers().count < workers.count {
+        while try await joinedWorkers(client) < workers.count {
             guard coordinator.isRunning else {
                 throw CommandFailure(.failed, "the coordinator ended (status \(coordinator.status)).")
             }
@@ -149,7 +162,15 @@ final class LocalCluster: Sendable {
             }
             try await Task.sleep(for: .milliseconds(10))
         }
-        workers.forEach { $0.showErrors() }
+    }
+
+    /// The workers that have joined; none while the coordinator does not answer.
+    private func joinedWorkers(_ client: CoordinatorClient) async throws -> Int {
+        do {
+            return try await client.workers().count
+        } catch let failure as CommandFailure where failure.code == .unreachable {
+            return 0
+        }
     }
 
     /// The coordinator's name as a publisher of files; it exists once the coordinator listens.
@@ -160,11 +181,12 @@ final class LocalCluster: Sendable {
     /// Whether the coordinator runs.
     var hasCoordinator: Bool { coordinator.isRunning }
 
-    /// Runs a body, and fails when the daemons stop working before the body ends.
+    /// Runs a body, and fails when a worker does not join, or when the daemons stop working before the body ends.
     func whileRunning<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
         try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask { try await body() }
             group.addTask {
+                try await self.waitForWorkers()
                 if let failure = try await self.watch() { throw failure }
                 return nil
             }
@@ -179,7 +201,7 @@ final class LocalCluster: Sendable {
     /// Returns only when the daemons cannot go on: the coordinator or every worker has ended.
     ///
     /// One worker that ends is no reason to stop, because the others compute its units.
-    func watch() async throws -> CommandFailure? {
+    private func watch() async throws -> CommandFailure? {
         while true {
             try await Task.sleep(for: .milliseconds(100))
             if !coordinator.isRunning {

@@ -25,6 +25,7 @@ struct ProgressDisplay {
         var timeLeft = TimeLeft()
         var misses = 0
         var hasAnswered = false
+        let start = ContinuousClock.now
         while true {
             let report: JobReport
             do {
@@ -42,7 +43,9 @@ struct ProgressDisplay {
             let left = timeLeft.update(report.state == .running ? expectedSeconds(report) : nil)
             if !isQuiet { output.show(line(report, left: left), isLast: isLast) }
             if isLast { return report }
-            try await Task.sleep(for: .milliseconds(Terminal.isInteractive ? 200 : 50))
+            // The end of a short job is noticed soon, and a long job is not asked more often than people read.
+            let longest = Duration.milliseconds(Terminal.isInteractive ? 200 : 50)
+            try await Task.sleep(for: min(max((.now - start) / 20, .milliseconds(5)), longest))
         }
     }
 

@@ -90,6 +90,8 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     /// Submits the job and follows it to its end, or to that of the daemons.
+    ///
+    /// The coordinator admits the job while the workers start. It gives out units as they join.
     private func follow(
         _ submission: Submission, _ client: CoordinatorClient, _ cluster: LocalCluster, predictedSeconds: Double?
     ) async throws -> JobReport {
@@ -129,7 +131,7 @@ struct RunCommand: AsyncParsableCommand {
             place: .forRun(named: stateDirectory), logLevel: logLevel)
     }
 
-    /// Starts the daemons; if anything stops this before they are ready, they end too, and their state is removed.
+    /// Starts the daemons; if anything stops this before the coordinator answers, they end, and their state is removed.
     private func start(_ settings: LocalCluster.Settings) async throws -> (LocalCluster, CoordinatorClient) {
         let workerCount = settings.workerCount
         let cluster = try await LocalCluster.start(settings)
@@ -139,7 +141,6 @@ struct RunCommand: AsyncParsableCommand {
             if !quiet {
                 Terminal.note("coordinator at \(cluster.endpoint), \(workerCount) worker\(workerCount == 1 ? "" : "s")")
             }
-            try await cluster.waitForWorkers(client)
             return (cluster, client)
         } catch {
             cluster.stop()

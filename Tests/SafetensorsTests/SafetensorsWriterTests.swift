@@ -53,6 +53,18 @@ struct SafetensorsWriterTests {
         #expect(try directory.read("x.safetensors") == fileBytes(text + padding) + [7, 8])
     }
 
+    @Test func `the digest of a hashed file is that of its bytes, and names the object without its name`() throws {
+        let tensor = TensorDescription(name: "a", dataType: .uint8, shape: [3 << 20])
+        let writer = try SafetensorsWriter(path: path, tensors: [tensor])
+        #expect(write((0..<3 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }, writer, "a") == nil)
+        #expect(writer.finished == nil)
+        try writer.finish(isHashed: true)
+        let finished = try #require(writer.finished)
+        #expect(finished.path == path)
+        #expect(try finished.digest == FileDigest.sha256(of: directory.read("x.safetensors")))
+        #expect(finished.status.isThat(of: try #require(FileStatus(of: path))))
+    }
+
     @Test func `a dropped writer leaves nothing behind`() throws {
         do {
             let writer = try SafetensorsWriter(path: path, tensors: tensors)

@@ -31,7 +31,7 @@ struct Benchmarks: AsyncParsableCommand {
     @Option(help: "Rows of a capture in the cluster job, for each of its 8 tasks; 6400, or 200 with --small.")
     var rows: Int?
 
-    @Option(name: .customLong("repeat"), help: "Rounds of the cluster job and its peers, for medians.")
+    @Option(name: .customLong("repeat"), help: "Rounds of the merge and of the cluster job, for medians.")
     var rounds = 1
 
     @Flag(help: "Sizes of seconds and megabytes: whether everything runs, not how fast.")
@@ -60,7 +60,7 @@ struct Benchmarks: AsyncParsableCommand {
         if only.contains(.factor) { try FactorStage(directory: directory, captures: size.captures).measure() }
         if only.contains(.inverse) { try InverseStage(dimensions: size.inverses).measure() }
         if only.contains(.merge) {
-            try MergeStage(directory: directory, binaries: binaries, size: size).measure()
+            try MergeStage(directory: directory, binaries: binaries, size: size, rounds: rounds).measure()
         }
         if only.contains(.cluster) {
             try ClusterJob(

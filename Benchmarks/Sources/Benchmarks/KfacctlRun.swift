@@ -7,6 +7,8 @@ struct KfacctlRun {
     /// The results of a run.
     struct Outcome {
         var wallSeconds: Double
+        /// The processor time of the program and its daemons.
+        var processorSeconds: Double
         /// When the program began and ended.
         var span: Range<Date>
         var report: [String: Any]
@@ -15,16 +17,19 @@ struct KfacctlRun {
         var log: DaemonLog
         /// The largest resident set of any process, by role.
         var peakMebibytes: [String: Int]
-        /// The processor time of all processes, by role, until shortly before their end.
-        var processorSeconds: [String: Double]
+        /// The processor time of the daemons, by role, until shortly before their end.
+        var processorSecondsByRole: [String: Double]
     }
 
-    func run(_ job: String, workers: Int, output: String) throws -> Outcome {
+    /// Between two looks at the memory of the daemons; each look costs some milliseconds of a processor.
+    private static let lookInterval = DispatchTimeInterval.milliseconds(100)
+
+    func run(_ job: String, workers: Int, output: String, logLevel: String = "notice") throws -> Outcome {
         let directory = URL(fileURLWithPath: output).deletingLastPathComponent()
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "\(binaries)/kfacctl")
         process.arguments = [
-            "run", job, "--workers", "\(workers)", "--overwrite", "--quiet", "--log-level", "notice",
+            "run", job, "--workers", "\(workers)", "--overwrite", "--quiet", "--log-level", logLevel,
             "--output", output, "--state-directory", directory.path,
         ]
         // A pipe would have to be read meanwhile.
@@ -33,16 +38,18 @@ struct KfacctlRun {
         process.standardError = try FileHandle(forWritingTo: logFile)
         var peaks: [String: Int] = [:]
         var times: [Int32: (role: String, seconds: Double)] = [:]
+        let hasEnded = DispatchSemaphore(value: 0)
+        process.terminationHandler = { _ in hasEnded.signal() }
+        let processor = Self.childrenProcessorSeconds
         let began = Date()
         let wall = try seconds {
             try process.run()
-            while process.isRunning {
+            while hasEnded.wait(timeout: .now() + Self.lookInterval) == .timedOut {
                 for (daemon, role) in ProcessReading.daemons(of: process.processIdentifier) {
                     guard let reading = ProcessReading(of: daemon) else { continue }
                     peaks[role] = max(peaks[role] ?? 0, reading.peakMebibytes)
                     times[daemon] = (role, reading.processorSeconds)
                 }
-                usleep(50_000)
             }
         }
         let log = String(decoding: try Data(contentsOf: logFile), as: UTF8.self)
@@ -56,9 +63,17 @@ struct KfacctlRun {
         }
         let attributes = try? FileManager.default.attributesOfItem(atPath: reportFile)
         return Outcome(
-            wallSeconds: wall, span: began..<began + wall, report: report ?? [:],
+            wallSeconds: wall, processorSeconds: Self.childrenProcessorSeconds - processor,
+            span: began..<began + wall, report: report ?? [:],
             reported: attributes?[.modificationDate] as? Date, log: DaemonLog(text: log), peakMebibytes: peaks,
-            processorSeconds: Dictionary(times.values.map { ($0.role, $0.seconds) }, uniquingKeysWith: +))
+            processorSecondsByRole: Dictionary(times.values.map { ($0.role, $0.seconds) }, uniquingKeysWith: +))
+    }
+
+    /// The processor time of all programs that this one has started and that have ended.
+    private static var childrenProcessorSeconds: Double {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_CHILDREN.rawValue), &usage)
+        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
     }
 }
 

@@ -9,8 +9,6 @@ struct MeasuredSize {
     /// The number of tensors of a merged checkpoint, and their shape.
     let mergedTensors: Int
     let mergedShape: [Int]
-    /// Bytes that memcpy moves.
-    let copiedBytes: Int
     /// Width of the cluster job's transformer blocks, and rows of a capture.
     let width: Int
     let rows: Int
@@ -35,13 +33,13 @@ struct MeasuredSize {
             (192, 1 << 18, true), (256, 1 << 17, false), (384, 1 << 17, false), (768, 1 << 16, false),
             (3072, 1 << 14, false),
         ], inverses: [768, 3072],
-        mergedTensors: 24, mergedShape: [2048, 4096], copiedBytes: 512 << 20, width: 768, rows: 6400,
+        mergedTensors: 24, mergedShape: [2048, 4096], width: 768, rows: 6400,
         penaltyTasks: PenaltyCostMeasurement.taskCounts, penaltyRuns: 15, steps: 50, runs: 3,
         trivialUnits: 15_000, restartUnits: 100_000, idleWorkers: 64, idleSeconds: 60)
 
     /// A small size that shows whether everything runs.
     static let small = MeasuredSize(
         captures: [(64, 8192, false), (192, 4096, true)], inverses: [96], mergedTensors: 2, mergedShape: [256, 256],
-        copiedBytes: 8 << 20, width: 48, rows: 200, penaltyTasks: [2, 4], penaltyRuns: 1, steps: 2, runs: 1,
+        width: 48, rows: 200, penaltyTasks: [2, 4], penaltyRuns: 1, steps: 2, runs: 1,
         trivialUnits: 60, restartUnits: 600, idleWorkers: 2, idleSeconds: 1)
 }

@@ -22,7 +22,7 @@ struct UnitStage {
         print(
             "  \(fixed(elapsed)) s, \(fixed(Double(count) / elapsed, 0)) units a second; "
                 + "peak \(outcome.peakMebibytes) MiB")
-        for (role, seconds) in outcome.processorSeconds.sorted(by: { $0.key < $1.key }) {
+        for (role, seconds) in outcome.processorSecondsByRole.sorted(by: { $0.key < $1.key }) {
             print(
                 "  \(role): \(fixed(seconds)) s of processor time, "
                     + "\(fixed(seconds / Double(count) * 1e6, 0)) µs a unit")

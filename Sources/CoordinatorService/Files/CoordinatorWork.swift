@@ -92,9 +92,13 @@ actor CoordinatorWork {
         switch operation {
         case .digestInputs: return try InputDigestsWork.run(task.job)
         case .mergeCheckpoint:
-            var merged = try CheckpointMerge(job: task.job, store: blobs.store, result: task.results).run()
-            merged.blobs = try StagedFileAudit.digests(of: operation, task.staged, in: task.job.output)
-            return merged
+            let merged = try CheckpointMerge(job: task.job, store: blobs.store, result: task.results).run {
+                logger.debug("checkpoint merged", metadata: [LogKeys.job: "\(task.lease.unit.job)"])
+            }
+            task.staged.noteFinished(merged.files)
+            var result = merged.result
+            result.blobs = try StagedFileAudit.digests(of: operation, task.staged, in: task.job.output)
+            return result
         default:
             try write(operation, task)
             return UnitResult(blobs: try StagedFileAudit.digests(of: operation, task.staged, in: task.job.output))

@@ -21,15 +21,24 @@ struct CheckpointMerge: Sendable {
     /// A finished unit's result.
     let result: @Sendable (UnitIndex) -> UnitResult?
 
+    /// A merged checkpoint.
+    struct Outcome {
+        /// The state of every tensor.
+        let result: UnitResult
+        /// What the files of tensors held when they were finished.
+        let files: [SafetensorsWriter.Finished]
+    }
+
     private var plan: JobPlan { job.plan }
     private var comparison: TensorComparison { TensorComparison(files: job.inputs.files) }
 
     /// Merges every tensor and publishes the checkpoint into the staging directory.
     ///
-    /// - Returns: The state of every tensor.
+    /// - Parameter onMerged: Called when every byte is written, and before any is durable.
+    /// - Returns: The state of every tensor, and what the files held.
     /// - Throws: `CoordinatorWorkError.badInput` for tensors that cannot be merged, `JobFileError`, `SafetensorsError`,
     ///   `TaskArithmeticError`. No checkpoint exists then.
-    func run() throws -> UnitResult {
+    func run(onMerged: () -> Void = {}) throws -> Outcome {
         let outputType = plan.spec.outputType.flatMap { TensorDataType(rawValue: $0.rawValue) }
         let writer = try CheckpointWriter(
             directory: try job.output.stage("merged"), base: job.inputs.base, dataType: outputType,
@@ -62,8 +71,11 @@ struct CheckpointMerge: Sendable {
                 tensors.tensors.append(try copy(tensor, isWeight: isWeight, writer, settings))
             }
         }
+        onMerged()
         try writer.finish()
-        return UnitResult(measurements: tensors.measurements(taskCount: plan.spec.mergedTasks.count))
+        return Outcome(
+            result: UnitResult(measurements: tensors.measurements(taskCount: plan.spec.mergedTasks.count)),
+            files: writer.finished)
     }
 
     /// The origin of the checkpoint: the job without its paths, which differ between machines.

@@ -68,7 +68,7 @@ struct RangeAudit {
     ) throws -> [Int] {
         var bytes = RangeBytes()
         try bytes.read(checkpoint.tensor, checkpoint.type, elements, merge.job)
-        return checkpoint.type.nonFinitePositions(in: bytes.bytes.span.bytes.extracting(first: bytes.byteCount))
+        return checkpoint.type.nonFinitePositions(in: bytes.buffer.span.bytes.extracting(first: bytes.byteCount))
     }
 
     private func nonFiniteMessage(
@@ -126,13 +126,13 @@ struct RangeAudit {
     private func wideValues<Computation: ElementwiseComputation & ~Copyable>(
         of elements: Range<Int>, _ computation: Computation.Type
     ) throws -> [Double] {
-        var wide = try Computation(capacity: elements.count, precision: .double, statistics: operands.statistics)
-        var (base, bytes) = (RangeBytes(), RangeBytes())
-        try base.read(operands.base, operands.type, elements, merge.job)
+        var wide = try merge.makeComputation(computation, precision: .double)
+        var range = RangeOperands(count: operands.models.count)
+        try range.read(elements, of: operands, merge.job)
         var values = [Double](repeating: 0, count: elements.count)
         var span = values.mutableSpan
         var target = span.mutableBytes
-        try merge.merge(elements, by: &wide, base, &bytes, into: &target, as: .f64)
+        try merge.merge(range, by: &wide, into: &target, as: .f64)
         return values
     }
 }

@@ -10,12 +10,17 @@ import UnitOperations
 
 /// Merges one tensor or parts of one elementwise, range by range, and checks whether the values are finite.
 ///
+/// A range is read whole from every file, because each read costs a system call. It is merged block by block, so that
+/// sums stay in the first-level cache.
+///
 /// Only results are checked, while they are in the cache. A NaN or infinity in any operand reaches the result, because
 /// models of weight 0 are not read at all. When one is found, ``RangeAudit`` tells whether an operand holds it or
 /// finite values overflowed a type.
 struct TensorMerge: Sendable {
-    /// Elements of a range; with its operands it fits the second-level cache.
+    /// Elements of a range; those of ten files with 16 bits for each element fit the second-level cache.
     static let rangeElements = 32_768
+    /// Elements that are merged at a time; the base and the sum in fp32 fit the first-level cache.
+    private static let blockElements = 4096
     /// Threads that share the ranges of a tensor; each element is computed alone, so the number changes no bit.
     private static let threads = 2
 
@@ -90,11 +95,14 @@ struct TensorMerge: Sendable {
         let ranges = ranges
         guard !ranges.isEmpty else { return MergedTensors.Tensor(state: .unchanged) }
         let outcome = Mutex<(findings: Findings, failure: (any Error)?)>((Findings(), nil))
-        let threads = min(Self.threads, ranges.count)
-        DispatchQueue.concurrentPerform(iterations: threads) { thread in
+        // A thread that is held up leaves the ranges to the other one.
+        let next = Atomic(0)
+        DispatchQueue.concurrentPerform(iterations: min(Self.threads, ranges.count)) { _ in
             do {
-                let own = stride(from: thread, to: ranges.count, by: threads).lazy.map { ranges[$0] }
-                let found = try mergeRanges(operands.computation, own, writer)
+                let found = try mergeRanges(operands.computation, writer) {
+                    let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                    return index < ranges.count ? ranges[index] : nil
+                }
                 outcome.withLock { outcome in
                     outcome.findings.isChanged = outcome.findings.isChanged || found.isChanged
                     outcome.findings.differing.formUnion(found.differing)
@@ -111,38 +119,46 @@ struct TensorMerge: Sendable {
             state: found.isChanged ? .changed : .unchanged, differing: found.differing, nonFinite: found.nonFinite)
     }
 
-    /// Merges a range.
+    /// Merges a range, block by block.
     ///
     /// - Parameters:
-    ///   - elements: The range.
+    ///   - range: The range, already read.
     ///   - merge: The computation.
-    ///   - base: The range of the base, already filled.
-    ///   - bytes: Scratch for the models' bytes.
     ///   - target: Receives the merged bytes.
     ///   - type: The type of the merged bytes.
-    ///   - look: Called with each model's range.
-    /// - Throws: The errors of the reader and of the computation.
+    /// - Throws: The errors of the computation.
     func merge<Computation: ElementwiseComputation & ~Copyable>(
-        _ elements: Range<Int>, by merge: inout Computation, _ base: RangeBytes, _ bytes: inout RangeBytes,
-        into target: inout MutableRawSpan, as type: ElementType,
-        look: (Operands.Model, RangeBytes) -> Void = { _, _ in }
+        _ range: RangeOperands, by merge: inout Computation, into target: inout MutableRawSpan, as type: ElementType
     ) throws {
-        try begin(&merge, base, elements.count)
-        for model in operands.models {
-            try bytes.read(model.tensor, model.type, elements, job)
-            look(model, bytes)
-            try merge.add(
-                bytes.bytes.span.bytes.extracting(first: bytes.byteCount), type: model.type, of: model.merged)
+        for first in stride(from: 0, to: range.count, by: Self.blockElements) {
+            let block = first..<min(first + Self.blockElements, range.count)
+            try begin(&merge, range.base.buffer.span.bytes.extracting(range.base.place(of: block)), block.count)
+            // The models are not copied out of their array, because both threads would count references to them.
+            for model in operands.models.indices {
+                let own = range.models[model]
+                try merge.add(
+                    own.buffer.span.bytes.extracting(own.place(of: block)), type: operands.models[model].type,
+                    of: operands.models[model].merged)
+            }
+            var part = target._mutatingExtracting(
+                block.lowerBound * type.byteCount..<block.upperBound * type.byteCount)
+            try merge.finish(
+                divides: operands.divides, alpha: operands.scale, arguments: operands.arguments, into: &part,
+                type: type)
         }
-        try merge.finish(
-            divides: operands.divides, alpha: operands.scale, arguments: operands.arguments, into: &target, type: type)
     }
 
-    /// Starts a range at the base or at zero; the base's own weight counts either way.
+    /// A computation for blocks of this tensor.
+    func makeComputation<Computation: ElementwiseComputation & ~Copyable>(
+        _ computation: Computation.Type, precision: MergePrecision
+    ) throws -> Computation {
+        try Computation(capacity: Self.blockElements, precision: precision, statistics: operands.statistics)
+    }
+
+    /// Starts a block at the base or at zero; the base's own weight counts either way.
     private func begin<Computation: ElementwiseComputation & ~Copyable>(
-        _ merge: inout Computation, _ base: RangeBytes, _ count: Int
+        _ merge: inout Computation, _ bytes: RawSpan, _ count: Int
     ) throws {
-        let bytes = base.bytes.span.bytes.extracting(first: base.byteCount)
         if operands.startsAtBase {
             try merge.begin(base: bytes, type: operands.type)
             // With every weight 0 nothing is added. The base may still change its type.
@@ -155,31 +171,34 @@ struct TensorMerge: Sendable {
     }
 
     private func mergeRanges<Computation: ElementwiseComputation & ~Copyable>(
-        _ computation: Computation.Type, _ ranges: some Sequence<Range<Int>>, _ writer: CheckpointWriter
+        _ computation: Computation.Type, _ writer: CheckpointWriter, next: () -> Range<Int>?
     ) throws -> Findings {
         let precision = operands.needsDouble ? .double : MergePrecision(operands: operands.types)
-        var merge = try Computation(
-            capacity: Self.rangeElements, precision: precision, statistics: operands.statistics)
-        var (base, bytes) = (RangeBytes(), RangeBytes())
-        var output = [UInt8](repeating: 0, count: Self.rangeElements * operands.outputType.byteCount)
+        var merge = try makeComputation(computation, precision: precision)
+        var range = RangeOperands(count: operands.models.count)
+        var output: [UInt8] = []
         var found = Findings()
-        for elements in ranges {
-            try base.read(operands.base, operands.type, elements, job)
+        while let elements = next() {
+            try range.read(elements, of: operands, job)
+            for model in operands.models.indices
+            where !found.differing.contains(operands.models[model].position)
+                && range.models[model].differs(from: range.base)
+            {
+                found.differing.insert(operands.models[model].position)
+            }
             let written = elements.count * operands.outputType.byteCount
+            if output.count < written { output = [UInt8](repeating: 0, count: written) }
             var span = output.mutableSpan
             var raw = span.mutableBytes
             var target = raw._mutatingExtracting(first: written)
-            try self.merge(elements, by: &merge, base, &bytes, into: &target, as: operands.outputType) {
-                model, values in
-                if !found.differing.contains(model.position), values.differs(from: base) {
-                    found.differing.insert(model.position)
-                }
-            }
+            try self.merge(range, by: &merge, into: &target, as: operands.outputType)
             if operands.outputType.firstNonFinite(in: target.bytes) != nil {
                 let counts = try RangeAudit(merge: self).settle(elements, into: &target)
                 found.nonFinite.merge(counts, uniquingKeysWith: +)
             }
-            if !found.isChanged { found.isChanged = try base.differs(fromMerged: target.bytes, operands.outputType) }
+            if !found.isChanged {
+                found.isChanged = try range.base.differs(fromMerged: target.bytes, operands.outputType)
+            }
             try writer.write(
                 target.bytes, to: operands.base.name, at: elements.lowerBound * operands.outputType.byteCount)
         }
@@ -187,10 +206,35 @@ struct TensorMerge: Sendable {
     }
 }
 
+/// One range of the base and of all models of a tensor; its buffers are used again for the next range.
+struct RangeOperands {
+    private(set) var base = RangeBytes()
+    /// The models' ranges, in the order of ``TensorMerge/Operands/models``.
+    private(set) var models: [RangeBytes]
+    /// The elements of the range.
+    private(set) var count = 0
+
+    /// Makes room for a base and a number of models.
+    init(count: Int) {
+        models = Array(repeating: RangeBytes(), count: count)
+    }
+
+    /// Reads some elements of a tensor's operands.
+    ///
+    /// - Throws: What reading throws.
+    mutating func read(_ elements: Range<Int>, of operands: TensorMerge.Operands, _ job: Job) throws {
+        count = elements.count
+        try base.read(operands.base, operands.type, elements, job)
+        for model in operands.models.indices {
+            try models[model].read(operands.models[model].tensor, operands.models[model].type, elements, job)
+        }
+    }
+}
+
 /// The bytes of one tensor in one range, with their type.
 struct RangeBytes {
-    /// A buffer for the largest range; its first ``byteCount`` bytes belong to the range.
-    private(set) var bytes = [UInt8](repeating: 0, count: TensorMerge.rangeElements * 8)
+    /// A buffer for the largest range so far; its first ``byteCount`` bytes belong to the range.
+    private(set) var buffer: [UInt8] = []
     private(set) var byteCount = 0
     private var type = ElementType.f32
 
@@ -199,25 +243,31 @@ struct RangeBytes {
         _ tensor: TensorInventory, _ type: ElementType, _ elements: Range<Int>, _ job: Job
     ) throws {
         let count = elements.count * type.byteCount
+        if buffer.count < count { buffer = [UInt8](repeating: 0, count: count) }
         (byteCount, self.type) = (count, type)
-        var span = bytes.mutableSpan
+        var span = buffer.mutableSpan
         var raw = span.mutableBytes
         var target = raw._mutatingExtracting(first: count)
         try job.inputs.files[tensor.slice.file].read(
             fromFileOffset: Int(tensor.slice.offset) + elements.lowerBound * type.byteCount, into: &target)
     }
 
+    /// The place in the buffer of some elements, counted from the range's first.
+    func place(of elements: Range<Int>) -> Range<Int> {
+        elements.lowerBound * type.byteCount..<elements.upperBound * type.byteCount
+    }
+
     /// Whether any value differs from the other range's.
     func differs(from other: RangeBytes) -> Bool {
         guard type == other.type else { return values != other.values }
         return !TensorComparison.areEqual(
-            bytes.span.bytes.extracting(first: byteCount), other.bytes.span.bytes.extracting(first: other.byteCount))
+            buffer.span.bytes.extracting(first: byteCount), other.buffer.span.bytes.extracting(first: other.byteCount))
     }
 
     /// Whether a merged range differs from these values in its type.
     func differs(fromMerged merged: RawSpan, _ mergedType: ElementType) throws -> Bool {
         guard mergedType != type else {
-            return !TensorComparison.areEqual(bytes.span.bytes.extracting(first: byteCount), merged)
+            return !TensorComparison.areEqual(buffer.span.bytes.extracting(first: byteCount), merged)
         }
         var converted = [UInt8](repeating: 0, count: merged.byteCount)
         var span = converted.mutableSpan
@@ -231,7 +281,7 @@ struct RangeBytes {
         var values = [Double](repeating: 0, count: byteCount / type.byteCount)
         var target = values.mutableSpan
         // The sizes are equal by construction.
-        try? type.decode(bytes.span.bytes.extracting(first: byteCount), into: &target)
+        try? type.decode(buffer.span.bytes.extracting(first: byteCount), into: &target)
         return values
     }
 }

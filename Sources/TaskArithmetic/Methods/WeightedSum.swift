@@ -3,9 +3,9 @@ public import LinearAlgebra
 /// Adds weighted task vectors: `θ_0 + α · Σ w_t (θ_t − θ_0)`, or the sum divided by `Σ w_t`.
 ///
 /// Source: Ilharco et al. 2023 (arXiv 2212.04089). Operands are raw bytes of any mix of element types; the result is
-/// rounded once. The buffers are reused from range to range. 32 768 elements keep both in the second-level cache, where
-/// a merge costs as much as reading and writing the bytes. Ranges are independent. Threads may share them, each with
-/// its own merge, without changing a bit.
+/// rounded once. The buffers are reused from range to range. Small ranges keep both in the first-level cache, where a
+/// merge costs less than reading and writing the bytes. Ranges are independent. Threads may share them, each with its
+/// own merge, without changing a bit.
 public struct WeightedSum: ElementwiseComputation, ~Copyable {
     /// The most elements of a range.
     public let capacity: Int
