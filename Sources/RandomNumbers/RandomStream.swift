@@ -36,6 +36,18 @@ public struct RandomStream: Equatable, Sendable {
         stream = SIMD2(words[2], words[3])
     }
 
+    /// Creates the stream of a key.
+    ///
+    /// - Parameter key: The four words of ``key``; another number of words gives `nil`.
+    public init?(key: [UInt32]) {
+        guard key.count == 4 else { return nil }
+        philox = Philox(key: (key[0], key[1]))
+        stream = SIMD2(key[2], key[3])
+    }
+
+    /// The stream without its names: the first four words of the digest.
+    public var key: [UInt32] { [philox.key.0, philox.key.1, stream.x, stream.y] }
+
     private static func bytes(of number: UInt64) -> [UInt8] {
         (0..<8).map { UInt8(truncatingIfNeeded: number >> UInt64(8 * $0)) }
     }

@@ -87,6 +87,11 @@ extension MergeParameter {
     /// The key of ``normalize(default:)``.
     public static let normalizeName = "normalize"
 
+    /// The seed of a method's random numbers.
+    public static let randomSeed = MergeParameter(
+        "random_seed", .count(0...Int.max), default: .value(.count(0)), level: .job, variesByTensor: false,
+        meaning: "seed of the random numbers, which the names of the model and of the tensor complete")
+
     /// Keys of mergekit that a job may have without effect.
     ///
     /// `int8_mask` changes no result in mergekit either: it only chose scratch memory.

@@ -1,5 +1,6 @@
 public import KroneckerFactors
 public import LinearAlgebra
+public import RandomNumbers
 
 /// The description of a streamed merge.
 public struct MergeProblem: Equatable, Sendable {
@@ -83,15 +84,19 @@ public struct MergedModel: Equatable, Sendable {
     public var lambda: Double
     /// Its own parameters.
     public var arguments: MergeArguments
+    /// Its random numbers for the tensor, under a method with the parameter ``MergeParameter/randomSeed``.
+    public var randomStream: RandomStream?
 
     /// Describes a model.
     public init(
-        place: Int = 1, weight: Double = 1, lambda: Double = 1, arguments: MergeArguments = MergeArguments()
+        place: Int = 1, weight: Double = 1, lambda: Double = 1, arguments: MergeArguments = MergeArguments(),
+        randomStream: RandomStream? = nil
     ) {
         self.place = place
         self.weight = weight
         self.lambda = lambda
         self.arguments = arguments
+        self.randomStream = randomStream
     }
 }
 

@@ -30,7 +30,7 @@ struct MergeExecution {
         let name = operation.method.excerpt
         do {
             if operation.measures {
-                guard let statistics = method?.statistics else {
+                guard let statistics = method?.statistics(for: operation.arguments) else {
                     throw UnitError.malformedLease("this program has no statistics for \"\(name)\"")
                 }
                 try requireRounds(operation.roundCount < statistics.rounds)
@@ -42,7 +42,7 @@ struct MergeExecution {
             guard operation.outputTypes.count == operation.parameters.count else {
                 throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(operation.outputTypes.count) outputs")
             }
-            try requireRounds(operation.roundCount == method?.statistics?.rounds ?? 0)
+            try requireRounds(operation.roundCount == method?.statistics(for: operation.arguments)?.rounds ?? 0)
             return try await merge(computation, &scratch)
         } catch let error as TaskArithmeticError {
             guard error.isBadInput else { throw error }
@@ -110,7 +110,9 @@ struct MergeExecution {
 
     private var models: [MergedModel] {
         operation.tasks.map {
-            MergedModel(place: $0.place, weight: $0.weight, lambda: $0.lambda, arguments: $0.arguments)
+            MergedModel(
+                place: $0.place, weight: $0.weight, lambda: $0.lambda, arguments: $0.arguments,
+                randomStream: $0.randomStream)
         }
     }
 
@@ -178,7 +180,8 @@ struct MergeExecution {
         merged.withMutableSpan { merged in
             base.withSpan { base in
                 for index in merged.indices {
-                    let value = base[index] + operation.scale * merged[index]
+                    // The sum with zero would lose the sign of a zero of the base.
+                    let value = merged[index] == 0 ? base[index] : base[index] + operation.scale * merged[index]
                     merged[index] = value
                     isFinite = isFinite && value.isFinite
                 }
