@@ -329,13 +329,14 @@ let package = Package(
         tests(
             "UnitOperationsTests",
             [
-                "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic",
+                "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic", "RandomNumbers",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         tests(
             "JobPlanTests",
             [
                 "JobPlan", "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic",
+                "RandomNumbers",
                 .product(name: "Yams", package: "Yams"),
             ]),
         tests(

@@ -39,10 +39,12 @@ extension JobSpec {
                     arguments: settings.arguments(of: task, tensor: tensor))
             }
             return MergeRequest(
-                tensor: tensor.excerpt, models: models.filter { $0.weight != 0 }, divides: settings.divides(tensor: tensor),
+                tensor: tensor.excerpt, models: models.filter { $0.weight != 0 },
+                divides: settings.divides(tensor: tensor),
                 arguments: settings.arguments(tensor: tensor))
         }
-        return method.fault(requests).map { [JobProblem(at: fileName, "the merge method \"\(method.name)\" \($0)")] } ?? []
+        guard let fault = method.fault(requests) else { return [] }
+        return [JobProblem(at: fileName, "the merge method \"\(method.name)\" \(fault)")]
     }
 
     /// The parameters without a default that are missing for a tensor.

@@ -177,11 +177,13 @@ struct MergeExecution {
     private func encode(_ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>) throws -> [BlobReference] {
         var merged = delta
         var isFinite = true
+        let startsAtBase = !operation.base.isEmpty
         merged.withMutableSpan { merged in
             base.withSpan { base in
                 for index in merged.indices {
-                    // The sum with zero would lose the sign of a zero of the base.
-                    let value = merged[index] == 0 ? base[index] : base[index] + operation.scale * merged[index]
+                    let change = operation.scale * merged[index]
+                    // A sum with zero would lose the sign of a zero.
+                    let value = !startsAtBase ? change : change == 0 ? base[index] : base[index] + change
                     merged[index] = value
                     isFinite = isFinite && value.isFinite
                 }
