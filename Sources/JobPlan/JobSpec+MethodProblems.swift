@@ -11,7 +11,7 @@ extension JobSpec {
     /// Too many or too few models.
     private var modelCountProblems: [JobProblem] {
         let counts = method.modelCount
-        let isBaseCounted = method.base == .always || (method.base != .never && listedBase != nil)
+        let isBaseCounted = [.always, .whenGiven].contains(method.base) || (method.base != .never && listedBase != nil)
         let found = mergedTasks.count + (isBaseCounted ? 1 : 0)
         guard !counts.contains(found) else { return [] }
         let expected =

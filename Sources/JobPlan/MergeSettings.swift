@@ -33,7 +33,8 @@ public struct MergeSettings: Sendable {
         return switch spec.method.base {
         case .never, .whenListed: nil
         case .whenListedOrWeighted: value(spec.parameters[.weight], tensor)
-        case .always: value(spec.parameters[.weight], tensor) ?? 1
+        case .always, .whenGiven: value(spec.parameters[.weight], tensor) ?? 1
+        case .originUnlessListed: 0
         }
     }
 

@@ -147,8 +147,9 @@ extension Planner {
             share.randomStream = settings.randomStream(of: task, tensor: name)
             return share
         }
-        // The base's own vector is zero, but its weight counts.
-        if let weight = settings.baseWeight(tensor: name), weight != 0 {
+        // The base's own vector is zero, but its weight counts. An origin has no weight, and is read.
+        let isOrigin = spec.method.base == .originUnlessListed && spec.listedBase == nil
+        if let weight = settings.baseWeight(tensor: name), weight != 0 || isOrigin {
             let arguments = settings.arguments(of: spec.listedBase, tensor: name)
             tasks.insert(
                 .init(parameters: [base], place: 0, weight: weight, lambda: 1, arguments: arguments), at: 0)

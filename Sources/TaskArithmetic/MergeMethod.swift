@@ -22,6 +22,10 @@ public struct MergeMethod: Sendable {
         case whenListedOrWeighted
         /// Always; a job must have one.
         case always
+        /// When it is given, whether listed or not.
+        case whenGiven
+        /// When it is listed. One that is given and not listed is the origin of the others' vectors.
+        case originUnlessListed
     }
 
     /// What becomes of weights that sum to zero where they should be divided by their sum.
@@ -107,6 +111,7 @@ extension MergeMethod {
     public static let all: [MergeMethod] = [
         .taskArithmetic, .linear, .weightedAverage,
         .ties, .dareLinear, .dareTies, .passthrough, .slerp, .della, .dellaLinear, .breadcrumbs, .breadcrumbsTies,
+        .modelStock, .nuslerp, .karcher, .multislerp, .nearswap, .sce,
         .kfac,
     ]
 

@@ -100,10 +100,7 @@ extension MergeParameter {
     /// Parameters of mergekit's methods that kfacd does not have.
     ///
     /// In mergekit, too, methods ignore the parameters of other methods.
-    public static let mergekitNames: Set<String> = [
-        "density", "epsilon", "filter_wise", "gamma", "max_iter", "nuslerp_flatten", "nuslerp_row_wise", "rescale",
-        "select_topk", "t", "tol", "tukey_fence",
-    ]
+    public static let mergekitNames: Set<String> = ["tukey_fence"]
 }
 
 /// The range of a parameter's numbers.

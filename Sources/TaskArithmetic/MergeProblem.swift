@@ -78,7 +78,7 @@ public struct MergedModel: Equatable, Sendable {
     ///
     /// A model of weight 0 takes no part, so its position among the models of a part may differ.
     public var place: Int
-    /// w_t.
+    /// w_t; 0 only for a base that is the origin of the others' vectors.
     public var weight: Double
     /// λ_t, the weight of its curvature; 1 without curvature.
     public var lambda: Double
@@ -98,6 +98,11 @@ public struct MergedModel: Equatable, Sendable {
         self.arguments = arguments
         self.randomStream = randomStream
     }
+}
+
+extension MergedModel {
+    /// Whether it is the base as the origin of the others' vectors (``MergeMethod/BaseRole/originUnlessListed``).
+    public var isOrigin: Bool { place == 0 && weight == 0 }
 }
 
 /// A task's factors of one block, or inverses of such factors.

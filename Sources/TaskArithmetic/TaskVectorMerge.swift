@@ -58,15 +58,6 @@ public struct TaskVectorMerge<Rule: TaskVectorRule>: StreamedComputation, ~Copya
         self.divisor = divisor
     }
 
-    /// Refuses factors, which no pass reads.
-    ///
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)``, always.
-    public mutating func addFactors(
-        _ factors: borrowing TaskFactors, of model: MergedModel
-    ) throws(TaskArithmeticError) {
-        throw .unexpectedOperands("factors")
-    }
-
     /// Adds a model's votes in the first of two passes, else its vector.
     ///
     /// - Throws: ``TaskArithmeticError`` for missing parameters, random numbers or statistics.

@@ -38,15 +38,6 @@ public struct TrimStatistics: ModelStatistics, ~Copyable {
     /// Only with `scope: model`.
     public static var condition: StatisticsCondition? { StatisticsCondition(.trimScope, is: .word("model")) }
 
-    /// Refuses factors, which no pass reads.
-    ///
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)``, always.
-    public mutating func addFactors(
-        _ factors: borrowing TaskFactors, of model: MergedModel
-    ) throws(TaskArithmeticError) {
-        throw .unexpectedOperands("factors")
-    }
-
     /// Counts the next digit of the elements whose leading digits are the k-th magnitude's.
     ///
     /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for statistics of other rounds.

@@ -285,7 +285,7 @@ extension TaskArithmeticError {
     fileprivate var isBadInput: Bool {
         switch self {
         case .kroneckerFactors(let cause): cause.isBadInput
-        case .weightsCancel, .weightNotFinite, .parameterMissing: true
+        case .weightsCancel, .directionsCancel, .weightNotFinite, .parameterMissing: true
         case .noTasks, .partialElement, .rangeExceedsCapacity, .unexpectedOperands, .linearAlgebra: false
         }
     }

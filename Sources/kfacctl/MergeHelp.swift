@@ -38,6 +38,8 @@ enum MergeHelp {
             case .whenListedOrWeighted:
                 "no base; one that is listed, or given with a weight for all models, counts with its weight"
             case .always: "a base, which is one of them"
+            case .whenGiven: "no base; one that is given is one of them"
+            case .originUnlessListed: "no base; one that is given and not listed is the origin of their vectors"
             }
         let curvature = method.needsFactors ? "captures or factors of every model" : nil
         let inverses: String? =

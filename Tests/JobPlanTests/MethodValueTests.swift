@@ -117,6 +117,27 @@ struct MethodValueTests {
         #expect(merge.tasks.map(\.weight) == [1, 1])
     }
 
+    @Test func `a base that is not listed is the origin of nuslerp, and a model of karcher`() throws {
+        let pair = ["- model: a", "- {model: b, parameters: {weight: 3}}"]
+        let origin = try merge(of: "fc1.weight", in: try plan(JobFileText(method: "nuslerp", models: pair)))
+        #expect(origin.base.isEmpty)
+        #expect(origin.tasks.map(\.weight) == [0, 1, 3])
+        #expect(origin.tasks.map(\.place) == [0, 1, 2])
+        let listed = ["- model: models/base", "- {model: b, parameters: {weight: 3}}"]
+        let two = try merge(of: "fc1.weight", in: try plan(JobFileText(method: "nuslerp", models: listed)))
+        #expect(two.tasks.map(\.weight) == [1, 3])
+        let three = try merge(of: "fc1.weight", in: try plan(JobFileText(method: "karcher")))
+        #expect(three.tasks.map(\.weight) == [1, 1, 1])
+    }
+
+    @Test func `nearswap refuses to move away`() throws {
+        #expect(
+            try problems("nearswap", ["- model: a"], rest: ["parameters: {t: -1}"]) == [
+                "job.yaml: the merge method \"nearswap\" moves elements by at most t, which is -1 in tensor "
+                    + "\"embed.weight\"; expected at least 0."
+            ])
+    }
+
     @Test func `the whole model is measured in a round for each digit`() throws {
         let rest = ["parameters: {scope: model, density: 0.2}"]
         let measured = try plan(JobFileText(method: "ties", rest: rest))

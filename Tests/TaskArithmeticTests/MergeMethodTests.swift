@@ -17,7 +17,9 @@ struct MergeMethodTests {
         #expect(
             MergeMethod.all.map(\.name) == [
                 "task_arithmetic", "linear", "weighted_average", "ties", "dare_linear", "dare_ties", "passthrough",
-                "slerp", "della", "della_linear", "breadcrumbs", "breadcrumbs_ties", "kfac",
+                "slerp", "della", "della_linear", "breadcrumbs", "breadcrumbs_ties", "model_stock", "nuslerp",
+                "karcher",
+                "multislerp", "nearswap", "sce", "kfac",
             ])
     }
 
@@ -62,9 +64,12 @@ struct MergeMethodTests {
     @Test func `what the methods need is what their formulas say`() {
         func names(_ isTrue: (MergeMethod) -> Bool) -> [String] { MergeMethod.all.filter(isTrue).map(\.name) }
         #expect(names(\.needsFactors) == ["kfac"])
-        #expect(names { !$0.needsBase } == ["linear", "passthrough"])
+        #expect(names { !$0.needsBase } == ["linear", "passthrough", "nuslerp", "karcher", "multislerp"])
         #expect(names(\.averages) == ["linear", "weighted_average", "ties", "della"])
-        #expect(names { $0.parameter("lambda") == nil } == ["linear", "passthrough", "slerp"])
+        let own = [
+            "linear", "passthrough", "slerp", "model_stock", "nuslerp", "karcher", "multislerp", "nearswap", "sce",
+        ]
+        #expect(names { $0.parameter("lambda") == nil } == own)
         #expect(names(\.isRandom) == ["dare_linear", "dare_ties", "della", "della_linear"])
     }
 

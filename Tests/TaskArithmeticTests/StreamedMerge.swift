@@ -14,6 +14,8 @@ struct StreamedMerge {
     var divides: Bool?
     var rows = 1
     var streams: [RandomStream?] = []
+    /// Whether the first values are those of a base that is the origin of the others.
+    var hasOrigin = false
     var statistics: [[Double]] = []
 
     init(_ method: MergeMethod) { self.method = method }
@@ -22,8 +24,8 @@ struct StreamedMerge {
     func models(_ count: Int) -> [MergedModel] {
         (0..<count).map { position in
             MergedModel(
-                place: position + (method.base == .always ? 0 : 1),
-                weight: weights.isEmpty ? 1 : weights[position],
+                place: position + (method.base == .always || hasOrigin ? 0 : 1),
+                weight: hasOrigin && position == 0 ? 0 : weights.isEmpty ? 1 : weights[position],
                 arguments: MergeArguments(modelArguments[min(position, modelArguments.count - 1)]),
                 randomStream: streams.isEmpty
                     ? RandomStream(seed: 0, task: "model \(position)", tensor: "w") : streams[position])

@@ -2,7 +2,7 @@ extension MergeMethod {
     /// The middle of each vector by magnitude, added up.
     public static let breadcrumbs = MergeMethod(
         name: "breadcrumbs", paper: Paper("Davari and Belilovsky 2024", arXiv: "2312.06795"),
-        formula: "θ₀ + α Σ w_t m_t Δ_t, m_t = [|Δ_t| below the largest, and not among the smallest]",
+        formula: "θ₀ + α Σ w_t m_t Δ_t, m_t = 0 for the largest and the smallest",
         summary: """
             Drops the largest elements of each vector, which may be outliers, and the smallest ones, and adds the \
             vectors up. mergekit keeps nothing of a tensor with fewer than 1/gamma elements; here such a tensor has \

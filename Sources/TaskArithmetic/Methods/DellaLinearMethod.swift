@@ -2,7 +2,7 @@ extension MergeMethod {
     /// A random share of each vector, more of the large elements, added up.
     public static let dellaLinear = MergeMethod(
         name: "della_linear", paper: Paper("Deep et al. 2024", arXiv: "2406.11617"),
-        formula: "θ₀ + α Σ w_t m_t Δ_t / p_t, m_t ∈ {0, 1} at random, p_t by the rank of |Δ_t| in its row",
+        formula: "θ₀ + α Σ w_t m_t Δ_t / p_t, m_t ∈ {0, 1} at random, p_t by the rank in the row",
         summary: """
             Drops elements at random, larger ones of a row less often, and adds the vectors up. The probability goes \
             from density − epsilon to density + epsilon. A tensor that is no matrix is one row. By default the rest \

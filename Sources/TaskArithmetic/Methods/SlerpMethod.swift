@@ -1,4 +1,3 @@
-import Foundation
 public import LinearAlgebra
 
 extension MergeMethod {
@@ -25,8 +24,8 @@ extension MergeParameter {
 ///
 /// Source: mergekit's `slerp`, with its bound for linear interpolation.
 public struct SphericalInterpolation: StreamedComputation, ~Copyable {
-    /// Above this |cos φ| the interpolation is linear.
-    private static let parallelCosine = 0.9995
+    /// Where |cos φ| is above 0.9995 the interpolation is linear.
+    private static let leastSine = (1 - 0.9995 * 0.9995).squareRoot()
 
     private let share: Double
     private var base: Matrix<Double>?
@@ -44,15 +43,6 @@ public struct SphericalInterpolation: StreamedComputation, ~Copyable {
         share = try problem.arguments.number(.interpolation)
     }
 
-    /// Refuses factors, which no pass reads.
-    ///
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)``, always.
-    public mutating func addFactors(
-        _ factors: borrowing TaskFactors, of model: MergedModel
-    ) throws(TaskArithmeticError) {
-        throw .unexpectedOperands("factors")
-    }
-
     /// Keeps the base, which comes first, and interpolates when the model comes.
     ///
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for tensors of different sizes.
@@ -63,41 +53,20 @@ public struct SphericalInterpolation: StreamedComputation, ~Copyable {
             base = .some(values)
             return
         }
-        let (baseNorm, norm, product) = try Self.products(base, values)
-        let cosine = baseNorm > 0 && norm > 0 ? product / (baseNorm * norm) : 0
-        let (first, second) = Self.factors(share: share, cosine: cosine)
+        let cosine: Double
+        do {
+            let norms = try base.frobeniusNorm() * (try values.frobeniusNorm())
+            cosine = norms > 0 ? try base.dot(values) / norms : 0
+        } catch {
+            throw .linearAlgebra(error)
+        }
+        let path = SphericalPath(cosine: cosine, share: share, leastSine: Self.leastSine)
         base.withSpan { base in
             values.withMutableSpan { values in
-                for index in values.indices {
-                    let value = values[index]
-                    // The linear form keeps equal values exactly.
-                    values[index] =
-                        first.map { $0 * base[index] + second * value } ?? base[index] + share * (value - base[index])
-                }
+                for index in values.indices { values[index] = path.point(base[index], values[index]) }
             }
         }
         merged = .some(values)
-    }
-
-    /// Both norms and the inner product.
-    private static func products(
-        _ base: borrowing Matrix<Double>, _ values: borrowing Matrix<Double>
-    ) throws(TaskArithmeticError) -> (Double, Double, Double) {
-        try carryingErrors { () throws(LinearAlgebraError) in
-            let product = try base.withSpan { (base: Span<Double>) throws(LinearAlgebraError) in
-                try values.withSpan { (values: Span<Double>) throws(LinearAlgebraError) in
-                    try VectorOperations.dot(base, values)
-                }
-            }
-            return (try base.frobeniusNorm(), try values.frobeniusNorm(), product)
-        }
-    }
-
-    /// The factors of the base and of the model; no first factor where the interpolation is linear.
-    private static func factors(share: Double, cosine: Double) -> (first: Double?, second: Double) {
-        guard cosine.magnitude <= parallelCosine else { return (nil, share) }
-        let angle = acos(cosine)
-        return (sin((1 - share) * angle) / sin(angle), sin(share * angle) / sin(angle))
     }
 
     /// Ends the only pass.
