@@ -8,9 +8,9 @@ public enum Sparsification: Sendable {
     /// Those below the largest, which may be outliers.
     case belowOutliers
     /// Each with the same probability.
-    case random
+    case atRandom
     /// Each with a probability that grows with its rank in its row.
-    case randomByRank
+    case atRandomByRank
 }
 
 /// Keeps a share of a task vector's elements, and sets the others to zero.
@@ -60,8 +60,8 @@ struct Sparsifier {
         case .belowOutliers:
             let top = Int(try model.arguments.number(.gamma) * Double(values.count))
             Self.keepBelow(min(top, values.count - kept), kept, of: &values)
-        case .random: try keepRandom(density, of: &values, try Self.stream(of: model))
-        case .randomByRank:
+        case .atRandom: try keepRandom(density, of: &values, try Self.stream(of: model))
+        case .atRandomByRank:
             let spread = try model.arguments.number(.epsilon)
             try keepByRank(density, spread: spread, of: &values, columns: columns, try Self.stream(of: model))
         }

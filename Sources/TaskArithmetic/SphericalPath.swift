@@ -1,5 +1,3 @@
-import Foundation
-
 /// The way between two vectors on the sphere, or a straight line where they are nearly parallel.
 struct SphericalPath {
     /// The factors of both vectors; none where the way is straight.
@@ -14,9 +12,16 @@ struct SphericalPath {
     ///   - leastSine: Where the angle's sine is smaller, the way is straight.
     init(cosine: Double, share: Double, leastSine: Double) {
         self.share = share
-        let angle = acos(min(1, max(-1, cosine)))
-        let sine = sin(angle)
-        factors = sine < leastSine ? nil : (sin((1 - share) * angle) / sine, sin(share * angle) / sine)
+        let angle = Trigonometry.arcCosine(min(1, max(-1, cosine)))
+        let sine = Trigonometry.sineAndCosine(angle).sine
+        guard sine >= leastSine else {
+            factors = nil
+            return
+        }
+        factors = (
+            Trigonometry.sineAndCosine((1 - share) * angle).sine / sine,
+            Trigonometry.sineAndCosine(share * angle).sine / sine
+        )
     }
 
     /// The element of the point at the share.

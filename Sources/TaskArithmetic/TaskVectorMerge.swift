@@ -156,7 +156,7 @@ public struct TaskVectorMerge<Rule: TaskVectorRule>: StreamedComputation, ~Copya
     public static func cost(of shape: MergeProblem.Shape, models: Int) -> MergeCost {
         let elements = Double(shape.rows) * Double(shape.columns)
         let passes = Rule.electsSign ? 2 : 1
-        let ranks = Rule.sparsification == .randomByRank ? 3 * Double(shape.columns) : 0
+        let ranks = Rule.sparsification == .atRandomByRank ? 3 * Double(shape.columns) : 0
         return MergeCost(
             multiplyAdds: 10 * Double(models * passes) * elements,
             numbers: (Rule.electsSign ? 4.125 : 3) * elements + ranks, factorPasses: 0, valuePasses: passes)

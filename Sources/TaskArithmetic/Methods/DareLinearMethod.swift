@@ -18,7 +18,7 @@ extension MergeMethod {
 /// The rule of ``MergeMethod/dareLinear``.
 public enum DareLinearRule: TaskVectorRule {
     /// Each with the same probability.
-    public static var sparsification: Sparsification { .random }
+    public static var sparsification: Sparsification { .atRandom }
     /// It does not.
     public static var electsSign: Bool { false }
     /// It does.

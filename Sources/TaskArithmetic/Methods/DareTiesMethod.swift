@@ -18,7 +18,7 @@ extension MergeMethod {
 /// The rule of ``MergeMethod/dareTies``.
 public enum DareTiesRule: TaskVectorRule {
     /// Each with the same probability.
-    public static var sparsification: Sparsification { .random }
+    public static var sparsification: Sparsification { .atRandom }
     /// It does.
     public static var electsSign: Bool { true }
     /// It does.

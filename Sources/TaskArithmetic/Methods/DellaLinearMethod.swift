@@ -20,7 +20,7 @@ extension MergeMethod {
 /// The rule of ``MergeMethod/dellaLinear``.
 public enum DellaLinearRule: TaskVectorRule {
     /// Each with a probability by its rank.
-    public static var sparsification: Sparsification { .randomByRank }
+    public static var sparsification: Sparsification { .atRandomByRank }
     /// It does not.
     public static var electsSign: Bool { false }
     /// It does.

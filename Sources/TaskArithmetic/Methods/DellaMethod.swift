@@ -18,7 +18,7 @@ extension MergeMethod {
 /// The rule of ``MergeMethod/della``.
 public enum DellaRule: TaskVectorRule {
     /// Each with a probability by its rank.
-    public static var sparsification: Sparsification { .randomByRank }
+    public static var sparsification: Sparsification { .atRandomByRank }
     /// It does.
     public static var electsSign: Bool { true }
     /// It does.

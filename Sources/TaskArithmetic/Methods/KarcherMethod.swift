@@ -1,4 +1,3 @@
-import Foundation
 public import LinearAlgebra
 
 extension MergeMethod {
@@ -89,9 +88,9 @@ public struct DirectionMean: StreamedComputation, ~Copyable {
             }
             guard let mean = mean.take() else { return }
             let cosine = min(1, max(-1, try values.dot(mean) / norm))
-            let angle = acos(cosine)
+            let angle = Trigonometry.arcCosine(cosine)
             if angle >= tolerance {
-                let factor = angle / (sin(angle) * Double(norms.count { $0 > tolerance }))
+                let factor = angle / (Trigonometry.sineAndCosine(angle).sine * Double(norms.count { $0 > tolerance }))
                 try sum.add(values, times: factor / norm)
                 try sum.add(mean, times: -factor * cosine)
             }
@@ -109,8 +108,9 @@ public struct DirectionMean: StreamedComputation, ~Copyable {
             if let last = mean.take() {
                 guard norm >= tolerance else { return end(at: last) }
                 var next = last
-                next.withMutableSpan { next in for index in next.indices { next[index] *= cos(norm) } }
-                try next.add(sum, times: sin(norm) / norm)
+                let (sine, cosine) = Trigonometry.sineAndCosine(norm)
+                next.withMutableSpan { next in for index in next.indices { next[index] *= cosine } }
+                try next.add(sum, times: sine / norm)
                 let length = try next.frobeniusNorm()
                 next.withMutableSpan { next in for index in next.indices { next[index] /= length } }
                 steps += 1

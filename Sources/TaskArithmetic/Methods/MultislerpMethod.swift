@@ -1,4 +1,3 @@
-import Foundation
 public import LinearAlgebra
 
 extension MergeMethod {
@@ -132,7 +131,8 @@ public struct DirectionStep: StreamedComputation, ~Copyable {
     ///
     /// - Throws: ``TaskArithmeticError/noTasks`` if nothing came.
     public consuming func finish() throws(TaskArithmeticError) -> MergedBlock {
-        let (origin, mean) = (origin.take(), mean.take())
+        let origin = origin.take()
+        let mean = mean.take()
         let length = zip(weights, norms).reduce(0) { $0 + $1.0 * $1.1 }
         let isLinear = isLinear
         var result = sum
@@ -143,11 +143,12 @@ public struct DirectionStep: StreamedComputation, ~Copyable {
         do {
             if !isLinear {
                 let angle = try result.frobeniusNorm()
-                let stretch = angle > 0 ? sin(angle) / angle : 1
+                let (sine, cosine) = Trigonometry.sineAndCosine(angle)
+                let stretch = angle > 0 ? sine / angle : 1
                 result.withMutableSpan { result in
                     for index in result.indices { result[index] *= stretch * length }
                 }
-                try result.add(mean, times: cos(angle) * length)
+                try result.add(mean, times: cosine * length)
             }
             if let origin { try result.add(origin) }
         } catch { throw .linearAlgebra(error) }

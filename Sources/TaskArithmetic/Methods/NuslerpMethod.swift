@@ -62,7 +62,8 @@ public struct WeightedInterpolation: StreamedComputation, ~Copyable {
             self.origin = .some(origin)
         }
         guard let first = first.take() else {
-            (first, firstWeight) = (.some(values), model.weight)
+            first = .some(values)
+            firstWeight = model.weight
             return
         }
         let total = firstWeight + model.weight
