@@ -1,7 +1,7 @@
 /// Sine, cosine and arc cosine in fp64, to a few units in the last place.
 ///
-/// They use only additions, multiplications, divisions and square roots, so a result has the same bits on every machine.
-/// C libraries do not promise this.
+/// They use only additions, multiplications, divisions and square roots, so a result has the same bits on every
+/// machine. C libraries do not promise this.
 enum Trigonometry {
     /// Sine and cosine of an angle.
     static func sineAndCosine(_ angle: Double) -> (sine: Double, cosine: Double) {
