@@ -11,7 +11,7 @@ struct TrigonometryTests {
             let angle = Double(step) * 0.0037
             let found = Trigonometry.sineAndCosine(angle)
             // An angle of several turns loses the digits of its turns.
-            let tolerance = 4e-16 * max(1, abs(angle))
+            let tolerance = 1e-15 * max(1, abs(angle))
             expectClose(found.sine, sin(angle), absolute: tolerance)
             expectClose(found.cosine, cos(angle), absolute: tolerance)
         }
