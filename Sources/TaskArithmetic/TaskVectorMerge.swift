@@ -14,7 +14,7 @@ public protocol TaskVectorRule: Sendable {
 ///
 /// The order of steps is mergekit's: sparsify Δ_t of the tensor, rescale, multiply by w_t, elect signs from the
 /// weighted vectors, add up those that agree, and divide. The caller scales by α, adds θ_0 and rounds once. Zeros agree
-/// with no sign. The divisor is Σ w_t over the models that agree in the element, or over all models without an election.
+/// with no sign. The divisor is Σ w_t over the models that agree in the element, or over all without an election.
 ///
 /// Source: mergekit's `generalized_task_arithmetic`; each method's paper is named in its file.
 public struct TaskVectorMerge<Rule: TaskVectorRule>: StreamedComputation, ~Copyable {
