@@ -138,11 +138,11 @@ let package = Package(
         module("ReferenceModel", ["LinearAlgebra", "RowKernels"]),
 
         // Level 3: the merge, the operations of workers, and the plan, in the terms of the mathematics.
-        module("TaskArithmetic", ["KroneckerFactors", "LinearAlgebra"]),
+        module("TaskArithmetic", ["KroneckerFactors", "LinearAlgebra", "RandomNumbers"]),
         module(
             "UnitOperations",
             [
-                "Identifiers", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "Hashing",
+                "Identifiers", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic", "RandomNumbers", "Hashing",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Schema"]),
@@ -150,7 +150,7 @@ let package = Package(
             "JobPlan",
             [
                 "Identifiers", "NameMatching", "LinearAlgebra", "KroneckerFactors", "TaskArithmetic",
-                "UnitOperations", "Hashing",
+                "UnitOperations", "RandomNumbers", "Hashing",
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -324,7 +324,7 @@ let package = Package(
             ]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
         tests("KroneckerFactorsTests", ["KroneckerFactors", "Identifiers", "LinearAlgebra"]),
-        tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra"]),
+        tests("TaskArithmeticTests", ["TaskArithmetic", "KroneckerFactors", "LinearAlgebra", "RandomNumbers"]),
         tests("SafetensorsTests", ["Safetensors", "FileAccess", "Hashing", systemPackage]),
         tests("BlobStoreTests", ["BlobStore", "FileAccess", "Identifiers", systemPackage]),
         tests(
@@ -333,13 +333,14 @@ let package = Package(
         tests(
             "UnitOperationsTests",
             [
-                "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic",
+                "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic", "RandomNumbers",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
         tests(
             "JobPlanTests",
             [
                 "JobPlan", "UnitOperations", "Identifiers", "KroneckerFactors", "LinearAlgebra", "TaskArithmetic",
+                "RandomNumbers",
                 .product(name: "Yams", package: "Yams"),
             ]),
         tests(

@@ -5,13 +5,14 @@ extension JobSpec {
     /// The problems of a job that lacks what its merge method needs by its registry entry.
     func methodProblems(_ inventory: JobInventory) -> [JobProblem] {
         guard outputs.contains(.merged), mergesAnything else { return [] }
-        return modelCountProblems + missingParameterProblems(inventory)
+        return modelCountProblems + missingParameterProblems(inventory) + valueProblems(inventory)
     }
 
     /// Too many or too few models.
     private var modelCountProblems: [JobProblem] {
         let counts = method.modelCount
-        let found = mergedTasks.count + (method.base != .never && listedBase != nil ? 1 : 0)
+        let isBaseCounted = [.always, .whenGiven].contains(method.base) || (method.base != .never && listedBase != nil)
+        let found = mergedTasks.count + (isBaseCounted ? 1 : 0)
         guard !counts.contains(found) else { return [] }
         let expected =
             switch (counts.lowerBound, counts.upperBound) {
@@ -24,6 +25,26 @@ extension JobSpec {
                 "the merge method \"\(method.name)\" merges \(expected) models; the job has \(found). List as many, or "
                     + "use another method.")
         ]
+    }
+
+    /// Values that do not fit each other, by the method's own rule.
+    private func valueProblems(_ inventory: JobInventory) -> [JobProblem] {
+        let settings = MergeSettings(spec: self, base: inventory.base)
+        let tensors = inventory.base.tensors.values.filter { $0.floatingType != nil }.map(\.name).sorted()
+        let requests = tensors.map { tensor in
+            let models = mergedTasks.enumerated().map { position, task in
+                MergeRequest.Model(
+                    name: task.name.rawValue.excerpt, place: position + 1,
+                    weight: settings.weight(of: task, tensor: tensor),
+                    arguments: settings.arguments(of: task, tensor: tensor))
+            }
+            return MergeRequest(
+                tensor: tensor.excerpt, models: models.filter { $0.weight != 0 },
+                divides: settings.divides(tensor: tensor),
+                arguments: settings.arguments(tensor: tensor))
+        }
+        guard let fault = method.fault(requests) else { return [] }
+        return [JobProblem(at: fileName, "the merge method \"\(method.name)\" \(fault)")]
     }
 
     /// The parameters without a default that are missing for a tensor.

@@ -1,4 +1,5 @@
 import Identifiers
+public import RandomNumbers
 public import TaskArithmetic
 
 /// The values of mergekit's parameters for each tensor; a model's own values take precedence over the job's.
@@ -29,7 +30,12 @@ public struct MergeSettings: Sendable {
     public func baseWeight(tensor: String) -> Double? {
         guard spec.method.base != .never else { return nil }
         if let listed = spec.listedBase { return weight(of: listed, tensor: tensor) }
-        return spec.method.base == .whenListedOrWeighted ? value(spec.parameters[.weight], tensor) : nil
+        return switch spec.method.base {
+        case .never, .whenListed: nil
+        case .whenListedOrWeighted: value(spec.parameters[.weight], tensor)
+        case .always, .whenGiven: value(spec.parameters[.weight], tensor) ?? 1
+        case .originUnlessListed: 0
+        }
     }
 
     /// α of a tensor, mergekit's `lambda`; 1 by default, and always 1 under a method that has none.
@@ -91,6 +97,14 @@ public struct MergeSettings: Sendable {
     /// - Returns: The given values; a parameter without a value has its default.
     public func arguments(of task: TaskSpec?, tensor: String) -> MergeArguments {
         arguments(spec.method.ownParameters.filter(\.isOfModel), of: task, tensor)
+    }
+
+    /// A model's random numbers for a tensor, under a method that draws any.
+    ///
+    /// The key has the names in the job and in the base, so another model or another order changes no number.
+    public func randomStream(of task: TaskSpec, tensor: String) -> RandomStream? {
+        guard spec.method.isRandom, case .count(let seed)? = arguments(tensor: tensor)[.randomSeed] else { return nil }
+        return RandomStream(seed: UInt64(seed), task: task.name.rawValue, tensor: tensor)
     }
 
     private func arguments(_ parameters: [MergeParameter], of task: TaskSpec?, _ tensor: String) -> MergeArguments {

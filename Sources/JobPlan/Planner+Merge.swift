@@ -1,5 +1,6 @@
 import Identifiers
 import LinearAlgebra
+import RandomNumbers
 import TaskArithmetic
 import UnitOperations
 
@@ -139,13 +140,16 @@ extension Planner {
         let participants = weighted.map(\.task.name)
         var tasks: [MergeOperation.Task] = weighted.compactMap { task, weight in
             guard let own = inventory.checkpoints[task.name].flatMap({ source(region, in: $0) }) else { return nil }
-            return MergeOperation.Task(
+            var share = MergeOperation.Task(
                 parameters: [own], place: place(of: task), weight: weight,
                 lambda: shares.share(of: task.name, among: participants),
                 arguments: settings.arguments(of: task, tensor: name))
+            share.randomStream = settings.randomStream(of: task, tensor: name)
+            return share
         }
-        // The base's own vector is zero, but its weight counts.
-        if let weight = settings.baseWeight(tensor: name), weight != 0 {
+        // The base's own vector is zero, but its weight counts. An origin has no weight, and is read.
+        let isOrigin = spec.method.base == .originUnlessListed && spec.listedBase == nil
+        if let weight = settings.baseWeight(tensor: name), weight != 0 || isOrigin {
             let arguments = settings.arguments(of: spec.listedBase, tensor: name)
             tasks.insert(
                 .init(parameters: [base], place: 0, weight: weight, lambda: 1, arguments: arguments), at: 0)
@@ -153,7 +157,7 @@ extension Planner {
         guard !tasks.isEmpty else { return nil }
         let operation = MergeOperation(
             method: spec.method.name, arguments: settings.arguments(tensor: name),
-            parameters: parameters, base: spec.method.needsBase ? [base] : [],
+            parameters: parameters, base: spec.method.terms == .taskVectors ? [base] : [],
             tasks: tasks, scale: settings.scale(tensor: name), divides: settings.divides(tensor: name),
             damping: spec.curvature.damping, outputTypes: [spec.outputType ?? base.elementType])
         return MergedPart(operation: operation, name: name)
@@ -163,7 +167,8 @@ extension Planner {
 
     /// Plans the rounds of the method's statistics: every block and tensor, then a tree of combinations.
     private mutating func planStatistics(_ settings: MergeSettings, _ shares: TaskShares) {
-        guard let measured = spec.method.statistics else { return }
+        // A condition's parameter does not vary by tensor.
+        guard let measured = spec.method.statistics(for: settings.arguments(tensor: "")) else { return }
         var parts: [MergedPart] = []
         var merged: [CurvatureBlock] = []
         if case .blocks = spec.method.scope { merged = blocks.filter(copied.mergesWhole) }

@@ -10,6 +10,17 @@ extension Matrix where Scalar == Double {
         }
     }
 
+    /// `Σ self · other`, element by element.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for another number of elements, or
+    ///   ``LinearAlgebraError/dimensionExceedsBLAS(dimension:)``.
+    public borrowing func dot(_ other: borrowing Matrix<Double>) throws(LinearAlgebraError) -> Double {
+        try withSpan { (elements: Span<Double>) throws(LinearAlgebraError) in
+            try other.withSpan { (other: Span<Double>) throws(LinearAlgebraError) in
+                try VectorOperations.dot(elements, other)
+            }
+        }
+    }
+
     /// Adds a number to every element of a square's diagonal.
     public mutating func addToDiagonal(_ value: Double) {
         for coordinate in 0..<min(rowCount, columnCount) { self[coordinate, coordinate] += value }

@@ -14,7 +14,7 @@ internal import Hashing
 /// ``normal(at:)`` are three readings of it, so a method must use only one of them for a stream.
 public struct RandomStream: Equatable, Sendable {
     private let philox: Philox
-    private let stream: SIMD2<UInt32>
+    private let stream: (UInt32, UInt32)
 
     /// Creates the stream of a tensor.
     ///
@@ -33,7 +33,24 @@ public struct RandomStream: Equatable, Sendable {
         let digest = hash.finalize()
         let words = (0..<4).map { Self.number(of: digest[4 * $0..<4 * $0 + 4]) }
         philox = Philox(key: (words[0], words[1]))
-        stream = SIMD2(words[2], words[3])
+        stream = (words[2], words[3])
+    }
+
+    /// Creates the stream of a key.
+    ///
+    /// - Parameter key: The four words of ``key``; another number of words gives `nil`.
+    public init?(key: [UInt32]) {
+        guard key.count == 4 else { return nil }
+        philox = Philox(key: (key[0], key[1]))
+        stream = (key[2], key[3])
+    }
+
+    /// The stream without its names: the first four words of the digest.
+    public var key: [UInt32] { [philox.key.0, philox.key.1, stream.0, stream.1] }
+
+    /// Whether both have the same key.
+    public static func == (left: RandomStream, right: RandomStream) -> Bool {
+        left.philox == right.philox && left.stream == right.stream
     }
 
     private static func bytes(of number: UInt64) -> [UInt8] {
@@ -49,7 +66,7 @@ public struct RandomStream: Equatable, Sendable {
     @inline(__always)
     func words(ofBlock block: UInt64) -> SIMD4<UInt32> {
         philox.block(
-            SIMD4(UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32), stream.x, stream.y))
+            SIMD4(UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32), stream.0, stream.1))
     }
 
     private func word(at element: Int) -> UInt32 {

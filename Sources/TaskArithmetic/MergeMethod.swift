@@ -20,6 +20,12 @@ public struct MergeMethod: Sendable {
         case whenListed
         /// When it is listed, and also when it is not, if the job's parameters give a weight to every model.
         case whenListedOrWeighted
+        /// Always; a job must have one.
+        case always
+        /// When it is given, whether listed or not.
+        case whenGiven
+        /// When it is listed. One that is given and not listed is the origin of the others' vectors.
+        case originUnlessListed
     }
 
     /// What becomes of weights that sum to zero where they should be divided by their sum.
@@ -54,6 +60,10 @@ public struct MergeMethod: Sendable {
     public let scope: MergeScope
     /// What is measured of the whole model before any part is merged; none for most methods.
     public let statistics: (any (ModelStatistics & ~Copyable).Type)?
+    /// What is wrong with a job's values together, each of which is in its range; `nil` for nothing.
+    ///
+    /// The sentence continues "the merge method …", and ends with what to do.
+    public let fault: @Sendable ([MergeRequest]) -> String?
 
     /// Writes a method down.
     public init(
@@ -61,7 +71,8 @@ public struct MergeMethod: Sendable {
         parameters: [MergeParameter], terms: Terms = .taskVectors, base: BaseRole = .never,
         cancellingWeights: CancellingWeights = .refused,
         modelCount: ClosedRange<Int> = 1...Int.max, scope: MergeScope,
-        statistics: (any (ModelStatistics & ~Copyable).Type)? = nil
+        statistics: (any (ModelStatistics & ~Copyable).Type)? = nil,
+        fault: @escaping @Sendable ([MergeRequest]) -> String? = { _ in nil }
     ) {
         self.name = name
         self.aliases = aliases
@@ -75,6 +86,7 @@ public struct MergeMethod: Sendable {
         self.modelCount = modelCount
         self.scope = scope
         self.statistics = statistics
+        self.fault = fault
     }
 }
 
@@ -96,7 +108,12 @@ public struct Paper: Equatable, Sendable {
 
 extension MergeMethod {
     /// Every method, in the order of documents and messages.
-    public static let all: [MergeMethod] = [.taskArithmetic, .linear, .weightedAverage, .kfac]
+    public static let all: [MergeMethod] = [
+        .taskArithmetic, .linear, .weightedAverage,
+        .ties, .dareLinear, .dareTies, .passthrough, .slerp, .della, .dellaLinear, .breadcrumbs, .breadcrumbsTies,
+        .modelStock, .nuslerp, .karcher, .multislerp, .nearswap, .sce,
+        .kfac,
+    ]
 
     /// The method of a name or an alias.
     public init?(named name: String) {
@@ -118,7 +135,16 @@ extension MergeMethod {
     public var needsFactors: Bool { scope.readsFactors }
 
     /// Whether a job needs a base.
-    public var needsBase: Bool { terms == .taskVectors }
+    public var needsBase: Bool { terms == .taskVectors || base == .always }
+
+    /// What is measured of the whole model in a job with these parameters.
+    public func statistics(for arguments: MergeArguments) -> (any (ModelStatistics & ~Copyable).Type)? {
+        guard let condition = statistics?.condition else { return statistics }
+        return arguments[condition.parameter] == condition.value ? statistics : nil
+    }
+
+    /// Whether it draws random numbers.
+    public var isRandom: Bool { parameter(MergeParameter.randomSeed.name) != nil }
 
     /// Whether weights are divided by their sum when the job does not say.
     public var averages: Bool { parameter(MergeParameter.normalizeName)?.defaultValue == .value(.truth(true)) }
@@ -130,6 +156,46 @@ extension MergeMethod {
     public var ownParameters: [MergeParameter] {
         let shared = [MergeParameter.weight.name, MergeParameter.lambda.name, MergeParameter.normalizeName]
         return parameters.filter { !shared.contains($0.name) }
+    }
+}
+
+/// What a job asks of a method for one tensor: the values that ``MergeMethod/fault`` checks.
+public struct MergeRequest: Equatable, Sendable {
+    /// A model of weight other than 0.
+    public struct Model: Equatable, Sendable {
+        /// Its name in the job.
+        public let name: String
+        /// Its position in the job + 1.
+        public let place: Int
+        /// w_t.
+        public let weight: Double
+        /// Its own parameters.
+        public let arguments: MergeArguments
+
+        /// Describes a model.
+        public init(name: String, place: Int, weight: Double, arguments: MergeArguments) {
+            self.name = name
+            self.place = place
+            self.weight = weight
+            self.arguments = arguments
+        }
+    }
+
+    /// The tensor's name.
+    public let tensor: String
+    /// The models.
+    public let models: [Model]
+    /// Whether the method divides by the weights.
+    public let divides: Bool
+    /// The job's own parameters.
+    public let arguments: MergeArguments
+
+    /// Describes a request.
+    public init(tensor: String, models: [Model], divides: Bool, arguments: MergeArguments) {
+        self.tensor = tensor
+        self.models = models
+        self.divides = divides
+        self.arguments = arguments
     }
 }
 

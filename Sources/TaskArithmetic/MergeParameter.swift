@@ -87,6 +87,11 @@ extension MergeParameter {
     /// The key of ``normalize(default:)``.
     public static let normalizeName = "normalize"
 
+    /// The seed of a method's random numbers.
+    public static let randomSeed = MergeParameter(
+        "random_seed", .count(0...Int.max), default: .value(.count(0)), level: .job, variesByTensor: false,
+        meaning: "seed of the random numbers, which the names of the model and of the tensor complete")
+
     /// Keys of mergekit that a job may have without effect.
     ///
     /// `int8_mask` changes no result in mergekit either: it only chose scratch memory.
@@ -95,10 +100,7 @@ extension MergeParameter {
     /// Parameters of mergekit's methods that kfacd does not have.
     ///
     /// In mergekit, too, methods ignore the parameters of other methods.
-    public static let mergekitNames: Set<String> = [
-        "density", "epsilon", "filter_wise", "gamma", "max_iter", "nuslerp_flatten", "nuslerp_row_wise", "rescale",
-        "select_topk", "t", "tol", "tukey_fence",
-    ]
+    public static let mergekitNames: Set<String> = ["tukey_fence"]
 }
 
 /// The range of a parameter's numbers.

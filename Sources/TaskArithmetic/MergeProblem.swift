@@ -1,5 +1,6 @@
 public import KroneckerFactors
 public import LinearAlgebra
+public import RandomNumbers
 
 /// The description of a streamed merge.
 public struct MergeProblem: Equatable, Sendable {
@@ -77,22 +78,31 @@ public struct MergedModel: Equatable, Sendable {
     ///
     /// A model of weight 0 takes no part, so its position among the models of a part may differ.
     public var place: Int
-    /// w_t.
+    /// w_t; 0 only for a base that is the origin of the others' vectors.
     public var weight: Double
     /// λ_t, the weight of its curvature; 1 without curvature.
     public var lambda: Double
     /// Its own parameters.
     public var arguments: MergeArguments
+    /// Its random numbers for the tensor, under a method with the parameter ``MergeParameter/randomSeed``.
+    public var randomStream: RandomStream?
 
     /// Describes a model.
     public init(
-        place: Int = 1, weight: Double = 1, lambda: Double = 1, arguments: MergeArguments = MergeArguments()
+        place: Int = 1, weight: Double = 1, lambda: Double = 1, arguments: MergeArguments = MergeArguments(),
+        randomStream: RandomStream? = nil
     ) {
         self.place = place
         self.weight = weight
         self.lambda = lambda
         self.arguments = arguments
+        self.randomStream = randomStream
     }
+}
+
+extension MergedModel {
+    /// Whether it is the base as the origin of the others' vectors (``MergeMethod/BaseRole/originUnlessListed``).
+    public var isOrigin: Bool { place == 0 && weight == 0 }
 }
 
 /// A task's factors of one block, or inverses of such factors.

@@ -47,6 +47,15 @@ public protocol ModelPasses: ~Copyable, Sendable {
 }
 
 extension ModelPasses where Self: ~Copyable {
+    /// Refuses factors, as methods without them have no pass that reads them.
+    ///
+    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)``, always.
+    public mutating func addFactors(
+        _ factors: borrowing TaskFactors, of model: MergedModel
+    ) throws(TaskArithmeticError) {
+        throw .unexpectedOperands("factors")
+    }
+
     /// Refuses inverses, as most methods have no pass that reads them.
     ///
     /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)``, always.

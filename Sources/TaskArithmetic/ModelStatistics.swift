@@ -7,6 +7,9 @@ public protocol ModelStatistics: ModelPasses, ~Copyable {
     /// The number of rounds; the current round is the number of lists in ``MergeProblem/statistics``.
     static var rounds: Int { get }
 
+    /// The parameter that asks for them; `nil` if the method always needs them.
+    static var condition: StatisticsCondition? { get }
+
     /// Makes the numbers of the part, after the last pass; at most ``ModelStatisticsLimits/numbers``.
     ///
     /// - Throws: ``TaskArithmeticError`` when there are none; the sums are gone.
@@ -19,6 +22,9 @@ public protocol ModelStatistics: ModelPasses, ~Copyable {
 }
 
 extension ModelStatistics where Self: ~Copyable {
+    /// None: the method always needs them.
+    public static var condition: StatisticsCondition? { nil }
+
     /// The sums, number by number: right for squared norms, inner products and counts.
     ///
     /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for lists of different lengths.
@@ -31,6 +37,20 @@ extension ModelStatistics where Self: ~Copyable {
             for index in sums.indices { sums[index] += part[index] }
         }
         return sums
+    }
+}
+
+/// A value of a job's parameter with which a method needs statistics.
+public struct StatisticsCondition: Equatable, Sendable {
+    /// The parameter, which does not vary by tensor.
+    public let parameter: MergeParameter
+    /// The value.
+    public let value: MergeValue
+
+    /// Describes a condition.
+    public init(_ parameter: MergeParameter, is value: MergeValue) {
+        self.parameter = parameter
+        self.value = value
     }
 }
 

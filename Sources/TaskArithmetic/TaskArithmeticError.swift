@@ -11,6 +11,8 @@ public enum TaskArithmeticError: Error, Equatable, Sendable {
     case weightNotFinite(name: String, value: Double)
     /// The weights of an average sum to zero.
     case weightsCancel
+    /// The weighted directions of the models sum to zero.
+    case directionsCancel
     /// A byte range is not a whole number of elements.
     case partialElement(elementType: String, byteCount: Int)
     /// A range has more elements than the buffers.
@@ -35,6 +37,8 @@ extension TaskArithmeticError: CustomStringConvertible {
             "the \(name) is \(value); expected a finite number."
         case .weightsCancel:
             "the weights of an average sum to zero; expected a sum other than zero. Use task_arithmetic to negate."
+        case .directionsCancel:
+            "the weighted directions of the models sum to zero, so they have no mean; expected others. Change a weight."
         case .partialElement(let elementType, let byteCount):
             "a range of \(byteCount) bytes holds no whole number of \(elementType) elements."
         case .rangeExceedsCapacity(let elements, let capacity):

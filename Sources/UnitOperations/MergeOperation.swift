@@ -1,5 +1,6 @@
 import Identifiers
 public import LinearAlgebra
+public import RandomNumbers
 public import TaskArithmetic
 
 /// The merge of a block or of a whole tensor by a method that streams: the factors and task vectors of all tasks → the
@@ -28,6 +29,10 @@ public struct MergeOperation: UnitOperation {
         public var lambda: Double
         /// The task's own parameters of the method.
         public var arguments: MergeArguments
+        /// Its random numbers for this tensor, under a method that draws any.
+        ///
+        /// The stream stands for the names, which an operation does not have.
+        public var randomStream: RandomStream?
 
         /// Describes a task's share.
         public init(
@@ -153,6 +158,7 @@ public struct MergeOperation: UnitOperation {
             wireTask.weight = task.weight
             wireTask.lambda = task.lambda
             wireTask.arguments = task.arguments.wire
+            if let stream = task.randomStream { wireTask.randomStream = stream.key }
             wire.tasks.append(wireTask)
         }
         wire.scale = scale
@@ -176,10 +182,12 @@ public struct MergeOperation: UnitOperation {
             method: wire.method, arguments: try MergeArguments(wire.arguments),
             parameters: try MergedParameters(wire.parameters), base: try blockParameters(wire.base, files),
             tasks: try list(wire.tasks, "the list of tasks") { task throws(OperationError) in
-                Task(
+                var decoded = Task(
                     parameters: try blockParameters(task.parameters, files),
                     place: try count(task.place, "a place", most: OperationLimits.listCountMax), weight: task.weight,
                     lambda: task.lambda, arguments: try MergeArguments(task.arguments))
+                decoded.randomStream = try stream(task.randomStream)
+                return decoded
             },
             scale: wire.scale, divides: wire.divides, damping: try DampingSpec(wire.damping),
             outputTypes: try list(wire.outputTypes, "the list of output types") { type throws(OperationError) in
@@ -192,6 +200,15 @@ public struct MergeOperation: UnitOperation {
         roundCount = try count(wire.rounds, "the number of rounds", most: OperationLimits.listCountMax)
         measures = wire.measures
     }
+}
+
+/// The stream of a key; none for an empty one.
+private func stream(_ key: [UInt32]) throws(OperationError) -> RandomStream? {
+    guard !key.isEmpty else { return nil }
+    guard let stream = RandomStream(key: key) else {
+        throw .malformed("the key of random numbers has \(key.count) words")
+    }
+    return stream
 }
 
 extension MergeArguments {

@@ -30,7 +30,7 @@ struct MergeExecution {
         let name = operation.method.excerpt
         do {
             if operation.measures {
-                guard let statistics = method?.statistics else {
+                guard let statistics = method?.statistics(for: operation.arguments) else {
                     throw UnitError.malformedLease("this program has no statistics for \"\(name)\"")
                 }
                 try requireRounds(operation.roundCount < statistics.rounds)
@@ -42,7 +42,7 @@ struct MergeExecution {
             guard operation.outputTypes.count == operation.parameters.count else {
                 throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(operation.outputTypes.count) outputs")
             }
-            try requireRounds(operation.roundCount == method?.statistics?.rounds ?? 0)
+            try requireRounds(operation.roundCount == method?.statistics(for: operation.arguments)?.rounds ?? 0)
             return try await merge(computation, &scratch)
         } catch let error as TaskArithmeticError {
             guard error.isBadInput else { throw error }
@@ -110,7 +110,9 @@ struct MergeExecution {
 
     private var models: [MergedModel] {
         operation.tasks.map {
-            MergedModel(place: $0.place, weight: $0.weight, lambda: $0.lambda, arguments: $0.arguments)
+            MergedModel(
+                place: $0.place, weight: $0.weight, lambda: $0.lambda, arguments: $0.arguments,
+                randomStream: $0.randomStream)
         }
     }
 
@@ -175,10 +177,13 @@ struct MergeExecution {
     private func encode(_ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>) throws -> [BlobReference] {
         var merged = delta
         var isFinite = true
+        let startsAtBase = !operation.base.isEmpty
         merged.withMutableSpan { merged in
             base.withSpan { base in
                 for index in merged.indices {
-                    let value = base[index] + operation.scale * merged[index]
+                    let change = operation.scale * merged[index]
+                    // A sum with zero would lose the sign of a zero.
+                    let value = !startsAtBase ? change : change == 0 ? base[index] : base[index] + change
                     merged[index] = value
                     isFinite = isFinite && value.isFinite
                 }
@@ -280,7 +285,7 @@ extension TaskArithmeticError {
     fileprivate var isBadInput: Bool {
         switch self {
         case .kroneckerFactors(let cause): cause.isBadInput
-        case .weightsCancel, .weightNotFinite, .parameterMissing: true
+        case .weightsCancel, .directionsCancel, .weightNotFinite, .parameterMissing: true
         case .noTasks, .partialElement, .rangeExceedsCapacity, .unexpectedOperands, .linearAlgebra: false
         }
     }

@@ -37,6 +37,9 @@ enum MergeHelp {
             case .whenListed: "a base, which counts with its weight when it is listed"
             case .whenListedOrWeighted:
                 "no base; one that is listed, or given with a weight for all models, counts with its weight"
+            case .always: "a base, which is one of them"
+            case .whenGiven: "no base; one that is given is one of them"
+            case .originUnlessListed: "no base; one that is given and not listed is the origin of their vectors"
             }
         let curvature = method.needsFactors ? "captures or factors of every model" : nil
         let inverses: String? =
@@ -51,7 +54,8 @@ enum MergeHelp {
     private static func scope(of method: MergeMethod) -> String {
         guard let statistics = method.statistics else { return scope(method.scope) }
         let rounds = statistics.rounds == 1 ? "once" : "\(statistics.rounds) times"
-        return "\(scope(method.scope)) Before, it measures the whole models \(rounds), on workers."
+        let condition = statistics.condition.map { " with \"\($0.parameter.name): \($0.value)\"" } ?? ""
+        return "\(scope(method.scope)) Before\(condition), it measures the whole models \(rounds), on workers."
     }
 
     private static func scope(_ scope: MergeScope) -> String {

@@ -67,6 +67,21 @@ extension SerialIntegrationTests {
             Case(
                 arithmetic + "models: [{model: a, parameters: {weight: [{filter: mlp, value: 0.5}]}}]\n"
                     + "parameters: {weight: 2}\n", 5, 2, 2, 2, 2, 5),
+            Case("merge_method: ties\nbase_model: b\n" + models + "parameters: {int8_mask: true}\n", 5.625),
+            Case(
+                "merge_method: ties\nbase_model: b\n" + models + "parameters: {normalize: false, lambda: 0.5}\n", 2.85),
+            Case("merge_method: dare_ties\nbase_model: b\n" + models, 4.7),
+            Case("merge_method: dare_linear\nbase_model: b\n" + models + "parameters: {normalize: true}\n", 5.625),
+            Case("merge_method: della\nbase_model: b\n" + models, 5.625),
+            Case("merge_method: breadcrumbs\nbase_model: b\n" + models, 4.7),
+            Case(
+                "merge_method: slerp\nbase_model: b\nmodels: [{model: b}, {model: a}]\n"
+                    + "parameters: {t: [{filter: mlp, value: [0, 0.5, 1]}, {value: 0.25}]}\n",
+                1.5, 1, 1.666667, 2.333333, 3, 1.5),
+            Case(
+                "merge_method: passthrough\n"
+                    + "models: [{model: a, parameters: {scale: [{filter: mlp, value: 0.5}, {value: 1}]}}]\n",
+                3, 1.5, 1.5, 1.5, 1.5, 3),
             Case(
                 arithmetic + "models: [{model: a, <<: [{parameters: {weight: 0.5}}, {parameters: {weight: 9}}]}]\n", 2),
         ]

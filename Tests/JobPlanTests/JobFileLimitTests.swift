@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import TaskArithmetic
 import Testing
 
 /// Job files that would keep the coordinator busy: one test for each limit, with the whole message.
@@ -77,7 +78,7 @@ import Testing
         let text = JobFileText(method: start + start)
         #expect(
             problems(in: text.yaml) == [
-                "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, linear, weighted_average, kfac, "
+                "job.yaml:1:15: \"merge_method\" must be one of \(MergeMethod.all.map(\.name).joined(separator: ", ")), "
                     + "not \"\(start)…\"."
             ])
     }

@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import TaskArithmetic
 import TestSupport
 import Testing
 
@@ -157,7 +158,7 @@ import Testing
 
     @Test func `all problems of a file are reported together, in the order of reading`() {
         let text = JobFileText(
-            method: "ties",
+            method: "tiles",
             models: ["- {model: models/a, name: ../b}", "- {factors: f}"],
             rest: ["dtype: int8", "kfac: {layers: [], packed: perhaps}", "outputs: [mergd]", "unknown: 1"]
         )
@@ -173,18 +174,18 @@ import Testing
     // MARK: - Values
 
     @Test func `an unknown merge method is told the known ones`() {
+        let methods = MergeMethod.all.map(\.name).joined(separator: ", ")
         expect(
             JobFileText(method: "task_arithmatic"),
-            "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, linear, weighted_average, kfac, not "
-                + "\"task_arithmatic\". Did you mean \"task_arithmetic\"?"
+            "job.yaml:1:15: \"merge_method\" must be one of \(methods), not \"task_arithmatic\". Did you mean \"task_arithmetic\"?"
         )
         expect(
-            JobFileText(method: "ties"),
-            "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, linear, weighted_average, kfac, not \"ties\"."
+            JobFileText(method: "ensemble"),
+            "job.yaml:1:15: \"merge_method\" must be one of \(methods), not \"ensemble\"."
         )
         expect(
             JobFileText(method: "[kfac]"),
-            "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, linear, weighted_average, kfac, not \"\"."
+            "job.yaml:1:15: \"merge_method\" must be one of \(methods), not \"\"."
         )
     }
 

@@ -27,6 +27,15 @@ struct RandomStreamTests {
         return numbers
     }
 
+    @Test func `a key of four words is the whole stream`() throws {
+        let stream = RandomStream(seed: 7, task: "a", tensor: "fc1.weight")
+        let copy = try #require(RandomStream(key: stream.key))
+        #expect(copy == stream)
+        #expect((0..<9).map(copy.uniform) == (0..<9).map(stream.uniform))
+        #expect(RandomStream(key: [1, 2, 3]) == nil)
+        #expect(RandomStream(key: []) == nil)
+    }
+
     /// The values are from Python's hashlib and a Philox in Python; the last has a block number of 33 bits.
     @Test func `the words of elements follow from seed, task and tensor as documented`() {
         let expected: [(Int, UInt32)] = [

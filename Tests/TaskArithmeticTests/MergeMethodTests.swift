@@ -14,7 +14,13 @@ struct MergeMethodTests {
         }
         #expect(MergeMethod(named: "Linear") == nil)
         #expect(MergeMethod(named: "") == nil)
-        #expect(MergeMethod.all.map(\.name) == ["task_arithmetic", "linear", "weighted_average", "kfac"])
+        #expect(
+            MergeMethod.all.map(\.name) == [
+                "task_arithmetic", "linear", "weighted_average", "ties", "dare_linear", "dare_ties", "passthrough",
+                "slerp", "della", "della_linear", "breadcrumbs", "breadcrumbs_ties", "model_stock", "nuslerp",
+                "karcher",
+                "multislerp", "nearswap", "sce", "kfac",
+            ])
     }
 
     @Test(arguments: MergeMethod.all.map(\.name))
@@ -56,10 +62,15 @@ struct MergeMethodTests {
     }
 
     @Test func `what the methods need is what their formulas say`() {
-        #expect(MergeMethod.all.map(\.needsFactors) == [false, false, false, true])
-        #expect(MergeMethod.all.map(\.needsBase) == [true, false, true, true])
-        #expect(MergeMethod.all.map(\.averages) == [false, true, true, false])
-        #expect(MergeMethod.all.map { $0.parameter("lambda") != nil } == [true, false, true, true])
+        func names(_ isTrue: (MergeMethod) -> Bool) -> [String] { MergeMethod.all.filter(isTrue).map(\.name) }
+        #expect(names(\.needsFactors) == ["kfac"])
+        #expect(names { !$0.needsBase } == ["linear", "passthrough", "nuslerp", "karcher", "multislerp"])
+        #expect(names(\.averages) == ["linear", "weighted_average", "ties", "della"])
+        let own = [
+            "linear", "passthrough", "slerp", "model_stock", "nuslerp", "karcher", "multislerp", "nearswap", "sce",
+        ]
+        #expect(names { $0.parameter("lambda") == nil } == own)
+        #expect(names(\.isRandom) == ["dare_linear", "dare_ties", "della", "della_linear"])
     }
 
     // MARK: - Values
@@ -92,7 +103,7 @@ struct MergeMethodTests {
 
     /// The values are from mergekit's own functions, run once on a = [3, −1, .5, −2] and b = [.5, 2, −.5, −4] over a
     /// base of zeros.
-    @Test(arguments: MergeMethod.all.map(\.name))
+    @Test(arguments: ["task_arithmetic", "linear", "weighted_average", "kfac"])
     func `sums and averages have mergekit's values`(name: String) throws {
         let method = try #require(MergeMethod(named: name))
         let (a, b): ([Float], [Float]) = ([3, -1, 0.5, -2], [0.5, 2, -0.5, -4])
@@ -100,6 +111,23 @@ struct MergeMethodTests {
         let mean = try merged(method, [(a, 0.5), (b, 2)], divides: true).map(Double.init)
         expectClose(mean, [1, 1.4, -0.3, -3.6], relative: 1e-6)
         #expect(try merged(method, [(a, 1), (b, -1)], divides: false) == [2.5, -3, 1, 2])
+    }
+
+    @Test func `passthrough copies a model, times its scale`() throws {
+        let model: [Float] = [3, -1, 0.5, -2]
+        for (scale, expected) in [(1, model), (-0.5, [-1.5, 0.5, -0.25, 1]), (0, [0, 0, 0, 0])] as [(Double, [Float])] {
+            var merge = try ScaledModel(capacity: 4, precision: .single, statistics: [])
+            try merge.begin(elements: 4)
+            let described = MergedModel(arguments: MergeArguments(["scale": .number(scale)]))
+            try merge.add(model.span.bytes, type: .f32, of: described)
+            var result = [Float](repeating: .nan, count: 4)
+            do {
+                var span = result.mutableSpan
+                var bytes = span.mutableBytes
+                try merge.finish(divides: false, alpha: 1, arguments: MergeArguments(), into: &bytes, type: .f32)
+            }
+            #expect(result == expected)
+        }
     }
 
     @Test func `a scope says which tensors are merged as a whole`() {

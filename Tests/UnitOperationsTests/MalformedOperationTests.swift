@@ -205,6 +205,9 @@ struct MalformedOperationTests {
         try expectShape("a tensor is [0, 3]", rows: 0, columns: 3)
         try expectShape("a tensor is [\(1 << 40), \(1 << 40)]", rows: 1 << 40, columns: 1 << 40)
         try expectShape("a dimension is \(UInt64.max)", rows: .max, columns: 1)
+        try expect("the key of random numbers has 3 words", "merge", as: WireMergeOperation.self) {
+            $0.tasks[0].randomStream = [1, 2, 3]
+        }
         try expect("a merge of 3 tasks has 2 inverses", "merge", as: WireMergeOperation.self) {
             $0.tasks.append($0.tasks[0])
         }

@@ -1,6 +1,7 @@
 import Identifiers
 import KroneckerFactors
 import LinearAlgebra
+import RandomNumbers
 import TaskArithmetic
 import Testing
 
@@ -250,6 +251,8 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             ],
             scale: 0.3, damping: DampingSpec(rule: .pi, value: 0.5), outputTypes: [.bf16, .f32])
         (example.inverseCount, example.roundCount, example.measures) = (2, 3, true)
+        example.tasks[0].randomStream = RandomStream(key: [1, 2, 3, 4])
+        example.tasks[1].randomStream = RandomStream(key: [5, 6, 7, 8])
         let changes: [(inout MergeOperation) -> Void] = [
             { $0.tasks[0].place = 0 }, { $0.tasks[1].place = 5 }, { $0.inverseCount = 1 }, { $0.inverseCount = 0 },
             { $0.roundCount = 0 }, { $0.measures = false },
@@ -268,7 +271,17 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.tasks[0].arguments = MergeArguments(["u": .number(0.25)]) },
             { $0.tasks[1].arguments = MergeArguments(["t": .number(1)]) },
             { $0.tasks[1].arguments = MergeArguments(["u": .number(0.75)]) },
+            { $0.tasks[0].randomStream = nil },
         ]
+        let keyChanges = (0..<2).flatMap { task in
+            (0..<4).map { word -> (inout MergeOperation) -> Void in
+                { operation in
+                    guard var key = operation.tasks[task].randomStream?.key else { return }
+                    key[word] += 9
+                    operation.tasks[task].randomStream = RandomStream(key: key)
+                }
+            }
+        }
         let values: [String: MergeValue] = [
             "a": .number(0.5), "b": .truth(true), "c": .count(300), "d": .word("adam"),
         ]
@@ -282,7 +295,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         }
         return OperationExample(
             example,
-            changes + argumentChanges + parameterChanges(\.base) + parameterChanges(\.tasks[0].parameters)
+            changes + keyChanges + argumentChanges + parameterChanges(\.base) + parameterChanges(\.tasks[0].parameters)
                 + parameterChanges(\.tasks[1].parameters))
     }()
 

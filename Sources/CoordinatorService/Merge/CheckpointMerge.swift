@@ -133,7 +133,7 @@ struct CheckpointMerge: Sendable {
                 }
             },
             outputType: plan.spec.outputType ?? type, scale: settings.scale(tensor: tensor.name),
-            startsAtBase: method.needsBase,
+            startsAtBase: method.terms == .taskVectors,
             baseModel: settings.baseWeight(tensor: tensor.name).map {
                 MergedModel(
                     place: 0, weight: $0, arguments: settings.arguments(of: plan.spec.listedBase, tensor: tensor.name))
@@ -176,7 +176,7 @@ struct CheckpointMerge: Sendable {
     private func copy(
         _ parts: [MergedPart], to tensor: TensorInventory, _ writer: CheckpointWriter, _ settings: MergeSettings
     ) throws -> MergedTensors.Tensor {
-        let startsAtBase = plan.spec.method.needsBase
+        let startsAtBase = plan.spec.method.terms == .taskVectors
         var state = MergedTensors.Tensor(state: .unchanged)
         for (position, _, own, _) in participants(in: tensor, settings) where try comparison.differ(tensor, own) {
             state.differing.insert(position)

@@ -588,6 +588,9 @@ nonisolated struct WireMergeTask: Sendable {
   /// 0 for the base, else the model's position in the job + 1.
   var place: UInt32 = 0
 
+  /// The key of its random numbers for this tensor; empty under a method that draws none.
+  var randomStream: [UInt32] = []
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1786,7 +1789,7 @@ nonisolated extension WireMergeArgument: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireMergeTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".MergeTask"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parameters\0\u{1}weight\0\u{1}lambda\0\u{1}arguments\0\u{1}place\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parameters\0\u{1}weight\0\u{1}lambda\0\u{1}arguments\0\u{1}place\0\u{3}random_stream\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1799,6 +1802,7 @@ nonisolated extension WireMergeTask: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 3: try { try decoder.decodeSingularDoubleField(value: &self.lambda) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.arguments) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.place) }()
+      case 6: try { try decoder.decodeRepeatedFixed32Field(value: &self.randomStream) }()
       default: break
       }
     }
@@ -1824,6 +1828,9 @@ nonisolated extension WireMergeTask: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if self.place != 0 {
       try visitor.visitSingularUInt32Field(value: self.place, fieldNumber: 5)
     }
+    if !self.randomStream.isEmpty {
+      try visitor.visitPackedFixed32Field(value: self.randomStream, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1833,6 +1840,7 @@ nonisolated extension WireMergeTask: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.lambda != rhs.lambda {return false}
     if lhs.arguments != rhs.arguments {return false}
     if lhs.place != rhs.place {return false}
+    if lhs.randomStream != rhs.randomStream {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
