@@ -96,7 +96,9 @@ public struct Paper: Equatable, Sendable {
 
 extension MergeMethod {
     /// Every method, in the order of documents and messages.
-    public static let all: [MergeMethod] = [.taskArithmetic, .linear, .weightedAverage, .kfac]
+    public static let all: [MergeMethod] = [
+        .taskArithmetic, .linear, .weightedAverage, .kfac, .regmean, .actmat, .tact, .wudi,
+    ]
 
     /// The method of a name or an alias.
     public init?(named name: String) {
