@@ -46,7 +46,7 @@ extension EstimatedCovarianceMerge where Self: ~Copyable {
     }
 
     /// Ends the pass.
-    public mutating func endPass() throws(TaskArithmeticError) { state.isSummed = true }
+    public mutating func endPass() { state.isSummed = true }
 
     /// The cost of the system.
     public static func cost(of shape: MergeProblem.Shape, models: Int) -> MergeCost {

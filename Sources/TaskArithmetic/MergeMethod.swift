@@ -97,7 +97,9 @@ public struct Paper: Equatable, Sendable {
 extension MergeMethod {
     /// Every method, in the order of documents and messages.
     public static let all: [MergeMethod] = [
-        .taskArithmetic, .linear, .weightedAverage, .kfac, .regmean, .actmat, .tact, .wudi,
+        .taskArithmetic, .linear, .weightedAverage, .kfac, .regmean, .actmat, .tact, .wudi, .tsv, .isoC, .isoCTS,
+        .fisher,
+        .kfacExact, .disentangle,
     ]
 
     /// The method of a name or an alias.

@@ -16,7 +16,8 @@ struct MergeMethodTests {
         #expect(MergeMethod(named: "") == nil)
         #expect(
             MergeMethod.all.map(\.name) == [
-                "task_arithmetic", "linear", "weighted_average", "kfac", "regmean", "actmat", "tact", "wudi",
+                "task_arithmetic", "linear", "weighted_average", "kfac", "regmean", "actmat", "tact", "wudi", "tsv_m",
+                "iso_c", "iso_cts", "fisher", "kfac_exact", "disentangle",
             ])
     }
 
@@ -60,7 +61,7 @@ struct MergeMethodTests {
 
     @Test func `what the methods need is what their formulas say`() {
         func names(_ isSo: (MergeMethod) -> Bool) -> [String] { MergeMethod.all.filter(isSo).map(\.name) }
-        #expect(names(\.needsFactors) == ["kfac", "regmean"])
+        #expect(names(\.needsFactors) == ["kfac", "regmean", "fisher", "kfac_exact", "disentangle"])
         #expect(names { !$0.needsBase } == ["linear"])
         #expect(names(\.averages) == ["linear", "weighted_average"])
         #expect(names { $0.parameter("lambda") == nil } == ["linear"])
