@@ -1,5 +1,6 @@
 import Identifiers
 import JobPlan
+import TaskArithmetic
 import TestSupport
 import Testing
 
@@ -173,18 +174,19 @@ import Testing
     // MARK: - Values
 
     @Test func `an unknown merge method is told the known ones`() {
+        let known = MergeMethod.all.map(\.name).joined(separator: ", ")
         expect(
             JobFileText(method: "task_arithmatic"),
-            "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, linear, weighted_average, kfac, not "
+            "job.yaml:1:15: \"merge_method\" must be one of \(known), not "
                 + "\"task_arithmatic\". Did you mean \"task_arithmetic\"?"
         )
         expect(
-            JobFileText(method: "ties"),
-            "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, linear, weighted_average, kfac, not \"ties\"."
+            JobFileText(method: "average"),
+            "job.yaml:1:15: \"merge_method\" must be one of \(known), not \"average\"."
         )
         expect(
             JobFileText(method: "[kfac]"),
-            "job.yaml:1:15: \"merge_method\" must be one of task_arithmetic, linear, weighted_average, kfac, not \"\"."
+            "job.yaml:1:15: \"merge_method\" must be one of \(known), not \"\"."
         )
     }
 

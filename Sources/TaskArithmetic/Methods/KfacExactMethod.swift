@@ -20,7 +20,7 @@ extension MergeParameter {
 
     /// The most steps of the iteration.
     public static let iterationBound = MergeParameter(
-        "iterations", .count(0...100_000), default: .value(.count(200)), level: .job, variesByTensor: false,
+        "iterations", .count(0...100_000), default: .value(.count(1000)), level: .job, variesByTensor: false,
         meaning: "most steps of the iteration; each reads the factors of all models")
 }
 

@@ -114,6 +114,8 @@ struct AdamMoments: Sendable {
     private let rate: Double
     private var first: [Double]
     private var second: [Double]
+    private var firstBias = 1.0
+    private var secondBias = 1.0
     private(set) var steps = 0
 
     init(count: Int, rate: Double) {
@@ -125,8 +127,8 @@ struct AdamMoments: Sendable {
     /// Takes a step along a descent direction, the negative gradient.
     mutating func step(_ point: inout Matrix<Double>, along descent: borrowing Matrix<Double>) {
         steps += 1
-        var (firstBias, secondBias) = (1.0, 1.0)
-        for _ in 0..<steps { (firstBias, secondBias) = (firstBias * 0.9, secondBias * 0.999) }
+        firstBias *= 0.9
+        secondBias *= 0.999
         let rate = rate / (1 - firstBias)
         let scale = (1 - secondBias).squareRoot()
         point.withMutableSpan { point in
