@@ -125,9 +125,14 @@ extension Planner {
     }
 
     private func part(_ tensor: TensorInventory, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
-        part(
-            ParameterRegion(tensor: tensor.name, elements: 0..<tensor.elementCount),
-            MergedParameters(tensorOfShape: tensor.shape), settings, shares)
+        var region = ParameterRegion(tensor: tensor.name, elements: 0..<tensor.elementCount)
+        var shape = tensor.shape
+        // A method of matrices takes a layer's weight as [d_out, d_in], however it is stored.
+        if shape.count == 2, spec.method.needsBase, weightLayouts.layout(ofTensor: tensor.name) == .inOut {
+            region.layout = .inOut
+            shape.reverse()
+        }
+        return part(region, MergedParameters(tensorOfShape: shape), settings, shares)
     }
 
     /// A tensor, or a part of it, without factors.

@@ -16,6 +16,8 @@ struct Planner {
     /// The targets that are inverted.
     let invertedTargets: [TargetName]
     let copied: CopiedTensors
+    /// What is declared about the layouts of weights.
+    let weightLayouts: WeightLayouts
     /// The weights w_t that λ_t follows from, by task.
     let curvatureWeights: [TaskName: Double]
     private let groups: [String: Int]
@@ -32,6 +34,7 @@ struct Planner {
         let blocks = examination.selection.blocks
         self.blocks = blocks
         copied = CopiedTensors(spec: spec, base: inventory.base)
+        weightLayouts = WeightLayouts(spec: spec, inventory: inventory)
         curvatureWeights = inventory.curvatureWeights(of: spec)
         let (asked, read) = (spec.regularizerTargets, Self.targetsOfMethod(in: spec))
         let summed = asked + read.filter { !asked.contains($0) }

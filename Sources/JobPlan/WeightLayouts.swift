@@ -1,5 +1,6 @@
 import Identifiers
 import NameMatching
+import TaskArithmetic
 
 /// What a job, its files and the base's architecture declare about the layout of layers.
 ///
@@ -12,6 +13,8 @@ struct WeightLayouts {
     }
 
     private let patterns: [(declared: LayoutPattern, glob: Glob)]
+    /// The layers whose weights the method merges as matrices, with or without curvature.
+    private let matrixLayers: [String]
     private let files: [[String: Located<WeightLayout>]]
     /// The statement of an architecture whose Conv1D modules store `[d_in, d_out]`.
     private let architecture: Located<WeightLayout>?
@@ -28,6 +31,9 @@ struct WeightLayouts {
             ].compactMap { $0 }
         }
         architecture = Self.architecture(of: inventory.base)
+        matrixLayers = inventory.base.tensors.values.filter {
+            $0.shape.count == 2 && $0.name.hasSuffix(".weight") && spec.method.scope.mergesWhole(shape: $0.shape)
+        }.map { String($0.name.dropLast(7)) }
     }
 
     /// The declared layout of a layer.
@@ -50,11 +56,21 @@ struct WeightLayouts {
         return first
     }
 
+    /// The declared layout of a tensor that is a layer's weight; `nil` if nothing declares it.
+    ///
+    /// Contradictions are problems of the layers with curvature, and are reported there.
+    func layout(ofTensor name: String) -> WeightLayout? {
+        guard name.hasSuffix(".weight") else { return nil }
+        let layer = String(name.dropLast(7))
+        return (try? declared(layer, module: layer))?.value
+    }
+
     /// Problems of patterns that match no layer.
     func problems(with layers: some Collection<String>) -> [JobProblem] {
-        lazy var known = layers.sorted()
+        lazy var known = (layers + matrixLayers).sorted()
         return patterns.enumerated().compactMap { position, pattern in
-            guard !layers.contains(where: pattern.glob.matches) else { return nil }
+            guard !layers.contains(where: pattern.glob.matches), !matrixLayers.contains(where: pattern.glob.matches)
+            else { return nil }
             let written = pattern.declared.pattern
             let meant = position < JobFileLimits.suggestions ? suggestion(for: written.value, among: known) : ""
             return JobProblem(

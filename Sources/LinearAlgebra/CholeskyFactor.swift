@@ -3,7 +3,7 @@ internal import COpenBLAS
 /// The Cholesky factor L of a positive definite matrix, M = L·Lᵀ, in fp64.
 public struct CholeskyFactor: ~Copyable, Sendable {
     /// `[n, n]`; the lower triangle holds L; the upper is not read.
-    private var lower: Matrix<Double>
+    private(set) var lower: Matrix<Double>
     /// ‖M‖₁, the largest column sum of magnitudes.
     ///
     /// A condition estimate needs it, and L does not show it.
@@ -58,29 +58,9 @@ public struct CholeskyFactor: ~Copyable, Sendable {
         _ matrix: inout Matrix<Double>,
         on side: ProductSide
     ) throws(LinearAlgebraError) {
-        let shared = side == .left ? matrix.rowCount : matrix.columnCount
-        try requireLength("the right-hand side", expected: dimension, found: shared)
-        guard matrix.elementCount > 0 else { return }
         // M⁻¹X = L⁻ᵀ(L⁻¹X), XM⁻¹ = (XL⁻ᵀ)L⁻¹.
-        let operations = side == .left ? [CblasNoTrans, CblasTrans] : [CblasTrans, CblasNoTrans]
-        let (rows, columns) = (try blasInteger(matrix.rowCount), try blasInteger(matrix.columnCount))
-        let order = try blasInteger(dimension)
-        for operation in operations {
-            unsafe cblas_dtrsm(
-                CblasRowMajor,
-                side == .left ? CblasLeft : CblasRight,
-                CblasLower,
-                operation,
-                CblasNonUnit,
-                rows,
-                columns,
-                1,
-                lower.storage.base,
-                order,
-                matrix.storage.base,
-                columns
-            )
-        }
+        let operations: [Transposition] = side == .left ? [.none, .transposed] : [.transposed, .none]
+        for operation in operations { try solveTriangle(operation, &matrix, on: side) }
     }
 
     /// An estimate of 1/κ₁(M) (LAPACK `dpocon`): 1 for the identity, about 1e-16 at the edge of fp64.

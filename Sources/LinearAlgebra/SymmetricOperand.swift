@@ -14,6 +14,21 @@ public enum SymmetricOperand: ~Copyable, Sendable {
         case .diagonal(let diagonal): self = .diagonal(diagonal.map { $0 + value })
         }
     }
+
+    /// Multiplies every element off the diagonal by a number.
+    public mutating func multiplyOffDiagonal(by scale: Double) {
+        switch consume self {
+        case .square(var square):
+            let order = square.rowCount
+            square.withMutableSpan { elements in
+                for row in 0..<order {
+                    for column in 0..<row { elements[row * order + column] *= scale }
+                }
+            }
+            self = .square(square)
+        case .diagonal(let diagonal): self = .diagonal(diagonal)
+        }
+    }
 }
 
 extension PackedSymmetricMatrix {

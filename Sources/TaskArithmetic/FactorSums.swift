@@ -26,6 +26,8 @@ struct FactorSum: ~Copyable, Sendable {
 
     mutating func multiply(by scale: Double) { matrix.multiply(by: scale) }
 
+    mutating func multiplyOffDiagonal(by scale: Double) { matrix.multiplyOffDiagonal(by: scale) }
+
     /// The damped factorization of the sum.
     borrowing func factorized(
         damping: Double, ladder: DampingLadder
@@ -106,6 +108,14 @@ struct MeanAndChange: ~Copyable, Sendable {
 extension Matrix where Scalar == Double {
     static func zeros(_ rows: Int, _ columns: Int) throws(TaskArithmeticError) -> Matrix<Double> {
         try carryingErrors { () throws(LinearAlgebraError) in try Matrix<Double>(rows: rows, columns: columns) }
+    }
+
+    /// Multiplies every element.
+    mutating func multiply(by scale: Double) {
+        guard scale != 1 else { return }
+        withMutableSpan { span in
+            for index in span.indices { span[index] *= scale }
+        }
     }
 
     /// Solves the linear system of the factor in place.

@@ -137,16 +137,39 @@ public struct MergedBlock: ~Copyable, Sendable {
     public let healths: [FactorHealth]
     /// The norms before and after the merge, if the method compares them.
     public let norms: MergedNorms?
+    /// How the method's equations were solved, if it says so.
+    public let solution: MergeSolution?
 
     /// Takes a result.
-    public init(values: consuming Matrix<Double>, healths: [FactorHealth] = [], norms: MergedNorms? = nil) {
+    public init(
+        values: consuming Matrix<Double>, healths: [FactorHealth] = [], norms: MergedNorms? = nil,
+        solution: MergeSolution? = nil
+    ) {
         self.values = values
         self.healths = healths
         self.norms = norms
+        self.solution = solution
     }
 
     /// Moves the values out.
     public consuming func intoValues() -> Matrix<Double> { values }
+}
+
+/// How the equations of a merge were solved, for the report.
+public struct MergeSolution: Equatable, Sendable {
+    /// The rank that was used: of the sum of covariances, or of the merged vectors.
+    public var rank: Int?
+    /// The steps of an iteration.
+    public var iterations: Int?
+    /// The norm of what the equations still lack, as a share of the norm of their right side.
+    public var residual: Double?
+
+    /// Describes a solution.
+    public init(rank: Int? = nil, iterations: Int? = nil, residual: Double? = nil) {
+        self.rank = rank
+        self.iterations = iterations
+        self.residual = residual
+    }
 }
 
 /// The cost of a streamed merge.
@@ -161,13 +184,19 @@ public struct MergeCost: Equatable, Sendable {
     public var valuePasses: Int
     /// Passes that read inverses.
     public var inversePasses: Int
+    /// Multiply-adds of the costliest step that shows no progress, beyond the factorizations of the shape's factors.
+    public var stageMultiplyAdds: Double
 
     /// Describes a cost.
-    public init(multiplyAdds: Double, numbers: Double, factorPasses: Int, valuePasses: Int, inversePasses: Int = 0) {
+    public init(
+        multiplyAdds: Double, numbers: Double, factorPasses: Int, valuePasses: Int, inversePasses: Int = 0,
+        stageMultiplyAdds: Double = 0
+    ) {
         self.multiplyAdds = multiplyAdds
         self.numbers = numbers
         self.factorPasses = factorPasses
         self.valuePasses = valuePasses
         self.inversePasses = inversePasses
+        self.stageMultiplyAdds = stageMultiplyAdds
     }
 }

@@ -7,6 +7,12 @@ public struct MergedNorms: Equatable, Sendable {
     /// ‖Σ λ_t Δ_t‖.
     public let mean: Double
 
+    /// Takes two measured norms.
+    init(merged: Double, mean: Double) {
+        self.merged = merged
+        self.mean = mean
+    }
+
     /// Adds the factors' change to a mean, and measures both norms.
     init(adding change: borrowing Matrix<Double>, to vector: inout Matrix<Double>) throws(TaskArithmeticError) {
         do {

@@ -4,7 +4,8 @@ public import LinearAlgebra
 ///
 /// The order of calls: ``init(_:)``; then, as long as ``nextPass`` is one, for each model in the problem's order an
 /// ``addInverses(_:of:)`` if the pass reads inverses, then an ``add(_:factors:of:)`` if it reads values, or an
-/// ``addFactors(_:of:)`` if it reads only factors; and ``endPass()``. All in fp64.
+/// ``addFactors(_:of:)`` if it reads only factors; and ``endPass()``. A pass that reads nothing is a step of an
+/// iteration: it has only the ``endPass()``, and shows that the unit makes progress. All in fp64.
 public protocol ModelPasses: ~Copyable, Sendable {
     /// Empty sums.
     ///

@@ -136,7 +136,11 @@ public struct MergeOperation: UnitOperation {
 
     /// Seconds on a nominal core of its costliest stage that shows no progress from within.
     public var stageSeconds: Double {
-        parameters.factors.reduce(0) { $0 + UnitCost.factorizationSeconds(of: $1.shape) }
+        let computation = MergeMethod(named: method)?.scope.streamed
+        let stage = computation?.cost(of: parameters.shape, models: tasks.count).stageMultiplyAdds ?? 0
+        return parameters.factors.reduce(UnitCost.stageSeconds(ofMultiplyAdds: stage)) {
+            $0 + UnitCost.factorizationSeconds(of: $1.shape)
+        }
     }
 
     // MARK: - Encoding

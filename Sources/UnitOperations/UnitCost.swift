@@ -44,6 +44,11 @@ public struct UnitCost: Equatable, Sendable {
     static func factorizationSeconds(of shape: SymmetricShape) -> Double {
         40 * shape.factorizationMultiplyAdds / 1e11
     }
+
+    /// Seconds on a nominal core of a stage of known multiply-adds, most of which LAPACK does.
+    ///
+    /// LAPACK's decompositions reach about a quarter of the rate of products.
+    static func stageSeconds(ofMultiplyAdds multiplyAdds: Double) -> Double { 4 * multiplyAdds / 1e11 }
 }
 
 extension UInt64 {

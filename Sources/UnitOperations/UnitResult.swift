@@ -49,7 +49,7 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case trace
     /// Of B under `reduce`, or a part of it: Σ‖g‖² of the rows before each sample's are summed.
     case rowSquares = "row_squares"
-    /// Of an inverse: the rank estimate.
+    /// Of an inverse: the rank estimate; of a merge: the rank that it used.
     case rank
     /// Of an inverse: estimate of the condition number of the damped factor.
     case condition
@@ -75,6 +75,10 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case mergedNorm = "merged_norm"
     /// Of a merge: the norm of the weighted mean of the same task vectors.
     case meanNorm = "mean_norm"
+    /// Of a merge by iteration: the number of its steps.
+    case iterations
+    /// Of a merge by iteration: the norm of what its equations still lack, as a share of that of their right side.
+    case residual
     /// Of a merge that measures, and of their combination: the numbers of the method's statistics.
     case statistics
     /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector.

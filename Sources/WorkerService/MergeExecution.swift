@@ -80,6 +80,7 @@ struct MergeExecution {
             output.measurements.merge(health.measurements) { $0 + $1 }
         }
         if let norms = merged.norms { output.measurements.merge(norms.measurements) { $1 } }
+        if let solution = merged.solution { output.measurements.merge(solution.measurements) { $1 } }
         output.blobs = try encode(base, merged.intoValues())
         return output
     }
@@ -288,6 +289,16 @@ extension TaskArithmeticError {
         case .weightsCancel, .directionsCancel, .weightNotFinite, .parameterMissing: true
         case .noTasks, .partialElement, .rangeExceedsCapacity, .unexpectedOperands, .linearAlgebra: false
         }
+    }
+}
+
+extension MergeSolution {
+    /// The numbers, under the report's names.
+    var measurements: [MeasurementName: [Double]] {
+        let numbers: [(MeasurementName, Double?)] = [
+            (.rank, rank.map(Double.init)), (.iterations, iterations.map(Double.init)), (.residual, residual),
+        ]
+        return Dictionary(uniqueKeysWithValues: numbers.compactMap { name, number in number.map { (name, [$0]) } })
     }
 }
 

@@ -63,7 +63,9 @@ enum MergeHelp {
         case .elements: "Merges: element by element, in the coordinator."
         case .tensors: "Merges: one tensor at a time, on workers."
         case .matrices: "Merges: one matrix at a time, on workers; other tensors element by element."
-        case .blocks: "Merges: one layer or parameter with factors at a time, on workers; other tensors take the mean."
+        case .blocks(_, _, let others):
+            "Merges: one layer or parameter with factors at a time, on workers; other tensors "
+                + (others.isWeightedSum ? "take the mean." : "element by element.")
         }
     }
 

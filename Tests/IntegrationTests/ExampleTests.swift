@@ -118,6 +118,37 @@ extension SerialIntegrationTests {
             }
         }
 
+        /// A merge of layers under curvature: its method, its parameters, its damping, and how close it comes.
+        ///
+        /// Factors are stored as fp32. The smaller the damping, the more of their rounding reaches the result.
+        private static let curved = [
+            ("regmean", "{}", "0.01", "1e-4"), ("kfac_exact", "{ridge: 0.001, tolerance: 1e-9}", "0.1", "1e-4"),
+            ("disentangle", "{beta: 0.1}", "0.01", "1e-4"),
+        ]
+
+        @Test(arguments: Self.curved)
+        func `a merge of layers matches the float64 reference`(
+            method: String, parameters: String, damping: String, tolerance: String
+        ) async throws {
+            var job = job(method)
+            job.curvature = ["damping: {rule: relative, value: \(damping)}"]
+            job.others = ["parameters: \(parameters)"]
+            job.outputs = ["merged"]
+            try await run(job)
+            try await compareMerge(method, tolerance: tolerance)
+        }
+
+        @Test(arguments: [("tsv_m", "{}"), ("iso_c", "{vectors: sum}")])
+        func `a merge of singular vectors matches the float64 reference`(
+            method: String, parameters: String
+        ) async throws {
+            var job = job(method, withCaptures: false)
+            job.others = ["parameters: \(parameters)"]
+            job.outputs = ["merged"]
+            try await run(job)
+            try await compareMerge(method, tolerance: "1e-4")
+        }
+
         @Test func `a weighted average without curvature matches the float64 reference`() async throws {
             var job = job("weighted_average", withCaptures: false)
             job.outputs = ["merged"]

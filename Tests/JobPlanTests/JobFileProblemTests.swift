@@ -174,18 +174,19 @@ import Testing
     // MARK: - Values
 
     @Test func `an unknown merge method is told the known ones`() {
-        let methods = MergeMethod.all.map(\.name).joined(separator: ", ")
+        let known = MergeMethod.all.map(\.name).joined(separator: ", ")
         expect(
             JobFileText(method: "task_arithmatic"),
-            "job.yaml:1:15: \"merge_method\" must be one of \(methods), not \"task_arithmatic\". Did you mean \"task_arithmetic\"?"
+            "job.yaml:1:15: \"merge_method\" must be one of \(known), not "
+                + "\"task_arithmatic\". Did you mean \"task_arithmetic\"?"
         )
         expect(
             JobFileText(method: "ensemble"),
-            "job.yaml:1:15: \"merge_method\" must be one of \(methods), not \"ensemble\"."
+            "job.yaml:1:15: \"merge_method\" must be one of \(known), not \"ensemble\"."
         )
         expect(
             JobFileText(method: "[kfac]"),
-            "job.yaml:1:15: \"merge_method\" must be one of \(methods), not \"\"."
+            "job.yaml:1:15: \"merge_method\" must be one of \(known), not \"\"."
         )
     }
 

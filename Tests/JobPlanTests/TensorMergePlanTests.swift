@@ -73,6 +73,22 @@ private struct PlannedMerge: StreamedComputation, ~Copyable {
         #expect(try merge(of: "embed.weight", in: plan).parameters == .tensor(rows: 5, columns: 4))
     }
 
+    /// A layer's inputs are its columns, however its weight is stored.
+    @Test func `a matrix that is declared as [d_in, d_out] is read as [d_out, d_in]`() throws {
+        let scope = MergeScope.matrices(PlannedMerge.self, others: WeightedSum.self)
+        let stored = try merge(of: "fc1.weight", in: try plan(scope)).parameters
+        guard case .tensor(let rows, let columns) = stored else {
+            Issue.record("no tensor")
+            return
+        }
+        let plan = try plan(scope, rest: ["kfac: {layout: {fc1: in_out}}"])
+        let turned = try merge(of: "fc1.weight", in: plan)
+        #expect(turned.parameters == .tensor(rows: columns, columns: rows))
+        #expect((turned.base + turned.tasks.flatMap(\.parameters)).allSatisfy { $0.layout == .inOut })
+        let other = try merge(of: "fc2.weight", in: plan)
+        #expect((other.base + other.tasks.flatMap(\.parameters)).allSatisfy { $0.layout == .outIn })
+    }
+
     @Test func `a tensor of another shape is one row`() throws {
         #expect(try merge(of: "norm.weight", in: try plan()).parameters == .tensor(rows: 1, columns: 4))
         #expect(MergedParameters(tensorOfShape: [2, 3, 4]) == .tensor(rows: 1, columns: 24))

@@ -135,11 +135,11 @@ struct DampedMergeTests {
     private func merged(
         _ tasks: [(delta: [Double], block: [Float], lambda: Double)], damping: Damping
     ) throws -> [Double] {
-        var merge = try FullBlockMerge(count: tasks[0].delta.count)
+        var merge = try OneSidedMerge(count: tasks[0].delta.count)
         for task in tasks {
             try merge.add(
                 delta: Matrix(rows: 1, columns: task.delta.count, elements: task.delta),
-                block: PackedSymmetricMatrix(dimension: task.delta.count, elements: task.block), lambda: task.lambda)
+                factor: PackedSymmetricMatrix(dimension: task.delta.count, elements: task.block), lambda: task.lambda)
         }
         return try merge.finish(damping: damping).values.elements
     }

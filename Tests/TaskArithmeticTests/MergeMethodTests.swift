@@ -18,8 +18,8 @@ struct MergeMethodTests {
             MergeMethod.all.map(\.name) == [
                 "task_arithmetic", "linear", "weighted_average", "ties", "dare_linear", "dare_ties", "passthrough",
                 "slerp", "della", "della_linear", "breadcrumbs", "breadcrumbs_ties", "model_stock", "nuslerp",
-                "karcher",
-                "multislerp", "nearswap", "sce", "kfac",
+                "karcher", "multislerp", "nearswap", "sce", "kfac", "regmean", "actmat", "tact", "wudi", "tsv_m",
+                "iso_c", "iso_cts", "fisher", "kfac_exact", "disentangle",
             ])
     }
 
@@ -63,7 +63,7 @@ struct MergeMethodTests {
 
     @Test func `what the methods need is what their formulas say`() {
         func names(_ isTrue: (MergeMethod) -> Bool) -> [String] { MergeMethod.all.filter(isTrue).map(\.name) }
-        #expect(names(\.needsFactors) == ["kfac"])
+        #expect(names(\.needsFactors) == ["kfac", "regmean", "fisher", "kfac_exact", "disentangle"])
         #expect(names { !$0.needsBase } == ["linear", "passthrough", "nuslerp", "karcher", "multislerp"])
         #expect(names(\.averages) == ["linear", "weighted_average", "ties", "della"])
         let own = [

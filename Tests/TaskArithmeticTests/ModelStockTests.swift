@@ -7,8 +7,8 @@ struct ModelStockTests {
     private let a = [3, -1, 0.5, -2]
     private let b = [0.5, 2, -0.5, -4]
 
-    private func merge(_ method: MergeMethod, _ arguments: [String: MergeValue] = [:]) -> StreamedMerge {
-        var merge = StreamedMerge(method)
+    private func merge(_ method: MergeMethod, _ arguments: [String: MergeValue] = [:]) -> VectorMerge {
+        var merge = VectorMerge(method)
         merge.arguments = arguments
         return merge
     }

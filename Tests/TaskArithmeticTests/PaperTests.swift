@@ -61,11 +61,11 @@ struct PaperTests {
 
     /// DESIGN 2.5: one-dimensional parameters, δ = (Σ λF + γI)⁻¹ Σ λ (F_t + γI) δ_t.
     @Test func `a one-dimensional parameter is solved with its full blocks`() throws {
-        var merge = try FullBlockMerge(count: 2)
+        var merge = try OneSidedMerge(count: 2)
         for (delta, block) in [([1.0, 5.0], [3.0, 0]), ([7.0, 2.0], [1.0, 4.0])] {
             try merge.add(
                 delta: Matrix(rows: 1, columns: 2, elements: delta),
-                block: packed([[block[0], 0], [0, block[1]]]),
+                factor: packed([[block[0], 0], [0, block[1]]]),
                 lambda: 0.5
             )
         }
@@ -104,7 +104,7 @@ struct PaperTests {
         }
         #expect(none?.description == "a merge of no task; expected at least one.")
         let noBlock = #expect(throws: TaskArithmeticError.self) {
-            _ = try FullBlockMerge(count: 1).finish(damping: Damping(.absolute, 0))
+            _ = try OneSidedMerge(count: 1).finish(damping: Damping(.absolute, 0))
         }
         #expect(noBlock == none)
         let weight = #expect(throws: TaskArithmeticError.self) {

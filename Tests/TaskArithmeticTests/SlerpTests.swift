@@ -5,7 +5,7 @@ import Testing
 /// Interpolation on the sphere, with values from mergekit's own function, run once.
 struct SlerpTests {
     private func merged(_ base: [Double], _ model: [Double], at share: Double) throws -> [Double] {
-        var merge = StreamedMerge(.slerp)
+        var merge = VectorMerge(.slerp)
         merge.arguments = ["t": .number(share)]
         return try merge.run([base, model])
     }
@@ -35,7 +35,7 @@ struct SlerpTests {
     }
 
     @Test func `only the base and one model have a way between them`() throws {
-        var merge = StreamedMerge(.slerp)
+        var merge = VectorMerge(.slerp)
         merge.arguments = ["t": .number(0.5)]
         let error = #expect(throws: TaskArithmeticError.self) { try merge.run([[1], [2], [3]]) }
         #expect(error?.description == "a merge got 3 models, which its method does not take.")

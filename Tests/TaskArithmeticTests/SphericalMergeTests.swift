@@ -8,8 +8,8 @@ import Testing
 struct SphericalMergeTests {
     private func merge(
         _ method: MergeMethod, _ arguments: [String: MergeValue] = [:], weights: [Double] = [], rows: Int = 1
-    ) -> StreamedMerge {
-        var merge = StreamedMerge(method)
+    ) -> VectorMerge {
+        var merge = VectorMerge(method)
         (merge.arguments, merge.weights, merge.rows) = (arguments, weights, rows)
         return merge
     }

@@ -17,8 +17,8 @@ struct TaskVectorMergeTests {
     ]
     private static let names = methods.map(\.name)
 
-    private func merge(_ method: MergeMethod, density: Double = 1) -> StreamedMerge {
-        var merge = StreamedMerge(method)
+    private func merge(_ method: MergeMethod, density: Double = 1) -> VectorMerge {
+        var merge = VectorMerge(method)
         merge.modelArguments = [["density": .number(density)]]
         return merge
     }
@@ -227,7 +227,7 @@ struct TaskVectorMergeTests {
     // MARK: - The whole model
 
     /// Merges parts of a model, after the rounds of statistics over all.
-    private func mergeParts(_ merge: StreamedMerge, _ parts: [[[Double]]]) throws -> [[Double]] {
+    private func mergeParts(_ merge: VectorMerge, _ parts: [[[Double]]]) throws -> [[Double]] {
         var merge = merge
         merge.arguments["scope"] = .word("model")
         let statistics = try #require(merge.method.statistics(for: MergeArguments(merge.arguments)))

@@ -49,6 +49,8 @@ struct ContributionList: Sendable, CustomTestStringConvertible {
             files: [
                 "Sources/UnitOperations/CurvatureBlock.swift", "Sources/TaskArithmetic/MergeProblem.swift",
                 "Sources/TaskArithmetic/Methods/KfacMethod.swift",
+                "Sources/TaskArithmetic/Methods/RegmeanMethod.swift",
+                "Sources/TaskArithmetic/Methods/KfacExactMethod.swift",
             ]),
     ]
 

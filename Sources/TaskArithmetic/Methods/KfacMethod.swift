@@ -11,12 +11,12 @@ extension MergeMethod {
         scope: .blocks(KfacMerge.self, others: WeightedSum.self))
 }
 
-/// The merge `kfac` of one block: of a layer by ``KroneckerMerge``, of a parameter by ``FullBlockMerge``.
+/// The merge `kfac` of one block: of a layer by ``KroneckerMerge``, of a parameter by ``OneSidedMerge``.
 public struct KfacMerge: StreamedComputation, ~Copyable {
     private let problem: MergeProblem
     private var means: KroneckerMeans?
     private var layer: KroneckerMerge?
-    private var parameter: FullBlockMerge?
+    private var parameter: OneSidedMerge?
     private var isSummed = false
 
     /// Creates empty sums.
@@ -27,7 +27,7 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
         self.problem = problem
         switch problem.shape {
         case .layer(let outputs, let inputs): means = try KroneckerMeans(outputs: outputs, inputs: inputs)
-        case .parameter(let count): parameter = try FullBlockMerge(count: count)
+        case .parameter(let count): parameter = try OneSidedMerge(count: count)
         case .matrix: throw .unexpectedOperands("a matrix without factors")
         }
     }
@@ -61,18 +61,14 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
     public mutating func add(
         _ values: consuming Matrix<Double>, factors: borrowing TaskFactors, of model: MergedModel
     ) throws(TaskArithmeticError) {
-        if model.weight != 1 {
-            values.withMutableSpan { span in
-                for index in span.indices { span[index] *= model.weight }
-            }
-        }
+        values.multiply(by: model.weight)
         switch factors {
         case .layer(let factors):
             guard layer != nil else { throw .unexpectedOperands("the factors of a layer for a parameter") }
             try layer?.add(delta: values, factors)
         case .parameter(let block):
             guard parameter != nil else { throw .unexpectedOperands("the full block of a parameter for a layer") }
-            try parameter?.add(delta: values, block: block, lambda: model.lambda)
+            try parameter?.add(delta: values, factor: block, lambda: model.lambda)
         case .none: throw .unexpectedOperands("a block without factors")
         }
     }
@@ -90,7 +86,7 @@ public struct KfacMerge: StreamedComputation, ~Copyable {
 
     /// Solves for Δ.
     ///
-    /// - Throws: The errors of ``KroneckerMerge/finish()`` and ``FullBlockMerge/finish(damping:ladder:)``.
+    /// - Throws: The errors of ``KroneckerMerge/finish()`` and ``OneSidedMerge/finish(damping:ladder:)``.
     public consuming func finish() throws(TaskArithmeticError) -> MergedBlock {
         if let layer = layer.take() { return try layer.finish() }
         guard let parameter = parameter.take() else { throw .noTasks }

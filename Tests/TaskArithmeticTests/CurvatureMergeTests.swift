@@ -1,0 +1,240 @@
+import KroneckerFactors
+import LinearAlgebra
+import TaskArithmetic
+import TestSupport
+import Testing
+
+/// `fisher`, `kfac_exact` and `disentangle`: what they minimise, against dense solutions and documented values.
+struct CurvatureMergeTests {
+    private static func tasks(
+        _ count: Int, _ outputs: Int, _ inputs: Int, seed: UInt64, rows: Int? = nil
+    ) -> [StreamedMerge.Model] {
+        LayerTask.random(count, outputs: outputs, inputs: inputs, seed: seed, rows: rows).map { task in
+            StreamedMerge.Model(
+                delta: (0..<outputs).map { Array(task.delta[$0 * inputs..<($0 + 1) * inputs]) },
+                lambda: task.lambda, input: task.input, gradient: task.gradient)
+        }
+    }
+
+    private static func mean(_ tasks: [StreamedMerge.Model]) -> [[Double]] {
+        DenseSquare.sum(tasks.map(\.delta), times: tasks.map { $0.lambda * $0.weight })
+    }
+
+    private static func image(_ task: StreamedMerge.Model, _ matrix: [[Double]]) -> [[Double]] {
+        DenseSquare.product(DenseSquare.product(task.gradient ?? [], matrix), task.input ?? [])
+    }
+
+    /// The matrix of X ↦ Σ c_t B_t X A_t on row-major X.
+    private static func kronecker(_ terms: [(scale: Double, left: [[Double]], right: [[Double]])]) -> [[Double]] {
+        let (rows, columns) = (terms[0].left.count, terms[0].right.count)
+        return (0..<rows * columns).map { target in
+            (0..<rows * columns).map { source in
+                terms.reduce(0) {
+                    $0 + $1.scale * $1.left[target / columns][source / columns]
+                        * $1.right[source % columns][target % columns]
+                }
+            }
+        }
+    }
+
+    private static func solve(_ system: [[Double]], _ right: [[Double]]) -> [[Double]] {
+        let solution = DenseSquare.solve(system, right.flatMap { $0 }.map { [$0] }).map { $0[0] }
+        let columns = right[0].count
+        return right.indices.map { Array(solution[$0 * columns..<($0 + 1) * columns]) }
+    }
+
+    // MARK: - fisher
+
+    @Test func `fisher has its documented values`() throws {
+        let merge = StreamedMerge(method: .fisher)
+        expectClose(try merge(Documented.layers).rows, [[1.5, 0.5], [1.0 / 3, 2.2]], share: 1e-14)
+    }
+
+    @Test func `fisher is the element's weighted mean, and the mean where no task has curvature`() throws {
+        var tasks = Self.tasks(3, 4, 5, seed: 1)
+        for index in tasks.indices { tasks[index].gradient?[2][2] = 0 }
+        tasks[1].weight = -2
+        let merged = try StreamedMerge(method: .fisher)(tasks).rows
+        let mean = Self.mean(tasks)
+        for row in 0..<4 {
+            for column in 0..<5 {
+                let shares = tasks.map { task in
+                    task.lambda * (task.gradient?[row][row] ?? 0) * (task.input?[column][column] ?? 0)
+                }
+                let values = tasks.map { $0.weight * $0.delta[row][column] }
+                let expected =
+                    row == 2
+                    ? mean[row][column]
+                    : zip(shares, values).reduce(0) { $0 + $1.0 * $1.1 } / shares.reduce(0, +)
+                expectClose(merged[row][column], expected, absolute: 1e-13)
+            }
+        }
+        var parameters = tasks
+        for index in parameters.indices { parameters[index].delta = [tasks[index].delta[0]] }
+        let parameter = try StreamedMerge(method: .fisher).parameter(parameters).rows[0]
+        for column in 0..<5 {
+            let shares = tasks.map { $0.lambda * ($0.input?[column][column] ?? 0) }
+            let values = tasks.map { $0.weight * $0.delta[0][column] }
+            expectClose(
+                parameter[column], zip(shares, values).reduce(0) { $0 + $1.0 * $1.1 } / shares.reduce(0, +),
+                absolute: 1e-13)
+        }
+    }
+
+    // MARK: - kfac_exact
+
+    private static let exact = StreamedMerge(
+        method: .kfacExact, arguments: ["tolerance": .number(1e-12)], damping: (.relative, 0.1))
+
+    @Test func `kfac_exact has its documented values`() throws {
+        let merged = try Self.exact(Documented.layers)
+        expectClose(
+            merged.rows, [[1.790361445783, 0.221686746988], [-0.134939759036, 2.503614457831]], share: 1e-10)
+        #expect((merged.solution?.residual ?? 1) <= 1e-12)
+        #expect((merged.solution?.iterations ?? 0) > 0)
+        #expect(merged.healths.count == 2)
+    }
+
+    @Test(arguments: [(3, 5), (5, 3), (4, 4), (1, 6), (6, 1)])
+    func `kfac_exact satisfies the normal equations, as a dense solution does`(shape: (Int, Int)) throws {
+        var tasks = Self.tasks(3, shape.0, shape.1, seed: 2)
+        tasks[2].weight = -0.5
+        let right = DenseSquare.sum(
+            tasks.map { Self.image($0, $0.delta) }, times: tasks.map { $0.lambda * $0.weight })
+        let system = Self.kronecker(tasks.map { ($0.lambda, $0.gradient ?? [], $0.input ?? []) })
+        expectClose(try Self.exact(tasks).rows, Self.solve(system, right), share: 1e-8)
+        let merged = try StreamedMerge(method: .kfacExact, damping: (.relative, 0.1))(tasks)
+        let found = DenseSquare.sum(tasks.map { Self.image($0, merged.rows) }, times: tasks.map(\.lambda))
+        let lack = DenseSquare.norm(DenseSquare.sum([right, found], times: [1, -1])) / DenseSquare.norm(right)
+        #expect(lack <= 1e-6)
+        expectClose(merged.solution?.residual ?? .nan, lack, absolute: 1e-12)
+    }
+
+    /// The ridge pulls to the weighted mean: ε = ridge · Σ λ_t mean diag B_t · mean diag A_t.
+    @Test func `a ridge pulls kfac_exact to the weighted mean`() throws {
+        let tasks = Self.tasks(3, 3, 4, seed: 3, rows: 1)
+        let ridge =
+            0.05
+            * tasks.reduce(0) { sum, task in
+                sum + task.lambda * DenseSquare.meanEigenvalue(task.gradient ?? [])
+                    * DenseSquare.meanEigenvalue(task.input ?? [])
+            }
+        let right = DenseSquare.sum(
+            tasks.map { Self.image($0, $0.delta) } + [Self.mean(tasks)], times: tasks.map(\.lambda) + [ridge])
+        let system = Self.kronecker(
+            tasks.map { ($0.lambda, $0.gradient ?? [], $0.input ?? []) }
+                + [(ridge, DenseSquare.identity(3), DenseSquare.identity(4))])
+        var merge = Self.exact
+        merge.arguments["ridge"] = .number(0.05)
+        expectClose(try merge(tasks).rows, Self.solve(system, right), share: 1e-9)
+    }
+
+    @Test func `equal vectors or equal factors need no step, and dead coordinates keep the mean`() throws {
+        var tasks = Self.tasks(3, 4, 5, seed: 4)
+        var equal = tasks
+        for index in equal.indices { (equal[index].input, equal[index].gradient) = (tasks[0].input, tasks[0].gradient) }
+        let merge = StreamedMerge(method: .kfacExact, damping: (.relative, 0.1))
+        for models in [
+            equal,
+            tasks.map { task in
+                StreamedMerge.Model(
+                    delta: tasks[0].delta, lambda: task.lambda, input: task.input, gradient: task.gradient)
+            },
+        ] {
+            let merged = try merge(models)
+            expectClose(merged.rows, Self.mean(models), share: 1e-14)
+            #expect(merged.solution?.iterations == 0)
+        }
+        for index in tasks.indices {
+            for other in 0..<5 {
+                tasks[index].input?[3][other] = 0
+                tasks[index].input?[other][3] = 0
+            }
+        }
+        let (merged, mean) = (try merge(tasks).rows, Self.mean(tasks))
+        for row in 0..<4 { #expect(merged[row][3] == mean[row][3]) }
+        for index in tasks.indices { tasks[index].delta = DenseSquare.zeros(4, 5) }
+        #expect(try merge(tasks).rows == DenseSquare.zeros(4, 5))
+        for index in tasks.indices { tasks[index].gradient = DenseSquare.zeros(4, 4) }
+        #expect(try merge(tasks).rows == DenseSquare.zeros(4, 5))
+    }
+
+    @Test func `the iteration ends at its bound, and says what the equations lack`() throws {
+        let tasks = Self.tasks(3, 6, 7, seed: 5)
+        var merge = Self.exact
+        merge.arguments["iterations"] = .count(2)
+        let merged = try merge(tasks)
+        #expect(merged.solution?.iterations == 2)
+        #expect((merged.solution?.residual ?? 0) > 1e-12)
+        // The means, the vectors, the residual, two steps and the last residual.
+        #expect(merged.passes == [.factors, [.values, .factors], .factors, .factors, .factors, .factors])
+        merge.arguments["iterations"] = .count(0)
+        expectClose(try merge(tasks).rows, Self.mean(tasks), share: 1e-15)
+    }
+
+    // MARK: - disentangle
+
+    /// The dense minimiser of tr(B(τ−Δ)A(τ−Δ)ᵀ) + β tr((B'+γ_B I)τ(A'+γ_A I)τᵀ) for each task, summed.
+    @Test(arguments: [(3, 5), (5, 3), (1, 4), (4, 1)], [0.1, 1, 20])
+    func `disentangle is the dense minimiser`(shape: (Int, Int), strength: Double) throws {
+        var tasks = Self.tasks(3, shape.0, shape.1, seed: 6)
+        tasks[1].weight = -2
+        var expected = DenseSquare.zeros(shape.0, shape.1)
+        for (own, task) in tasks.enumerated() {
+            let others = tasks.indices.filter { $0 != own }.map { tasks[$0] }
+            let input = DenseSquare.sum(
+                others.map { $0.input ?? [] }, times: others.map { $0.lambda / (1 - task.lambda) })
+            let gradient = DenseSquare.sum(others.map { $0.gradient ?? [] }, times: others.map { _ in 1 })
+            func damped(_ matrix: [[Double]], _ own: [[Double]]) -> [[Double]] {
+                DenseSquare.damped(
+                    matrix, by: 1e-3 * DenseSquare.meanEigenvalue(DenseSquare.sum([matrix, own], times: [1, 1])))
+            }
+            let (a, b) = (task.input ?? [], task.gradient ?? [])
+            let system = Self.kronecker([(1, b, a), (strength, damped(gradient, b), damped(input, a))])
+            let solution = Self.solve(system, Self.image(task, task.delta))
+            expected = DenseSquare.sum([expected, solution], times: [1, task.weight])
+        }
+        let merge = StreamedMerge(
+            method: .disentangle, modelArguments: ["beta": .number(strength)], damping: (.relative, 1e-3))
+        expectClose(try merge(tasks).rows, expected, share: 1e-8)
+    }
+
+    @Test func `disentangle solves a parameter by its full blocks`() throws {
+        var tasks = Self.tasks(3, 1, 5, seed: 7)
+        tasks[0].weight = 3
+        var expected = DenseSquare.zeros(1, 5)
+        for (own, task) in tasks.enumerated() {
+            let others = tasks.indices.filter { $0 != own }.map { tasks[$0] }
+            let rest = DenseSquare.sum(
+                others.map { $0.input ?? [] }, times: others.map { $0.lambda / (1 - task.lambda) })
+            let block = task.input ?? []
+            let damping = 1e-3 * DenseSquare.meanEigenvalue(DenseSquare.sum([rest, block], times: [1, 1]))
+            let system = DenseSquare.sum([block, DenseSquare.damped(rest, by: damping)], times: [1, 0.4])
+            let solution = DenseSquare.solve(
+                system, DenseSquare.transposed(DenseSquare.product(task.delta, block)))
+            expected = DenseSquare.sum([expected, DenseSquare.transposed(solution)], times: [1, task.weight])
+        }
+        let merge = StreamedMerge(
+            method: .disentangle, modelArguments: ["beta": .number(0.4)], damping: (.relative, 1e-3))
+        expectClose(try merge.parameter(tasks).rows, expected, share: 1e-9)
+    }
+
+    @Test func `without a penalty, or without other models, disentangle changes no bit`() throws {
+        let tasks = Self.tasks(3, 4, 5, seed: 8)
+        let none = StreamedMerge(
+            method: .disentangle, modelArguments: ["beta": .number(0)], damping: (.relative, 0.1))
+        var sum = DenseSquare.zeros(4, 5)
+        for task in tasks { sum = DenseSquare.sum([sum, task.delta], times: [1, 1]) }
+        #expect(try none(tasks).rows == sum)
+        var alone = tasks[0]
+        alone.lambda = 1
+        let merge = StreamedMerge(method: .disentangle, damping: (.relative, 0.1))
+        #expect(try merge([alone]).rows == alone.delta)
+        let zeros = tasks.map { task in
+            var task = task
+            task.delta = DenseSquare.zeros(4, 5)
+            return task
+        }
+        #expect(try merge(zeros).elements.allSatisfy { $0 == 0 })
+    }
+}
