@@ -12,8 +12,8 @@ import Testing
 /// - reading: 8 rows of 16 bytes: 128.
 /// - writing: 40 bytes hashed, mirrored as 10 elements, and written as a square of twice as many bytes: 130.
 ///
-/// The file of both factors is 128 bytes of squares. They are read and hashed: 128 of reading, 128 of writing. Each unit
-/// takes a millisecond besides.
+/// The file of both factors is 128 bytes of squares. They are read and hashed: 128 of reading, 128 of writing. Each
+/// unit takes a millisecond besides.
 @Suite struct JobEstimateTests {
     private func estimate(
         _ plan: JobPlan, lanes: Int, diskRate: Double? = nil, rates: (inout MachineRates) -> Void = { _ in }

@@ -10,7 +10,7 @@ struct PackageTests {
         let container = try DeployedFile("Deploy/container/Containerfile")
         let needed = try #require(try DeployedFile("Deploy/install-dependencies").matches(/packages=\(([^)]+)\)/).first)
         let words = Set(container.text.split { $0.isWhitespace }.map(String.init))
-        #expect(needed.split(separator: " ").filter { !words.contains(String($0)) }.isEmpty)
+        #expect(needed.split { $0.isWhitespace }.filter { !words.contains(String($0)) }.isEmpty)
         #expect(container.text.contains("RUN Deploy/debian/build --output /package"))
         #expect(container.text.contains("COPY --from=build /package/*.deb"))
         #expect(container.text.contains("\"/usr/bin/kfacd\""))
