@@ -13,6 +13,7 @@ internal import COpenBLAS
     /// - Parameters:
     ///   - count: The elements.
     ///   - spare: More elements, for ``reset(count:)``.
+    /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``, ``LinearAlgebraError/invalidShape(rows:columns:)``.
     init(zeros count: Int, spare: Int = 0) throws(LinearAlgebraError) {
         let (capacity, isTooMany) = count.addingReportingOverflow(spare)
         let (byteCount, isTooLarge) = capacity.multipliedReportingOverflow(by: MemoryLayout<Scalar>.stride)

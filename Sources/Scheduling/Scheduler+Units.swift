@@ -226,7 +226,8 @@ extension Scheduler {
         if let job = read(unit.job, { $0.accepted }) {
             for position in (job.collected[unit.unit] ?? []).sorted()
             where !result.hasPlaced(position)
-                || settings.collectsForWorkers && job.collectedForWorkers.contains(UnitOutput(unit.unit, position)) {
+                || settings.collectsForWorkers && job.collectedForWorkers.contains(UnitOutput(unit.unit, position))
+            {
                 if let blob = result.blob(at: position) { ledger.want(blob.digest) }
             }
         }

@@ -9,8 +9,9 @@ public struct UnitResult: Hashable, Sendable, Codable {
     public var blobs: [BlobReference]
     /// Numbers by name; each operation defines which it measures.
     public var measurements: [MeasurementName: [Double]]
-    /// The blobs that the worker has also written into the staged files of the unit's job: by position, the checksum of
-    /// the bytes in each of the places. `nil` without any.
+    /// The blobs that stand in the staged files of the unit's job; `nil` without any.
+    ///
+    /// A worker has written them there. The values are, by position, the checksums of the bytes in each of the places.
     public var placed: [Int: Checksum]?
 
     // Journals of earlier versions have "placed" without checksums: their blobs are collected.

@@ -229,6 +229,7 @@ final class UnitBlobs: Sendable {
     /// - Parameters:
     ///   - matrix: An output.
     ///   - position: Its position among the unit's outputs.
+    /// - Returns: The blob, stored or not.
     /// - Throws: ``BlobCacheError``, ``UnitError/inputMissing(_:)`` for an input that does not match its name.
     func store(_ matrix: borrowing PackedSymmetricMatrix<Float>, at position: Int) throws -> BlobReference {
         try requireProvedInputs()
