@@ -112,7 +112,7 @@ extension MergeMethod {
         .taskArithmetic, .linear, .weightedAverage,
         .ties, .dareLinear, .dareTies, .passthrough, .slerp, .della, .dellaLinear, .breadcrumbs, .breadcrumbsTies,
         .modelStock, .nuslerp, .karcher, .multislerp, .nearswap, .sce,
-        .kfac, .regmean, .actmat, .tact, .wudi, .tsv, .isoC, .isoCTS, .fisher, .kfacExact, .disentangle,
+        .kfac, .regmean, .actmat, .tact, .wudi, .ace, .tsv, .isoC, .isoCTS, .fisher, .kfacExact, .disentangle,
     ]
 
     /// The method of a name or an alias.

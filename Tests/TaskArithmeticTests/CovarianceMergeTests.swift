@@ -42,6 +42,35 @@ struct CovarianceMergeTests {
             [[2, 1.741803278689], [1, -2.778688524590]], share: 1e-11)
     }
 
+    /// Computed by NumPy from the authors' formulas; the sizes of the second and of the third differ much.
+    @Test func `ace has its documented values`() throws {
+        expectClose(
+            try StreamedMerge(method: .ace)(Documented.vectors),
+            [[1.730331846478, -1.245061516592], [-1.730331846478, 1.245061516592]], share: 1e-11)
+        let large: [[Double]] = [[1, 2, 0, 1], [0, 1, -1, 2], [3, 0, 1, 1], [1, 1, 2, -2]]
+        let small: [[Double]] = [[0.1, 0, 0, 0.2], [0, 0.05, -0.1, 0], [0, 0.1, 0.1, 0], [0.2, 0, 0, 0.1]]
+        let merged = [
+            [-0.5017148957075, 0.8366955733309, -0.7474092684813, 1.1009126255944],
+            [-1.4898096969034, 1.5777727043112, -2.033525674159, 2.6360345362849],
+            [0.7897131685149, -0.8027653396075, 0.6856642788811, -0.6488859220171],
+            [1.2497934685417, -1.667178930418, 2.1636711729755, -3.181636109195],
+        ]
+        expectClose(try StreamedMerge(method: .ace)([large, small]), merged, share: 1e-11)
+        // A vector of zeros has no term.
+        let zero = small.map { $0.map { _ in 0.0 } }
+        expectClose(try StreamedMerge(method: .ace)([large, zero, small]), merged, share: 1e-11)
+        let scaled = [large.map { $0.map { 0.3 * $0 } }, small.map { $0.map { 30 * $0 } }]
+        expectClose(
+            try StreamedMerge(method: .ace, arguments: ["covariance_prior": .number(0.05)])(scaled),
+            [
+                [2.8975219066352, -2.235329757753, 1.4811404361665, 3.541533396185],
+                [-3.2666463529183, 1.0388274340378, -3.4528158689571, -3.2439183022458],
+                [-3.1115024648665, 2.4179221044101, 1.4208878641888, -1.370937084317],
+                [4.5487732769302, -1.7758946933673, 0.9669082456881, 1.8349935704689],
+            ], share: 1e-11)
+        #expect(try StreamedMerge(method: .ace)([zero, zero]) == zero)
+    }
+
     /// Σ ‖(X − Δ_t)Δ_tᵀ‖² / ‖Δ_t‖².
     private func loss(_ point: [[Double]], _ vectors: [[[Double]]]) -> Double {
         vectors.reduce(0) { sum, vector in

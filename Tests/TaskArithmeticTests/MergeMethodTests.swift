@@ -18,7 +18,7 @@ struct MergeMethodTests {
             MergeMethod.all.map(\.name) == [
                 "task_arithmetic", "linear", "weighted_average", "ties", "dare_linear", "dare_ties", "passthrough",
                 "slerp", "della", "della_linear", "breadcrumbs", "breadcrumbs_ties", "model_stock", "nuslerp",
-                "karcher", "multislerp", "nearswap", "sce", "kfac", "regmean", "actmat", "tact", "wudi", "tsv_m",
+                "karcher", "multislerp", "nearswap", "sce", "kfac", "regmean", "actmat", "tact", "wudi", "ace", "tsv_m",
                 "iso_c", "iso_cts", "fisher", "kfac_exact", "disentangle",
             ])
     }
