@@ -1,3 +1,4 @@
+import BlobStore
 import FileAccess
 import Hashing
 import Identifiers
@@ -58,7 +59,7 @@ struct OutputPlacement: Sendable {
         return result
     }
 
-    /// Writes an output from its blob.
+    /// Writes an output from its blob, and verifies the blob in the same pass.
     ///
     /// - Returns: The checksum of what stands in each of its places; `nil` unless it stands in all of them.
     func place(_ blob: BlobReference, at position: Int) -> Checksum? {
@@ -80,13 +81,14 @@ struct OutputPlacement: Sendable {
         _ blob: BlobReference, squareRows: Int?, to file: borrowing OpenedFile<SafetensorsError>,
         _ target: inout PlaceWriter
     ) throws {
-        let byteCount = Int(clamping: blob.byteCount)
+        let source = try cache.blob(blob)
+        let byteCount = source.byteCount
         guard let rows = squareRows else {
             try target.requireRoom(byteCount)
             var piece = try Matrix<Float>(rows: 1, columns: min(Self.pieceBytes, byteCount + 3) / 4)
             for start in stride(from: 0, to: byteCount, by: Self.pieceBytes) {
                 let count = min(Self.pieceBytes, byteCount - start)
-                try read(blob, at: start, count: count, into: &piece)
+                try read(source, at: start, count: count, into: &piece)
                 try piece.withBytes { bytes throws in try write(bytes.extracting(first: count), to: file, &target) }
             }
             return
@@ -94,10 +96,10 @@ struct OutputPlacement: Sendable {
         guard byteCount == 4 * (try PackedTriangle.elementCount(dimension: rows)) else { throw Problem.unseen }
         if byteCount <= triangleBytesMax {
             var matrix = try PackedSymmetricMatrix<Float>(dimension: rows)
-            try matrix.withMutableBytes { bytes throws in try cache.read(blob.digest, at: 0, into: &bytes) }
+            try matrix.withMutableBytes { bytes throws in try read(source, at: 0, into: &bytes) }
             try writeSquare(of: matrix, to: file, &target)
         } else {
-            try writeSquare(of: blob, rows: rows, to: file, &target)
+            try writeSquare(of: source, rows: rows, to: file, &target)
         }
     }
 
@@ -116,7 +118,7 @@ struct OutputPlacement: Sendable {
 
     /// Writes the square of a triangle that memory need not hold: each block takes its upper part from later rows.
     private func writeSquare(
-        of blob: BlobReference, rows dimension: Int, to file: borrowing OpenedFile<SafetensorsError>,
+        of source: VerifiedBlob, rows dimension: Int, to file: borrowing OpenedFile<SafetensorsError>,
         _ target: inout PlaceWriter
     ) throws {
         // Few blocks, because each reads a part of every later row.
@@ -127,7 +129,7 @@ struct OutputPlacement: Sendable {
         for rows in block.parts {
             let first = PackedTriangle.offset(ofRow: rows.lowerBound)
             let count = PackedTriangle.offset(ofRow: rows.upperBound) - first
-            try read(blob, at: 4 * first, count: 4 * count, into: &packed)
+            try read(source, at: 4 * first, count: 4 * count, into: &packed)
             try packed.withSpan { span throws in try block.fill(rows, packed: span.extracting(first: count)) }
             for line in stride(from: rows.upperBound, to: dimension, by: elements.rowCount) {
                 let lines = line..<min(dimension, line + elements.rowCount)
@@ -135,8 +137,8 @@ struct OutputPlacement: Sendable {
                     for (index, row) in lines.enumerated() {
                         let start = 4 * index * rows.count
                         var part = bytes._mutatingExtracting(start..<start + 4 * rows.count)
-                        try cache.read(
-                            blob.digest, at: 4 * (PackedTriangle.offset(ofRow: row) + rows.lowerBound), into: &part)
+                        try read(
+                            source, at: 4 * (PackedTriangle.offset(ofRow: row) + rows.lowerBound), into: &part)
                     }
                 }
                 try elements.withSpan { span throws in
@@ -146,17 +148,27 @@ struct OutputPlacement: Sendable {
             }
             try block.withBytes(of: rows) { bytes, _ throws in try write(bytes, to: file, &target) }
         }
+        // Parts that are not read in their order verify nothing.
+        do {
+            guard try source.verify(while: { (try? progress.step()) != nil }) else { throw Problem.revoked }
+        } catch let error as BlobStoreError {
+            throw cache.noteLoss(of: source.digest, error)
+        }
     }
 
     // MARK: - Pieces
 
     private func read(
-        _ blob: BlobReference, at offset: Int, count: Int, into matrix: inout Matrix<Float>
+        _ source: VerifiedBlob, at offset: Int, count: Int, into matrix: inout Matrix<Float>
     ) throws {
         try matrix.withMutableBytes { bytes throws in
             var part = bytes._mutatingExtracting(first: count)
-            try cache.read(blob.digest, at: offset, into: &part)
+            try read(source, at: offset, into: &part)
         }
+    }
+
+    private func read(_ source: VerifiedBlob, at offset: Int, into bytes: inout MutableRawSpan) throws {
+        do { try source.read(at: offset, into: &bytes) } catch { throw cache.noteLoss(of: source.digest, error) }
     }
 
     /// Writes bytes piece by piece, as long as the unit is this worker's.

@@ -134,6 +134,25 @@ struct OutputPlacementTests {
         }
     }
 
+    @Test(arguments: [Int.max, 1 << 20])
+    func `a blob that was damaged since it was made does not stand in its place`(triangleBytesMax: Int) async throws {
+        try await Bench.run { bench in
+            let dimension = 1600
+            let staged = try Staged(bench.directory, dimension: dimension)
+            let elements = (0..<dimension * (dimension + 1) / 2).map { Float($0) }
+            let blob = try bench.put(elements)
+            let file = try FileHandle(forUpdating: URL(fileURLWithPath: bench.cache.path(of: blob.digest).string))
+            try file.seek(toOffset: 4 * 17)
+            try file.write(contentsOf: Data([1]))
+            let placement = OutputPlacement(
+                files: StagedFiles(roots: .unlimited), cache: bench.cache,
+                places: [try staged.place("square", squareRows: dimension)],
+                progress: UnitProgressCounter(unit: Bench.name), triangleBytesMax: triangleBytesMax)
+            #expect(placement.place(blob, at: 0) == nil)
+            #expect(!bench.cache.held.contains(blob))
+        }
+    }
+
     @Test func `another object at the same path is left alone`() async throws {
         try await Bench.run { bench in
             let staged = try Staged(bench.directory)
