@@ -114,8 +114,9 @@ public enum JobAdmission {
             do throws(JobRefusal) {
                 plan = try JobPlan(spec: spec, inventory: inventory)
                 if depth == .contents {
-                    let comparison = TensorComparison(files: reader.openFiles)
-                    problems += EncodedWeights(spec: spec, inventory: inventory, comparison: comparison).problems()
+                    progress.note("comparing its models with the base")
+                    problems += modelProblems(
+                        of: spec, inventory, TensorComparison(files: reader.openFiles), isResumption: isResumption)
                 }
             } catch {
                 problems += error.problems
@@ -132,6 +133,16 @@ public enum JobAdmission {
             shortage: isResumption ? nil : output.shortage(publishing: planned),
             fingerprint: inventory.fingerprint(
                 specText: submission.specText, output: outputPath.string, blocks: plan.blocks))
+    }
+
+    /// The problems that the values of the models show.
+    private static func modelProblems(
+        of spec: JobSpec, _ inventory: JobInventory, _ comparison: TensorComparison, isResumption: Bool
+    ) -> [JobProblem] {
+        let problems = EncodedWeights(spec: spec, inventory: inventory, comparison: comparison).problems()
+        // A job that already runs passed the second check.
+        guard problems.isEmpty, !isResumption else { return problems }
+        return UnchangedModels(spec: spec, inventory: inventory, comparison: comparison).problems()
     }
 
     /// Files beside the base that do not go with the merged checkpoint.
