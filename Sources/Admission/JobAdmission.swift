@@ -132,7 +132,8 @@ public enum JobAdmission {
             output: output,
             shortage: isResumption ? nil : output.shortage(publishing: planned),
             fingerprint: inventory.fingerprint(
-                specText: submission.specText, output: outputPath.string, blocks: plan.blocks))
+                specText: submission.specText, output: outputPath.string, blocks: plan.blocks),
+            source: JobSpec.source(of: submission.specText))
     }
 
     /// The problems that the values of the models show.
@@ -148,10 +149,12 @@ public enum JobAdmission {
     /// Files beside the base that do not go with the merged checkpoint.
     private static func companionNotices(of spec: JobSpec, _ base: SafetensorsSet) -> [JobNotice] {
         guard spec.outputs.contains(.merged) else { return [] }
-        let files = CompanionFiles(besides: base)
+        let checkpoint = spec.checkpoint
+        let files = CompanionFiles(besides: base, hasTokenizer: checkpoint.copiesTokenizer)
+        let place = checkpoint.layout == .flat ? "the output directory" : "merged/"
         let shown = files.leftOut.prefix(10).joined(separator: ", ")
         let rest = files.leftOut.count > 10 ? " and \(files.leftOut.count - 10) more" : ""
-        let left = files.leftOut.isEmpty ? [] : ["not copied from the base to merged/: \(shown)\(rest)."]
+        let left = files.leftOut.isEmpty ? [] : ["not copied from the base to \(place): \(shown)\(rest)."]
         return (left + files.notFollowed.prefix(5)).map { JobNotice(at: spec.baseModel.location, $0) }
     }
 

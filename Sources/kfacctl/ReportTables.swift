@@ -124,7 +124,7 @@ struct ReportTables {
             return nil
         }
         let copied = found["copied"] ?? []
-        return copied.isEmpty ? nil : "files copied from the base to merged/: \(list(copied))"
+        return copied.isEmpty ? nil : "files copied from the base beside the merged tensors: \(list(copied))"
     }
 
     /// The first few names and the number of the others.

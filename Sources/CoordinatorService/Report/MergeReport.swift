@@ -13,6 +13,9 @@ struct MergeReport {
     let result: @Sendable (UnitIndex) -> UnitResult?
 
     private var plan: JobPlan { job.plan }
+    private var companions: CompanionFiles {
+        CompanionFiles(besides: job.inputs.base, hasTokenizer: plan.spec.checkpoint.copiesTokenizer)
+    }
 
     /// The merged tensors, the method, and the tensors that were not merged; null for a job without a merge.
     var json: JSONValue {
@@ -20,7 +23,7 @@ struct MergeReport {
         var members: [JSONValue.Member] = [.init("method", .string(plan.spec.method.name))]
         if let merged { members += rows(of: merged) }
         members += [.init("copied", copied), .init("tied", tied)]
-        members.append(.init("files", .ofCompanions(CompanionFiles(besides: job.inputs.base))))
+        members.append(.init("files", .ofCompanions(companions)))
         return .object(members + [.init("health", .object(health))])
     }
 
