@@ -19,13 +19,16 @@ public final class Job: Sendable {
     public let fingerprint: BlobDigest
     /// The room that the outputs lack now, in words.
     public let shortage: String?
+    /// The text of the job file as the user wrote it.
+    public let source: String
     /// The samples behind the finished units.
     public let sampleShares: [UnitIndex: SampleShare]
 
     init(
         id: JobID, plan: JobPlan, inputs: JobInputs, runs: [RunMembers] = [], output: OutputDirectory,
         shortage: String? = nil,
-        fingerprint: BlobDigest
+        fingerprint: BlobDigest,
+        source: String = ""
     ) {
         self.id = id
         self.plan = plan
@@ -34,6 +37,7 @@ public final class Job: Sendable {
         self.output = output
         self.shortage = shortage
         self.fingerprint = fingerprint
+        self.source = source
         sampleShares = plan.sampleShares
     }
 }

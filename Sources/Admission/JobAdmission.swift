@@ -114,8 +114,9 @@ public enum JobAdmission {
             do throws(JobRefusal) {
                 plan = try JobPlan(spec: spec, inventory: inventory)
                 if depth == .contents {
-                    let comparison = TensorComparison(files: reader.openFiles)
-                    problems += EncodedWeights(spec: spec, inventory: inventory, comparison: comparison).problems()
+                    progress.note("comparing its models with the base")
+                    problems += modelProblems(
+                        of: spec, inventory, TensorComparison(files: reader.openFiles), isResumption: isResumption)
                 }
             } catch {
                 problems += error.problems
@@ -131,16 +132,29 @@ public enum JobAdmission {
             output: output,
             shortage: isResumption ? nil : output.shortage(publishing: planned),
             fingerprint: inventory.fingerprint(
-                specText: submission.specText, output: outputPath.string, blocks: plan.blocks))
+                specText: submission.specText, output: outputPath.string, blocks: plan.blocks),
+            source: JobSpec.source(of: submission.specText))
+    }
+
+    /// The problems that the values of the models show.
+    private static func modelProblems(
+        of spec: JobSpec, _ inventory: JobInventory, _ comparison: TensorComparison, isResumption: Bool
+    ) -> [JobProblem] {
+        let problems = EncodedWeights(spec: spec, inventory: inventory, comparison: comparison).problems()
+        // A job that already runs passed the second check.
+        guard problems.isEmpty, !isResumption else { return problems }
+        return UnchangedModels(spec: spec, inventory: inventory, comparison: comparison).problems()
     }
 
     /// Files beside the base that do not go with the merged checkpoint.
     private static func companionNotices(of spec: JobSpec, _ base: SafetensorsSet) -> [JobNotice] {
         guard spec.outputs.contains(.merged) else { return [] }
-        let files = CompanionFiles(besides: base)
+        let checkpoint = spec.checkpoint
+        let files = CompanionFiles(besides: base, hasTokenizer: checkpoint.copiesTokenizer)
+        let place = checkpoint.layout == .flat ? "the output directory" : "merged/"
         let shown = files.leftOut.prefix(10).joined(separator: ", ")
         let rest = files.leftOut.count > 10 ? " and \(files.leftOut.count - 10) more" : ""
-        let left = files.leftOut.isEmpty ? [] : ["not copied from the base to merged/: \(shown)\(rest)."]
+        let left = files.leftOut.isEmpty ? [] : ["not copied from the base to \(place): \(shown)\(rest)."]
         return (left + files.notFollowed.prefix(5)).map { JobNotice(at: spec.baseModel.location, $0) }
     }
 

@@ -1,5 +1,6 @@
 import FileAccess
 import Identifiers
+import JobFiles
 import JobPlan
 import LinearAlgebra
 import Safetensors
@@ -44,16 +45,18 @@ enum PlannedOutputs {
 
     /// The merged checkpoint in its base's layout.
     private static func merged(_ plan: JobPlan, _ base: SafetensorsSet) -> [PlannedFile] {
-        let type = plan.spec.outputType
-        return base.layout.shards.map { shard in
-            let byteCount = shard.tensors.reduce(UInt64(0)) { sum, tensor in
-                let own = UInt64(tensor.byteCount ?? 0)
-                guard let type, let floating = plan.inventory.base.tensors[tensor.name], floating.floatingType != nil
-                else { return sum + own }
-                return sum + UInt64(floating.elementCount * type.byteCount)
-            }
-            let name = base.layout.indexName == nil ? "model.safetensors" : shard.fileName
-            return PlannedFile(path: "merged/\(name)", byteCount: byteCount)
+        let checkpoint = plan.spec.checkpoint
+        let type = plan.spec.outputType.flatMap { TensorDataType(rawValue: $0.rawValue) }
+        let layout = CheckpointWriter.layout(of: base, dataType: type, shardSize: checkpoint.shardSize)
+        let isFlat = checkpoint.layout == .flat
+        let shards = layout.shards.map { shard in
+            PlannedFile(
+                path: isFlat ? shard.fileName : "merged/\(shard.fileName)",
+                byteCount: shard.tensors.reduce(UInt64(0)) { $0 + UInt64($1.byteCount ?? 0) })
         }
+        guard isFlat else { return shards }
+        // In the output directory itself these names may be taken.
+        let others = CompanionFiles(besides: base, hasTokenizer: checkpoint.copiesTokenizer).copied
+        return shards + (others + ModelCard.names(of: plan.spec)).map { PlannedFile(path: $0, byteCount: 0) }
     }
 }

@@ -13,6 +13,8 @@ public final class CheckpointWriter: Sendable {
     public let layout: ShardLayout
     private let base: SafetensorsSet
     private let dataType: TensorDataType?
+    private let hasTokenizer: Bool
+    private let texts: [String: String]
     private let writer: ShardedSafetensorsWriter
 
     /// The largest `config.json` that is read whole.
@@ -24,14 +26,41 @@ public final class CheckpointWriter: Sendable {
     ///   - directory: an existing directory.
     ///   - base: the checkpoint whose layout is kept; a single file becomes `model.safetensors`.
     ///   - dataType: the type of every floating-point tensor, or nil to keep each tensor's type.
+    ///   - shardSize: the most parameters of a file, or nil for the base's files.
+    ///   - hasTokenizer: whether the base's tokenizer is copied.
+    ///   - texts: further files of the model, by name.
     ///   - provenance: the origin of the model, a JSON text for the metadata.
     /// - Throws: ``JobFileError``; nothing is left behind.
     public init(
         directory: FilePath,
         base: SafetensorsSet,
         dataType: TensorDataType? = nil,
+        shardSize: Int? = nil,
+        hasTokenizer: Bool = true,
+        texts: [String: String] = [:],
         provenance: String
     ) throws(JobFileError) {
+        let layout = Self.layout(of: base, dataType: dataType, shardSize: shardSize)
+        let metadata = base.metadata.merging([MetadataKey.provenance: provenance]) { _, own in own }
+        self.directory = directory
+        self.layout = layout
+        self.base = base
+        self.dataType = dataType
+        self.hasTokenizer = hasTokenizer
+        self.texts = texts
+        self.writer = try wrapping { () throws(SafetensorsError) in
+            try ShardedSafetensorsWriter(directory: directory, layout: layout, metadata: metadata)
+        }
+    }
+
+    /// The files and tensors of a model in a base's layout.
+    ///
+    /// - Parameters:
+    ///   - base: the base.
+    ///   - dataType: the type of every floating-point tensor, or nil to keep each tensor's type.
+    ///   - shardSize: the most parameters of a file, or nil for the base's files.
+    /// - Returns: The layout; a single file is `model.safetensors`.
+    public static func layout(of base: SafetensorsSet, dataType: TensorDataType?, shardSize: Int?) -> ShardLayout {
         let shards = base.layout.shards.map { shard in
             let isOnlyFile = base.layout.indexName == nil
             return ShardLayout.Shard(
@@ -39,15 +68,8 @@ public final class CheckpointWriter: Sendable {
                 tensors: shard.tensors.map { Self.description(of: $0, in: dataType) }
             )
         }
-        let layout = ShardLayout(shards: shards, indexName: base.layout.indexName)
-        let metadata = base.metadata.merging([MetadataKey.provenance: provenance]) { _, own in own }
-        self.directory = directory
-        self.layout = layout
-        self.base = base
-        self.dataType = dataType
-        self.writer = try wrapping { () throws(SafetensorsError) in
-            try ShardedSafetensorsWriter(directory: directory, layout: layout, metadata: metadata)
-        }
+        if let shardSize { return ShardLayout(tensors: shards.flatMap(\.tensors), shardElementLimit: shardSize) }
+        return ShardLayout(shards: shards, indexName: base.layout.indexName)
     }
 
     /// Writes a part of a tensor.
@@ -66,11 +88,17 @@ public final class CheckpointWriter: Sendable {
     /// What the files of tensors held when they were finished.
     public var finished: [SafetensorsWriter.Finished] { writer.finished }
 
-    /// Copies the ``CompanionFiles`` from the base's directory, then publishes the tensors and the index.
+    /// Copies the ``CompanionFiles`` from the base's directory, writes the texts, then publishes the tensors and
+    /// the index.
     ///
     /// - Throws: ``JobFileError``, with every incomplete tensor; files copied before the failure stay.
     public func finish() throws(JobFileError) {
         try copyCompanions()
+        for (name, text) in texts {
+            try wrapping { () throws(FileError) in
+                try WholeFile.write(Array(text.utf8), to: directory.pushing(FilePath(name)))
+            }
+        }
         try wrapping { () throws(SafetensorsError) in try writer.finish(isHashed: true) }
     }
 
@@ -81,7 +109,7 @@ public final class CheckpointWriter: Sendable {
     }
 
     private func copyCompanions() throws(JobFileError) {
-        for name in CompanionFiles(besides: base).copied {
+        for name in CompanionFiles(besides: base, hasTokenizer: hasTokenizer).copied {
             let path = FilePath(name)
             let (source, destination) = (base.path.pushing(path), directory.pushing(path))
             if name == "config.json", let dataType {

@@ -28,7 +28,11 @@ public struct CompanionFiles: Equatable, Sendable {
     /// Finds the files of a base.
     ///
     /// A base that is a single file has none, because its directory may hold anything.
-    public init(besides base: SafetensorsSet) {
+    ///
+    /// - Parameters:
+    ///   - base: The base.
+    ///   - hasTokenizer: Whether the tokenizer's files are copied.
+    public init(besides base: SafetensorsSet, hasTokenizer: Bool = true) {
         self.base = base
         guard let names = try? WholeFile.names(in: base.path, within: base.roots) else { return }
         let tensors = Set(base.layout.shards.map(\.fileName) + [base.layout.indexName ?? ""])
@@ -38,7 +42,7 @@ public struct CompanionFiles: Equatable, Sendable {
             wantAll(below: name, where: { $0.hasSuffix(".jinja") })
         }
         for name in wanted.sorted() where name.hasSuffix(".json") && name != "tokenizer.json" { follow(name) }
-        copied = wanted.sorted()
+        copied = wanted.filter { hasTokenizer || !CompanionName.isOfTokenizer($0) }.sorted()
         let firsts = Set(copied.map { String($0.prefix { $0 != "/" }) })
         leftOut = visible.filter { !firsts.contains($0) }.map { isDirectory($0) ? "\($0)/" : $0 }
     }

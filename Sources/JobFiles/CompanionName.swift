@@ -16,10 +16,20 @@ enum CompanionName {
 
     /// Whether every model that has such a file needs it, such as configuration and tokenizer files.
     static func isOfEveryModel(_ name: String) -> Bool {
-        guard !isTrainingState(name) else { return false }
+        // An output of ours may be a base, and its report tells of another merge.
+        guard !isTrainingState(name), name != "report.json" else { return false }
         if name.hasSuffix(".json") { return !name.hasSuffix(".index.json") }
         return tokenizerFiles.contains(name) || tokenizerEndings.contains { name.hasSuffix($0) }
             || (name.hasSuffix(".txt") && tokenizerStems.contains(stem(name)))
+    }
+
+    /// Whether the file belongs to a tokenizer.
+    static func isOfTokenizer(_ name: String) -> Bool {
+        if name.hasSuffix(".json") {
+            let stem = stem(name)
+            return stem.hasPrefix("tokenizer") || stem == "chat_template" || tokenizerStems.contains(stem)
+        }
+        return isOfEveryModel(name) || name.hasPrefix("additional_chat_templates/")
     }
 
     /// Whether the file is left over from training: optimizers, schedules, seeds, intermediate checkpoints.

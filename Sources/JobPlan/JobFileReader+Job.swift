@@ -8,7 +8,8 @@ import Yams
 extension JobFileReader {
     private static let jobKeys = [
         "merge_method", "base_model", "models", "parameters", "dtype", "out_dtype", "tokenizer_source", "kfac",
-        "ignore", "allow_config_differences", "non_finite", "outputs", "output",
+        "ignore", "allow_config_differences", "allow_unchanged", "non_finite", "checkpoint", "outputs",
+        "output",
     ]
 
     private static let unsupportedJobKeys = [
@@ -55,7 +56,10 @@ extension JobFileReader {
                     models?.entries ?? [],
                     asksForRegularizer: ["regularizer", "groups"].contains { entries["kfac"]?.mapping?[$0] != nil }),
             output: output, fileName: fileName, ignored: entries["ignore"].map { texts($0, "ignore") } ?? [],
-            allowedDifferences: readAllowedDifferences(entries["allow_config_differences"]), notices: notices)
+            allowedDifferences: readAllowedDifferences(entries["allow_config_differences"]),
+            checkpoint: readCheckpoint(entries["checkpoint"]),
+            allowedUnchanged: readAllowedUnchanged(entries["allow_unchanged"], among: models?.entries ?? []),
+            notices: notices)
     }
 
     /// `true` for all differences, or the keys whose differences are allowed.

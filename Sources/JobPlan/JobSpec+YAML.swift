@@ -29,7 +29,7 @@ extension JobSpec {
         do {
             // Some editors begin a file with a byte order mark, which is not part of its text.
             let hasMark = yaml.unicodeScalars.first == "\u{FEFF}"
-            root = try Yams.compose(yaml: hasMark ? String(yaml.unicodeScalars.dropFirst()) : yaml)
+            root = try JobDocuments.job(in: hasMark ? String(yaml.unicodeScalars.dropFirst()) : yaml)
         } catch {
             return (nil, [syntaxProblem(error, fileName: fileName, in: yaml)])
         }

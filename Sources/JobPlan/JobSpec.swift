@@ -38,6 +38,10 @@ public struct JobSpec: Equatable, Sendable {
     public var ignored: [Located<String>] = []
     /// The allowed differences between the models' configurations.
     public var allowedDifferences: AllowedDifferences = .none
+    /// How the merged checkpoint is written.
+    public var checkpoint = CheckpointSpec()
+    /// The models that may equal the base.
+    public var allowedUnchanged: AllowedUnchanged = .none
     /// The remarks found while reading the file.
     public var notices: [JobNotice] = []
 

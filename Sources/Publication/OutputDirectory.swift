@@ -74,7 +74,8 @@ public final class OutputDirectory: Sendable {
         }
         if let problem = outerProblem() { return [problem] }
         do throws(PublicationError) {
-            return try reasons(isStart: true).map { "the output directory \(path) \($0)" }
+            let names = Set(files.compactMap { FilePath($0.path).components.first?.string })
+            return try reasons(isStart: true, publishing: names).map { "the output directory \(path) \($0)" }
         } catch {
             return [error.description]
         }
@@ -93,13 +94,15 @@ public final class OutputDirectory: Sendable {
         OutputClaim.fileName, OutputManifest.fileName, StagingRecord.fileName, PublicationJournal.fileName,
     ].map { PlannedFile(path: $0, byteCount: 1) }
 
-    private func reasons(isStart: Bool) throws(PublicationError) -> [String] {
+    private func reasons(
+        isStart: Bool, publishing wanted: Set<String> = []
+    ) throws(PublicationError) -> [String] {
         guard FileStatus(of: path, followsLinks: true) != nil else { return [] }
         let names = try writing { () throws(FileError) in try WholeFile.names(in: path) }
         let present = names.filter { !$0.hasPrefix(Self.hiddenPrefix) }
         if isStart, !overwrites { return present.isEmpty ? [] : [OutputContents.notEmpty(present)] }
         var verified = state.withLock { $0.verified }
-        let contents = try OutputContents(of: path, verified: &verified)
+        let contents = try OutputContents(of: path, names: wanted, verified: &verified)
         state.withLock { $0.verified = verified }
         return contents.reasons(overwrites: overwrites)
     }
@@ -326,8 +329,9 @@ public final class OutputDirectory: Sendable {
 
     /// Checks again that nothing is in the way, lists the staged files, and makes the intent durable.
     private func begin(_ proven: [ProvenFile]) throws(PublicationError) -> PublicationJournal {
-        let reasons = try reasons(isStart: false)
         let entries = Directories.entries(below: staging).filter { !$0.path.hasPrefix(".") }
+        let names = Set(entries.compactMap { FilePath($0.path).components.first?.string })
+        let reasons = try reasons(isStart: false, publishing: names)
         let known = Dictionary(proven.map { ($0.path, $0) }) { first, _ in first }
         var files: [OutputManifest.File] = []
         for (path, status) in entries where status.kind == .file {

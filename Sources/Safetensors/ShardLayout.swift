@@ -44,17 +44,35 @@ public struct ShardLayout: Equatable, Sendable {
         stem: String = "model",
         shardByteLimit: Int = ShardLayout.defaultShardByteLimit
     ) {
+        // The writer refuses a tensor whose size overflows, with its name.
+        self.init(tensors, stem: stem, limit: shardByteLimit) { $0.byteCount ?? 0 }
+    }
+
+    /// Fills shards greedily in the order of the tensors, by numbers of elements, as mergekit does.
+    ///
+    /// A tensor above the limit gets a shard of its own.
+    ///
+    /// - Parameters:
+    ///   - tensors: all tensors, in the order of writing.
+    ///   - stem: the files' name before the shard number, `model` for checkpoints.
+    ///   - shardElementLimit: elements in one file.
+    public init(tensors: [TensorDescription], stem: String = "model", shardElementLimit: Int) {
+        self.init(tensors, stem: stem, limit: shardElementLimit) { $0.elementCount ?? 0 }
+    }
+
+    private init(
+        _ tensors: [TensorDescription], stem: String, limit: Int, size: (TensorDescription) -> Int
+    ) {
         var groups: [[TensorDescription]] = [[]]
-        var byteCount = 0
+        var filled = 0
         for tensor in tensors {
-            // The writer refuses a tensor whose size overflows, with its name.
-            let size = tensor.byteCount ?? 0
-            if byteCount > 0, size > shardByteLimit - byteCount {
+            let size = size(tensor)
+            if filled > 0, size > limit - filled {
                 groups.append([])
-                byteCount = 0
+                filled = 0
             }
             groups[groups.count - 1].append(tensor)
-            byteCount += size
+            filled += size
         }
         let names = groups.indices.map { Self.fileName(stem: stem, number: $0 + 1, of: groups.count) }
         self.shards = zip(names, groups).map { Shard(fileName: $0, tensors: $1) }

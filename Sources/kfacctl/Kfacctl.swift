@@ -12,9 +12,9 @@ struct Kfacctl: AsyncParsableCommand {
         abstract: "Merges fine-tuned models under Kronecker-factored curvature, on this machine or on a cluster.",
         version: Build.version,
         subcommands: [
-            RunCommand.self, PlanCommand.self, SubmitCommand.self, JobsCommand.self, StatusCommand.self,
-            WatchCommand.self, LogsCommand.self, CancelCommand.self, PublishCommand.self, WorkersCommand.self,
-            DrainCommand.self,
+            RunCommand.self, MergeCommand.self, PlanCommand.self, SubmitCommand.self, JobsCommand.self,
+            StatusCommand.self, WatchCommand.self, LogsCommand.self, CancelCommand.self, PublishCommand.self,
+            WorkersCommand.self, DrainCommand.self,
             PushCommand.self, RunsCommand.self, FetchCommand.self, InspectCommand.self, CompareCommand.self,
             KeygenCommand.self, HelpCommand.self,
         ])
@@ -36,7 +36,7 @@ struct Kfacctl: AsyncParsableCommand {
             }
             var command = try parseAsRoot()
             // A finished job counts as success even if nobody reads the summary.
-            isOutputAside = command is RunCommand
+            isOutputAside = command is RunCommand || command is MergeCommand
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

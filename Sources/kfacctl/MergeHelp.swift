@@ -11,6 +11,7 @@ enum MergeHelp {
 
             θ₀ is the base, θ_t a model, Δ_t = θ_t − θ₀, w_t its weight, α the job's "lambda".
             "kfacctl help merge METHOD" has the parameters of one; kfacd-job(5) has the rest.
+            "kfacctl merge --help" explains the command that runs a mergekit configuration.
             """
     }
 

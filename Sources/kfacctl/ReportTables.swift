@@ -62,15 +62,13 @@ struct ReportTables {
             return nil
         }
         func count(_ key: String) -> Int { (tensors[key] as? [Any])?.count ?? 0 }
+        let models = MergedModelRow.rows(merge["models"])
+        let unmatched = models.reduce(0) { $0 + $1.unmatched }
         var lines = [
             "merged checkpoint: \(count("changed")) tensors changed, \(count("unchanged")) unchanged, "
-                + "\(count("copied")) copied from the base"
+                + "\(count("copied")) copied from the base, \(unmatched) of the models unmatched"
         ]
-        if let models = merge["differing_tensors_by_model"] as? [String: Int], !models.isEmpty {
-            let named = models.sorted { $0.key < $1.key }.prefix(8).map { "\($0.key) \($0.value)" }
-            let more = models.count > named.count ? ", …" : ""
-            lines.append("tensors that differ from the base's: " + named.joined(separator: ", ") + more)
-        }
+        if let text = MergedModelRow.text(models, rowsMax: Self.rowsMax) { lines.append(text) }
         if let differing = tensors["differing"] as? [String: [String]], !differing.isEmpty {
             let ignored = Set((merge["copied"] as? [String: [String]])?["ignored"] ?? [])
             for (subject, tensors) in [
@@ -126,7 +124,7 @@ struct ReportTables {
             return nil
         }
         let copied = found["copied"] ?? []
-        return copied.isEmpty ? nil : "files copied from the base to merged/: \(list(copied))"
+        return copied.isEmpty ? nil : "files copied from the base beside the merged tensors: \(list(copied))"
     }
 
     /// The first few names and the number of the others.

@@ -60,7 +60,11 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let submission = try Submission(file: job, overwrites: overwrite, output: output)
+        try await run(try Submission(file: job, overwrites: overwrite, output: output))
+    }
+
+    /// Runs a job under this command's options.
+    func run(_ submission: Submission) async throws {
         let outcome = "interrupted; the job was cancelled and its files removed."
         let report = try await Interruption.watched(outcome: outcome) {
             let settings = try settings()

@@ -39,6 +39,7 @@ extension SerialIntegrationTests {
                 base_model: base
                 models: [\(entries)]
                 parameters: {\(parameters)}
+                allow_unchanged: true
                 output: out
 
                 """

@@ -198,7 +198,11 @@ extension SerialIntegrationTests {
             #expect(tensors["changed"] as? [String] == changed.sorted())
             #expect(tensors["unchanged"] as? [String] == ["empty", "norm.weight"])
             #expect(tensors["copied"] as? [String] == ["steps"])
-            #expect(merge["differing_tensors_by_model"] as? [String: Int] == ["alpha": changed.count])
+            let models = try #require(merge["models"] as? [String: [String: Any]])
+            let counts = try #require(models["alpha"])
+            #expect(counts["differing"] as? Int == changed.count)
+            #expect(counts["merged"] as? Int == changed.count + 2)
+            #expect(counts["unmatched"] as? Int == 0)
         }
     }
 }

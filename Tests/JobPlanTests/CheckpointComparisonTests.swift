@@ -263,6 +263,14 @@ import Testing
         #expect(try configured(["rope_scaling": "null"], [:]).problems == [])
     }
 
+    @Test func `a name of allow_unchanged that no model has is refused`() {
+        #expect(
+            problems(in: JobFileText(rest: ["allow_unchanged: [a, bb]"]).yaml) == [
+                "job.yaml:6:22: \"allow_unchanged\" names \"bb\", but no model has that name; expected true, or names of "
+                    + "models. Did you mean \"b\"?"
+            ])
+    }
+
     @Test func `a key that is not compared cannot be allowed`() {
         #expect(
             problems(in: JobFileText(rest: ["allow_config_differences: [rope_teta]"]).yaml) == [

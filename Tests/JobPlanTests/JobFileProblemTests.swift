@@ -8,7 +8,7 @@ import Testing
 @Suite struct JobFileProblemTests {
     private static let known =
         "Known keys: merge_method, base_model, models, parameters, dtype, out_dtype, tokenizer_source, kfac, "
-        + "ignore, allow_config_differences, non_finite, outputs, output."
+        + "ignore, allow_config_differences, allow_unchanged, non_finite, checkpoint, outputs, output."
 
     private func expect(
         _ text: JobFileText,

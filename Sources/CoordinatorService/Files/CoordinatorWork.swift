@@ -123,16 +123,25 @@ actor CoordinatorWork {
             let output = task.job.output
             // Once the publication has begun, the output's own list proves the staged files, which also include the
             // files to be replaced.
-            let (damages, proven) =
-                try output.canGoOn()
-                ? ([], []) : StagedFileAudit(job: task.job, staged: task.staged, result: task.results).examined()
-            guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
-            try output.publish(proven: proven)
+            let canGoOn = try output.canGoOn()
+            try output.publish(proven: canGoOn ? [] : try proven(task))
             for warning in task.job.plan.warnings(task.results) {
                 logger.warning("\(warning)", metadata: [LogKeys.job: "\(task.lease.unit.job)"])
             }
         case .digestInputs, .mergeCheckpoint: break
         }
+    }
+
+    /// Checks the staged files, and gives those of a flat checkpoint the places where they are published.
+    ///
+    /// - Throws: `CoordinatorWorkError.damagedFiles`, `PublicationError`.
+    private func proven(_ task: CoordinatorTask) throws -> [ProvenFile] {
+        let output = task.job.output
+        let isFlat = task.job.plan.spec.checkpoint.layout == .flat
+        if isFlat { try output.gather("merged") }
+        let (damages, proven) = StagedFileAudit(job: task.job, staged: task.staged, result: task.results).examined()
+        guard damages.isEmpty else { throw CoordinatorWorkError.damagedFiles(damages) }
+        return isFlat ? try output.spread("merged", proven: proven) : proven
     }
 
     private func failure(_ error: any Error, _ task: CoordinatorTask) -> UnitFailure {

@@ -42,7 +42,10 @@ struct CheckpointMerge: Sendable {
         let outputType = plan.spec.outputType.flatMap { TensorDataType(rawValue: $0.rawValue) }
         let writer = try CheckpointWriter(
             directory: try job.output.stage("merged"), base: job.inputs.base, dataType: outputType,
-            provenance: provenance)
+            shardSize: plan.spec.checkpoint.shardSize, hasTokenizer: plan.spec.checkpoint.copiesTokenizer,
+            texts: ModelCard(
+                of: plan.spec, source: job.source, title: job.output.path.lastComponent?.string ?? "merge"
+            ).files, provenance: provenance)
         let merged = mergedParts()
         let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
         let shares = TaskShares(spec: plan.spec, inventory: plan.inventory)

@@ -13,6 +13,9 @@ struct MergeReport {
     let result: @Sendable (UnitIndex) -> UnitResult?
 
     private var plan: JobPlan { job.plan }
+    private var companions: CompanionFiles {
+        CompanionFiles(besides: job.inputs.base, hasTokenizer: plan.spec.checkpoint.copiesTokenizer)
+    }
 
     /// The merged tensors, the method, and the tensors that were not merged; null for a job without a merge.
     var json: JSONValue {
@@ -20,7 +23,7 @@ struct MergeReport {
         var members: [JSONValue.Member] = [.init("method", .string(plan.spec.method.name))]
         if let merged { members += rows(of: merged) }
         members += [.init("copied", copied), .init("tied", tied)]
-        members.append(.init("files", .ofCompanions(CompanionFiles(besides: job.inputs.base))))
+        members.append(.init("files", .ofCompanions(companions)))
         return .object(members + [.init("health", .object(health))])
     }
 
@@ -55,10 +58,6 @@ struct MergeReport {
             name, tensor in
             JSONValue.Member(name, .array(tensor.differing.sorted().map { .string(tasks[$0]) }))
         }
-        let models = tasks.enumerated().map { position, name in
-            JSONValue.Member(
-                name, .number("\(tensors.count { $0.tensor.differing.contains(position) })"))
-        }
         let settings = MergeSettings(spec: plan.spec, base: plan.inventory.base)
         let byRule = ElementwiseRule.allCases.compactMap { rule -> JSONValue.Member? in
             let merged = names(.changed) {
@@ -78,9 +77,31 @@ struct MergeReport {
                     // Models whose values were not taken, for the tensors that were copied.
                     .init("differing", .object(differing)),
                 ])),
-            .init("differing_tensors_by_model", .object(models)),
+            .init("models", .object(models(tensors))),
             .init("non_finite", .object(nonFinite(tensors))),
         ]
+    }
+
+    /// The most names of a model that the report lists.
+    private static let unmatchedNamesMax = 5
+
+    /// For each model: its tensors that were merged, those of them that differ from the base's, and its names that no
+    /// tensor of the output has.
+    private func models(_ tensors: [(name: String, tensor: MergedTensors.Tensor)]) -> [JSONValue.Member] {
+        let merged = tensors.filter { $0.tensor.state != .copied }
+        return plan.spec.mergedTasks.enumerated().map { position, task in
+            let own = plan.inventory.checkpoints[task.name]?.tensors ?? [:]
+            let unmatched = plan.inventory.unmatchedTensors(of: task.name)
+            return .init(
+                task.name.rawValue,
+                .object([
+                    .init("merged", .number("\(merged.count { own[$0.name] != nil })")),
+                    .init("differing", .number("\(merged.count { $0.tensor.differing.contains(position) })")),
+                    .init("unmatched", .number("\(unmatched.count)")),
+                    .init(
+                        "unmatched_names", .array(unmatched.prefix(Self.unmatchedNamesMax).map { .string($0) })),
+                ]))
+        }
     }
 
     /// The NaN and infinities that were read, by checkpoint and tensor.

@@ -1,0 +1,52 @@
+import Yams
+
+/// The documents of a job file: the job, and optionally a second one that adds some keys to it.
+///
+/// A program adds keys in this way without a change of the first document, so that all its lines keep their numbers.
+enum JobDocuments {
+    /// The keys that a second document may have; another one is more likely a second job.
+    private static let addedKeys: Set<String> = ["checkpoint", "parameters"]
+
+    /// The job of a text with one or two documents; `nil` for an empty text.
+    ///
+    /// - Throws: `YamlError` for a text that is not YAML or that has more documents.
+    static func job(in yaml: String) throws -> Node? {
+        let documents = try all(in: yaml)
+        guard documents.count > 1 else { return documents.first }
+        // The parser's own error names the place of a further document.
+        guard documents.count == 2, let added = documents[1].mapping,
+            added.keys.allSatisfy({ $0.scalar.map { addedKeys.contains($0.string) } ?? false })
+        else { return try Yams.compose(yaml: yaml) }
+        return joined(documents[0], documents[1])
+    }
+
+    /// The first of two documents as it is written; the whole text if it has one document.
+    static func first(of yaml: String) -> String {
+        guard let documents = try? all(in: yaml), documents.count == 2, let line = documents[1].mark?.line else {
+            return yaml
+        }
+        let lines = yaml.split(separator: "\n", omittingEmptySubsequences: false)
+        guard let end = lines.prefix(line).lastIndex(where: { $0.hasPrefix("---") }) else { return yaml }
+        return lines[..<end].joined(separator: "\n") + "\n"
+    }
+
+    private static func all(in yaml: String) throws -> [Node] {
+        var sequence = try Yams.compose_all(yaml: yaml)
+        var documents: [Node] = []
+        while let document = sequence.next() { documents.append(document) }
+        if let error = sequence.error { throw error }
+        return documents
+    }
+
+    /// Joins mappings key by key; another value of the second document replaces that of the first.
+    private static func joined(_ first: Node, _ second: Node) -> Node {
+        guard case .mapping(var own) = first, case .mapping(let added) = second else { return second }
+        for (key, value) in added { own[key] = own[key].map { joined($0, value) } ?? value }
+        return .mapping(own)
+    }
+}
+
+extension JobSpec {
+    /// The job file's text without a second document, which a program has added.
+    public static func source(of yaml: String) -> String { JobDocuments.first(of: yaml) }
+}
