@@ -5,8 +5,8 @@ extension MergeMethod {
     public static let ace = MergeMethod(
         name: "ace", paper: Paper("ACE-Merging 2026", arXiv: "2603.02945"),
         formula: "θ₀ + α (Σ w_t Δ̄_t Σ̃_t) (Σ Σ̃_t + 1cᵀ)⁻¹, Σ̃_t = Δ̄_tᵀΔ̄_t + εI",
-        summary: "regmean without data, by centred covariances; where the tasks' sizes differ much, they are scaled and "
-            + "the leading directions evened out.",
+        summary: "regmean without data, by centred covariances; where the tasks' sizes differ much, they are scaled "
+            + "and the leading directions evened out.",
         parameters: [.weight, .lambda, .covariancePrior, .centered, .evenedFraction, .vectors],
         scope: .matrices(AceMerge.self, others: VectorRule.self))
 }
