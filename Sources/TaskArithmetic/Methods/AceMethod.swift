@@ -31,10 +31,10 @@ extension MergeParameter {
 
 /// The merge `ace` of one matrix, as its authors' code computes it.
 ///
-/// With γ = var(log tr Δ_tᵀΔ_t) / mean(log tr Δ_tᵀΔ_t)², sizes differ much where γ > 0.3. Then each covariance and its ε
-/// are divided by the trace, and the mean of the leading singular values is added along their directions. The rows of
-/// the covariance's prior are all c, the mean row of Σ Δ̄_tᵀΔ̄_t, so the system is not symmetric; it is solved by the
-/// formula of Sherman and Morrison. A vector of zeros has no term.
+/// With γ = var(log tr Δ_tᵀΔ_t) / mean(log tr Δ_tᵀΔ_t)², sizes differ much where γ > 0.3. Then each covariance and its
+/// ε are divided by the trace, and the mean of the leading singular values is added along their directions. The rows of
+/// the prior of Σ Σ̃_t are all c, the mean row of Σ Δ̄_tᵀΔ̄_t, so the system is not symmetric. The formula of Sherman and
+/// Morrison solves it. A vector of zeros has no term.
 ///
 /// Source: the authors' code of arXiv 2603.02945.
 public struct AceMerge: StreamedComputation, ~Copyable {
