@@ -13,22 +13,20 @@ struct ResultRoutes {
 
     /// Follows a plan's results on a machine whose workers see the staged files.
     ///
-    /// The coordinator collects what it merges into the checkpoint. What stands in its place and is not read any more
-    /// is in no store.
+    /// The coordinator collects what it merges into the checkpoint. What nobody needs beside its file is in no store.
     init(of plan: JobPlan) {
-        var read: Set<UnitOutput> = []
         var merged: Set<UnitOutput> = []
         var inFiles: Set<UnitOutput> = []
         for unit in plan.units {
             switch unit.work {
-            case .worker: read.formUnion(unit.inputs)
+            case .worker: continue
             case .coordinator(.mergeCheckpoint): merged.formUnion(plan.blobs(readBy: unit))
             case .coordinator: inFiles.formUnion(plan.blobs(readBy: unit))
             }
         }
         placed = Self.bytes(of: inFiles, in: plan)
         sent = Self.bytes(of: merged, in: plan)
-        let onlyInFiles = Self.bytes(of: inFiles.subtracting(read).subtracting(merged), in: plan)
+        let onlyInFiles = Self.bytes(of: plan.outputsForFilesAlone, in: plan)
         stored = zip(plan.units, onlyInFiles).map { unit, bytes in
             unit.isForWorker ? unit.cost.outputBytes - min(bytes, unit.cost.outputBytes) : 0
         }

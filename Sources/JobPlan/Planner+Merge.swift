@@ -127,8 +127,9 @@ extension Planner {
     private func part(_ tensor: TensorInventory, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
         var region = ParameterRegion(tensor: tensor.name, elements: 0..<tensor.elementCount)
         var shape = tensor.shape
-        // A method of matrices takes a layer's weight as [d_out, d_in], however it is stored.
-        if shape.count == 2, spec.method.needsBase, weightLayouts.layout(ofTensor: tensor.name) == .inOut {
+        // A method of matrices takes a layer's weight as [d_out, d_in], however it is stored. What merges models as
+        // they are takes them as they are stored.
+        if shape.count == 2, spec.method.terms == .taskVectors, weightLayouts.layout(ofTensor: tensor.name) == .inOut {
             region.layout = .inOut
             shape.reverse()
         }

@@ -25,6 +25,8 @@ final class AcceptedJob: Sendable {
     /// They are sent although they stand in their files, so that they need not be made again when a worker's small
     /// store has evicted them.
     let collectedForWorkers: Set<UnitOutput>
+    /// Outputs whose blobs nobody in the job needs once they stand in their files.
+    let outputsForFilesAlone: Set<UnitOutput>
     /// The units of each group, by its number.
     let members: [Int: [UnitIndex]]
     /// The worker's unit that needs the most memory.
@@ -63,6 +65,7 @@ final class AcceptedJob: Sendable {
         self.ranks = ranks
         self.collected = collected
         collectedForWorkers = readByWorkers.filter { collected[$0.unit]?.contains($0.position) ?? false }
+        outputsForFilesAlone = plan.outputsForFilesAlone
         self.members = members
         largestUnit = plan.largestWorkerUnit
         plannedNanoseconds = plan.units.reduce(0) { $0 &+ $1.cost.nanoseconds }

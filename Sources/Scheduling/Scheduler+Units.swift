@@ -12,13 +12,14 @@ extension Scheduler {
         let unit = leased.unit
         let wasHeld = holds(leased, executor)
         if case .worker(let worker) = executor, roster.workers[worker] != nil {
-            for blob in result.blobs { ledger.add(blob, heldBy: worker) }
+            for blob in kept(result, of: unit) { ledger.add(blob, heldBy: worker) }
             search.changed.insert(worker)
             if roster.workers[worker]?.isDraining == true { rescueIsDue = true }
             lookAtRevivedUnits()
         } else {
             // An unknown worker: it will be told to greet, and then offers the blobs.
-            ledger.expect(result.blobs.map(\.digest), until: now.advanced(by: settings.workerTimeout))
+            ledger.expect(
+                kept(result, of: unit).map(\.digest), until: now.advanced(by: settings.workerTimeout))
         }
         guard let planned = read(unit.job, { $0.unit(at: unit.unit) }) ?? nil else {
             dropLease(leased, executor)
@@ -55,6 +56,17 @@ extension Scheduler {
         revokeHolders(of: unit, &effects)
         record(.unitFinished(unit, executor, result, duration, resultKey(of: unit, from: executor, lease)), &effects)
         if read(unit.job, { $0.unfinishedCount }) == 0 { end(unit.job, .succeeded, &effects) }
+    }
+
+    /// The blobs of a result that its worker keeps: where stores end with the job, all but those that stand in their
+    /// files and that nobody else needs.
+    func kept(_ result: UnitResult, of unit: UnitReference) -> [BlobReference] {
+        guard !settings.collectsForWorkers, result.placed != nil,
+            let outputs = read(unit.job, { $0.accepted.outputsForFilesAlone })
+        else { return result.blobs }
+        return result.blobs.enumerated().filter { position, _ in
+            !(result.hasPlaced(position) && outputs.contains(UnitOutput(unit.unit, position)))
+        }.map(\.element)
     }
 
     /// The key of a result that a worker has just reported.

@@ -133,7 +133,8 @@ public struct Scheduler: Sendable {
             }
             acceptedJobCount += 1
         case .unitFinished(let unit, let executor, let result, let duration, let key):
-            if let key {
+            // Another unit cannot have what its worker does not keep.
+            if let key, kept(result, of: unit).count == result.blobs.count {
                 known.insert(result.withoutPlaces, for: key, limit: settings.knownResultsMax)
                 shared.noteKnown(key.unit, by: unit)
             }

@@ -25,7 +25,8 @@ public struct SchedulerSettings: Equatable, Sendable {
     /// Whether the coordinator collects results that workers read after a file has them.
     ///
     /// A worker's small store may lose them, and another worker may read them later. Where the stores of all share a
-    /// disk and end with the job, a second copy takes time and room and saves nothing: what is lost is made again.
+    /// disk and end with the job, a second copy takes time and room and saves nothing: what is lost is made again. Then
+    /// workers also keep no blob that nobody needs beside its file (`JobPlan.outputsForFilesAlone`).
     public var collectsForWorkers = true
     /// The number of simultaneous collections from one worker.
     public var collectionsPerWorker = 16

@@ -144,7 +144,7 @@ struct OutputPlacement: Sendable {
                 try elements.withSpan { span throws in
                     try block.mirror(lines, columns: rows, span.extracting(first: lines.count * rows.count))
                 }
-                try progress.step()
+                try requireLease(&target)
             }
             try block.withBytes(of: rows) { bytes, _ throws in try write(bytes, to: file, &target) }
         }
@@ -177,12 +177,17 @@ struct OutputPlacement: Sendable {
     ) throws {
         for start in stride(from: 0, to: bytes.byteCount, by: Self.pieceBytes) {
             let piece = bytes.extracting(start..<min(start + Self.pieceBytes, bytes.byteCount))
-            try progress.step()
-            let now = ContinuousClock.now
-            guard !Task.isCancelled, now - target.lastStep < Self.pauseMax else { throw Problem.revoked }
-            target.lastStep = now
+            try requireLease(&target)
             try target.append(piece, to: file)
         }
+    }
+
+    /// Ends the writing when the unit was revoked, or may have been while this process stood still.
+    private func requireLease(_ target: inout PlaceWriter) throws {
+        try progress.step()
+        let now = ContinuousClock.now
+        guard !Task.isCancelled, now - target.lastStep < Self.pauseMax else { throw Problem.revoked }
+        target.lastStep = now
     }
 }
 

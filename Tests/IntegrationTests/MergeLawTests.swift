@@ -30,7 +30,7 @@ extension SerialIntegrationTests {
         }
 
         private func merged(
-            _ method: String, models: [String], parameters: String, workers: Int = 1
+            _ method: String, models: [String], parameters: String, layout: String = "{}", workers: Int = 1
         ) async throws -> [Tensor] {
             let job = directory.appending("job.yaml")
             let entries = models.map { "{model: \($0)}" }.joined(separator: ", ")
@@ -39,6 +39,7 @@ extension SerialIntegrationTests {
                 base_model: base
                 models: [\(entries)]
                 parameters: {\(parameters)}
+                kfac: {layout: \(layout)}
                 allow_unchanged: true
                 output: out
 
@@ -60,6 +61,14 @@ extension SerialIntegrationTests {
                     #expect(found.bytes == tensor.bytes, "\(tensor.name) \(type)")
                 }
             }
+        }
+
+        /// At t = 0 the result is the base, and not the transpose of its bytes.
+        @Test func `slerp takes a weight that is stored as [d_in, d_out] as it is`() async throws {
+            for (index, name) in ["base", "a"].enumerated() { try write(tensors(seed: UInt64(index)), name) }
+            let merged = try await merged("slerp", models: ["a"], parameters: "t: 0", layout: "{fc: in_out}")
+            let weight = try #require(merged.first { $0.name == "fc.weight" })
+            #expect(weight.bytes == tensors(seed: 0)[0].bytes)
         }
 
         @Test(arguments: random)

@@ -49,6 +49,18 @@ import UnitOperations
         #expect(effects.orders.contains { $0.isCollection })
     }
 
+    /// Their worker keeps no blob that another unit could have.
+    @Test func `equal units are computed for their own places when the stores end with the job`() throws {
+        var settings = SchedulerSettings()
+        settings.collectsForWorkers = false
+        var scheduler = try CheckedScheduler.running(SmallJob(captures: "shared"), settings: settings)
+        _ = finish(0, &scheduler)
+        _ = finish(1, &scheduler)
+        let effects = try scheduler.submit(SmallJob(id: "job-2", captures: "shared"))
+        #expect(effects.orders.allSatisfy { !$0.isCollection })
+        #expect(effects.orders.contains(.lease("w1", .of(0, job: "job-2"))))
+    }
+
     @Test func `what a worker could not write in place is collected`() throws {
         var scheduler = try CheckedScheduler.running()
         _ = finish(0, &scheduler)

@@ -47,9 +47,7 @@ import Testing
                 usleep(20_000)
             }
             // The server takes one connection at a time, so it has ended the first.
-            let next = try PlainConnection(to: port)
-            try next.send("GET /next HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
-            return (count, try next.untilEnd())
+            return (count, try Self.answer(at: port, "/next"))
         }
         #expect(sentBytes > 0 && sentBytes < 10_000)
         #expect(answer.hasSuffix("\r\n\r\n/next"))
@@ -80,20 +78,22 @@ import Testing
         #expect(recv(sockets[1], &byte, 1, Int32(MSG_DONTWAIT)) == 0)
     }
 
-    /// The answer to a question about health.
+    private static let attemptsMax = 100
+
+    /// The answer to a question.
     ///
     /// If the machine stands still between connection and question, the server ends this connection too.
-    private static func answer(at port: Int) throws -> String {
-        for attempt in 1...10 {
+    private static func answer(at port: Int, _ path: String = "/healthz") throws -> String {
+        for attempt in 1...attemptsMax {
             do {
                 let connection = try PlainConnection(to: port)
-                try connection.send("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                try connection.send("GET \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
                 let answer = try connection.untilEnd()
                 if !answer.isEmpty { return answer }
-            } catch  where attempt < 10 {
+            } catch  where attempt < attemptsMax {
                 continue
             }
         }
-        return "ten connections were ended without an answer"
+        return "\(attemptsMax) connections were ended without an answer"
     }
 }

@@ -27,7 +27,7 @@ final class StagedOutputs: Sendable {
         let file: Int
         let offset: Int
         let squareRows: Int?
-        /// Whether no unit reads the blob, and no later job can.
+        /// Whether nobody needs the blob once it stands in its places.
         var isOnlyCopy = false
     }
 
@@ -74,12 +74,11 @@ final class StagedOutputs: Sendable {
     }
 
     private func noteOnlyCopies(_ state: inout State) {
-        var read: Set<UnitOutput> = []
-        for unit in job.plan.units where unit.isForWorker { read.formUnion(job.plan.blobs(readBy: unit)) }
+        let outputs = job.plan.outputsForFilesAlone
         for (unit, places) in state.places {
             state.places[unit] = places.map { place in
                 var place = place
-                place.isOnlyCopy = !read.contains(UnitOutput(unit, place.position))
+                place.isOnlyCopy = outputs.contains(UnitOutput(unit, place.position))
                 return place
             }
         }
