@@ -108,10 +108,10 @@ import Testing
         #expect(disk.coordinatorBytes == 0)
     }
 
-    @Test func `what workers read after a file has it stays in their stores`() throws {
-        // Two tasks: four factors, of which two sums for each of three targets are made. Nobody reads the sums.
+    @Test func `what workers read after a file has it stays in their stores, and what equal layers share`() throws {
+        // Two tasks: four factors, and a sum of either side for each of two targets.
         let disk = DiskEstimate(of: try SmallPlan(tasks: ["a", "b"], outputs: "factors, regularizer").plan())
         #expect(disk.coordinatorBytes == 0)
-        #expect(disk.workerBytes == 4 * 40)
+        #expect(disk.workerBytes == 8 * 40)
     }
 }
