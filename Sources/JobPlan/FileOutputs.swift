@@ -3,8 +3,8 @@ import Identifiers
 extension JobPlan {
     /// The outputs that only files read, of units that read nothing but input files.
     ///
-    /// Once such an output stands in its file, nobody in the job needs its blob. An output that is made of others may be
-    /// that of several units: layers with equal inputs have equal sums and inverses, which are computed once.
+    /// Once such an output stands in its file, nobody in the job needs its blob. An output that is made of others may
+    /// be that of several units: layers with equal inputs have equal sums and inverses, which are computed once.
     public var outputsForFilesAlone: Set<UnitOutput> {
         var forFiles: Set<UnitOutput> = []
         var others: Set<UnitOutput> = []
