@@ -51,7 +51,7 @@ extension SerialIntegrationTests {
             let alone = try job(tasks: 1, outputs: ["factors", "report"])
             let both = try job(tasks: 2, outputs: ["factors", "report"])
             let mixed = try job(tasks: 2, outputs: ["regularizer", "report"])
-            try await Cluster.with { cluster in
+            try await Cluster.with(isLasting: true) { cluster in
                 let first = try cluster.startWorker("first", environment: ["OPENBLAS_CORETYPE": "Haswell"])
                 try await cluster.waitForWorkers(1)
                 try await cluster.waitForSuccess(try await cluster.submit(alone.path))

@@ -53,11 +53,9 @@ extension SerialDisturbanceTests {
         }
 
         /// A coordinator that lasts, and one whose results end with its job, as that of `kfacctl run`.
-        static let coordinators = [[], ["--end-with-input"]]
-
-        @Test(arguments: coordinators)
-        func `workers that see the staging directory and others make the same files`(options: [String]) async throws {
-            try await Cluster.with(options: options) { cluster in
+        @Test(arguments: [true, false])
+        func `workers that see the staging directory and others make the same files`(isLasting: Bool) async throws {
+            try await Cluster.with(isLasting: isLasting) { cluster in
                 // Each sees the inputs; the second one may not touch the output.
                 try cluster.startWorker("near")
                 try cluster.startWorker("far", options: ["--root", reference.model.directory.path])
@@ -68,10 +66,10 @@ extension SerialDisturbanceTests {
 
         /// Runs the job on one worker, which is held after some units while its staged files are disturbed.
         private func run(
-            holdingAfter units: Int, options: [String] = [],
+            holdingAfter units: Int, isLasting: Bool = false,
             _ disturb: (Cluster, _ files: () -> [String]) async throws -> Void
         ) async throws {
-            try await Cluster.with(startingOver: output, options: options) { cluster in
+            try await Cluster.with(startingOver: output, isLasting: isLasting) { cluster in
                 try cluster.startWorker("worker")
                 let job = try await cluster.submit(job)
                 try await cluster.holdWorkers(job, units: units)
@@ -103,11 +101,11 @@ extension SerialDisturbanceTests {
             }
         }
 
-        @Test(arguments: [DamagedStoreTests.Damage.flipped, .cut], coordinators)
+        @Test(arguments: [DamagedStoreTests.Damage.flipped, .cut], [true, false])
         func `outputs in place that are damaged under a coordinator that runs are written again`(
-            damage: DamagedStoreTests.Damage, options: [String]
+            damage: DamagedStoreTests.Damage, isLasting: Bool
         ) async throws {
-            try await run(holdingAfter: 12, options: options) { cluster, files in
+            try await run(holdingAfter: 12, isLasting: isLasting) { cluster, files in
                 for file in files() { try damage.inflict(on: file) }
                 cluster.resumeWorkers()
             }

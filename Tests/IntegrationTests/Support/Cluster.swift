@@ -40,6 +40,7 @@ final class Cluster {
     ///   - workerTimeout: The silence after which a worker is lost. By default only a dead worker is that silent.
     ///   - output: The output of the body's job. If it is given, and the body throws ``MissedMoment``, the output is
     ///     removed, and the body runs again on a new cluster.
+    ///   - isLasting: Whether the coordinator does not end with its input, and keeps results for later jobs.
     ///   - options: More options of the coordinator.
     ///   - environment: More variables of the coordinator.
     ///   - launcher: The command that starts the coordinator.
@@ -47,13 +48,14 @@ final class Cluster {
     ///   - body: Receives the cluster.
     /// - Throws: what the body throws.
     static func with(
-        workerTimeout: Duration = .seconds(15), startingOver output: String? = nil, options: [String] = [],
+        workerTimeout: Duration = .seconds(15), startingOver output: String? = nil, isLasting: Bool = false,
+        options: [String] = [],
         environment: [String: String] = [:], launcher: (TemporaryDirectory) -> [String] = { _ in [] },
         sourceLocation: SourceLocation = #_sourceLocation, _ body: (Cluster) async throws -> Void
     ) async throws {
         var attempt = 1
         while true {
-            let cluster = try await Cluster(workerTimeout: workerTimeout, options, environment, launcher)
+            let cluster = try await Cluster(workerTimeout: workerTimeout, isLasting, options, environment, launcher)
             do {
                 return try await body(cluster)
             } catch is MissedMoment where output != nil && attempt < attemptsMax {
@@ -76,13 +78,15 @@ final class Cluster {
         }
     }
 
+    private let isLasting: Bool
     private let options: [String]
     private let environment: [String: String]
 
     private init(
-        workerTimeout: Duration, _ options: [String], _ environment: [String: String],
+        workerTimeout: Duration, _ isLasting: Bool, _ options: [String], _ environment: [String: String],
         _ launcher: (TemporaryDirectory) -> [String]
     ) async throws {
+        self.isLasting = isLasting
         self.environment = environment
         directory = try TemporaryDirectory()
         let heartbeat = min(workerTimeout / 5, .seconds(1))
@@ -93,8 +97,8 @@ final class Cluster {
         let (allOptions, place, command) = (self.options, self.directory, launcher(self.directory))
         (coordinator, endpoint) = try await QuietPort.with { port in
             try await CoordinatorProgram.start(
-                "tcp://127.0.0.1:\(port)", allOptions, name: "coordinator-0", launcher: command,
-                environment: environment, in: place)
+                "tcp://127.0.0.1:\(port)", allOptions, name: "coordinator-0", isLasting: isLasting,
+                launcher: command, environment: environment, in: place)
         }
     }
 
@@ -108,7 +112,8 @@ final class Cluster {
         _ = try await coordinator.exitCode()
         programs += 1
         (coordinator, _) = try await CoordinatorProgram.start(
-            endpoint, options + more, name: "coordinator-\(programs)", environment: environment, in: directory)
+            endpoint, options + more, name: "coordinator-\(programs)", isLasting: isLasting, environment: environment,
+            in: directory)
     }
 
     /// Starts a worker with one lane, through a launcher with its arguments if given.

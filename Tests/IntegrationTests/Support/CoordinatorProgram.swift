@@ -5,16 +5,18 @@ import Testing
 enum CoordinatorProgram {
     /// Starts a coordinator, through a launcher if given; its state is in `state` below the directory.
     ///
+    /// It ends with its input, as that of `kfacctl run`, unless it is to last.
+    ///
     /// - Throws: what Foundation throws when the program cannot be started.
     static func launch(
-        _ endpoint: String, _ options: [String], name: String, launcher: [String] = [],
+        _ endpoint: String, _ options: [String], name: String, isLasting: Bool = false, launcher: [String] = [],
         environment: [String: String] = [:], in directory: TemporaryDirectory
     ) throws -> RunningProgram {
         let state = directory.appending("state")
         let command =
             launcher + [
-                Programs.daemon, "coordinator", "--bind", endpoint, "--state-directory", state, "--end-with-input",
-            ] + options
+                Programs.daemon, "coordinator", "--bind", endpoint, "--state-directory", state,
+            ] + (isLasting ? [] : ["--end-with-input"]) + options
         return try RunningProgram(
             command[0], Array(command.dropFirst()), name: name, in: directory, environment: environment)
     }
@@ -37,11 +39,12 @@ enum CoordinatorProgram {
     ///
     /// - Throws: ``WaitError`` when the coordinator does not get ready.
     static func start(
-        _ endpoint: String, _ options: [String], name: String, launcher: [String] = [],
+        _ endpoint: String, _ options: [String], name: String, isLasting: Bool = false, launcher: [String] = [],
         environment: [String: String] = [:], in directory: TemporaryDirectory
     ) async throws -> (RunningProgram, endpoint: String) {
         let program = try launch(
-            endpoint, options, name: name, launcher: launcher, environment: environment, in: directory)
+            endpoint, options, name: name, isLasting: isLasting, launcher: launcher, environment: environment,
+            in: directory)
         return (program, try await Self.endpoint(of: program))
     }
 }
