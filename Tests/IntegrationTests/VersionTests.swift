@@ -6,8 +6,10 @@ import Testing
 extension SerialIntegrationTests {
     /// Programs with different versions of the protocol report this to each other.
     @Suite struct VersionTests {
-        /// An envelope of version 9 without a body: field 1, a varint.
-        private static let otherVersion: [UInt8] = [0x08, 9]
+        /// A version of the protocol that no program here has.
+        private static let otherNumber = FormatVersion.wire.number + 1
+        /// An envelope of that version without a body: field 1, a varint.
+        private static let otherVersion: [UInt8] = [0x08, UInt8(otherNumber)]
 
         @Test func `a coordinator refuses a peer of another version and serves the others`() async throws {
             try await Cluster.with { cluster in
@@ -15,7 +17,7 @@ extension SerialIntegrationTests {
                 let peer = try RawPeer(connectingTo: port)
                 try peer.send(Self.otherVersion)
                 let answer = String(decoding: try peer.receive(), as: UTF8.self)
-                #expect(answer.contains("protocol version 9"), "\(answer)")
+                #expect(answer.contains("protocol version \(Self.otherNumber)"), "\(answer)")
                 #expect(answer.contains("version \(FormatVersion.wire.number)"), "\(answer)")
                 #expect(try await cluster.workerStatuses().isEmpty)
             }
@@ -52,7 +54,8 @@ extension SerialIntegrationTests {
             try peer.send(Self.otherVersion)
             let code = try await program.exitCode()
             #expect(code == (kind == "client" ? 2 : 1), "\(program.logTail)")
-            let sentence = "protocol version 9, this program speaks version \(FormatVersion.wire.number)"
+            let (other, own) = (Self.otherNumber, FormatVersion.wire.number)
+            let sentence = "protocol version \(other), this program speaks version \(own)"
             #expect(program.errors.contains(sentence), "\(program.logTail)")
         }
     }
