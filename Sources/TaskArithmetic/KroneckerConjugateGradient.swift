@@ -3,10 +3,10 @@ public import LinearAlgebra
 
 /// Solves Σ λ_t B_t Δ A_t + εΔ = Σ λ_t B_t Δ_t A_t + εM by conjugate gradients (Hestenes & Stiefel 1952), in fp64.
 ///
-/// M = Σ λ_t Δ_t is the weighted mean. The iteration starts at M, and its steps lie where the tasks have curvature, so
-/// that directions without curvature keep M. Equal vectors, or equal factors, need no step. The preconditioner is the
-/// damped inverse of the accumulated factors, B̄ ⊗ Ā, as `kfac` has it; it decides how many steps are needed, and
-/// nothing else.
+/// M = Σ λ_t Δ_t is the weighted mean. The iteration starts at M. Equal vectors, or equal factors, need no step. The
+/// preconditioner is the damped inverse of the accumulated factors, B̄ ⊗ Ā, as `kfac` has it. Where the equations have
+/// one solution, it decides only how many steps are needed. Without a ridge they leave free what no task's product of
+/// factors sees; there the preconditioner also decides how far the steps go from M. A ridge pulls it to M.
 ///
 /// Each step reads the factors of all tasks in a pass. The recursive residual drifts from the true one, so a solution
 /// counts only after a pass that computes the true one. If that is still too large, the iteration starts again there.

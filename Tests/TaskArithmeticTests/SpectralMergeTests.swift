@@ -173,4 +173,24 @@ struct SpectralMergeTests {
         let one = StreamedMerge(method: .tsv, arguments: ["rank_fraction": .number(0.5)])
         expectClose(try one([vectors[0]]), try Self.truncated(vectors[0], rank: 2), share: 1e-12)
     }
+
+    /// Their memory is not in the cost, and they could not all be orthogonal.
+    @Test func `more triplets than a matrix has are refused before the work`() throws {
+        func fault(_ share: Double?, models: Int) -> String? {
+            let request = MergeRequest(
+                tensor: "fc.weight",
+                models: (1...models).map { place in
+                    MergeRequest.Model(name: "m\(place)", place: place, weight: 1, arguments: MergeArguments())
+                },
+                divides: false, arguments: MergeArguments(share.map { ["rank_fraction": .number($0)] } ?? [:]))
+            return MergeMethod.tsv.fault([request])
+        }
+        #expect(fault(nil, models: 3) == nil)
+        #expect(fault(0.333333, models: 3) == nil)
+        #expect(fault(1, models: 1) == nil)
+        #expect(
+            fault(0.5, models: 3)
+                == "keeps 0.5 of the singular directions of each of 3 models in tensor \"fc.weight\", more than the "
+                + "tensor has; expected a \"rank_fraction\" of at most 1 / models. Leave it out for that.")
+    }
 }

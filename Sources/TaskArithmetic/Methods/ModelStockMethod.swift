@@ -120,7 +120,7 @@ public struct StockMerge: StreamedComputation, ~Copyable {
                 let directed = Double(norms.count { $0[part] > 0 })
                 let cosine = (square - directed) / (count * (count - 1))
                 let share = 1 + (count - 1) * cosine
-                // Opposite vectors have no centre: as in mergekit, the base stays.
+                // Opposite vectors have no centre: the base stays, where mergekit divides by 0.
                 var factor = share.magnitude < 1e-6 ? 0 : count * cosine / share
                 if clamps { factor = min(1, max(0, factor)) }
                 for index in part * length..<(part + 1) * length { sum[index] *= factor / count }

@@ -7,7 +7,23 @@ extension MergeMethod {
         formula: "θ₀ + α polar(Û) Ŝ polar(V̂)ᵀ",
         summary: "Keeps the leading singular vectors of each task's matrix, and makes those of all tasks orthogonal.",
         parameters: [.weight, .lambda, .rankFraction, .vectors],
-        scope: .matrices(TSVMerge.self, others: VectorRule.self))
+        scope: .matrices(TSVMerge.self, others: VectorRule.self), fault: { $0.rankFault })
+}
+
+extension [MergeRequest] {
+    /// More triplets of all models together than a matrix has: they cannot all be orthogonal.
+    fileprivate var rankFault: String? {
+        for request in self {
+            guard let share = request.arguments.optionalNumber(.rankFraction) else { continue }
+            let total = share * Double(request.models.count)
+            // One part in a million allows for 1 / models that was written with few digits.
+            guard total > 1 + 1e-6 else { continue }
+            return "keeps \(MergeValue.number(share)) of the singular directions of each of \(request.models.count) "
+                + "models in tensor \"\(request.tensor)\", more than the tensor has; expected a \"rank_fraction\" of at "
+                + "most 1 / models. Leave it out for that."
+        }
+        return nil
+    }
 }
 
 extension MergeParameter {
