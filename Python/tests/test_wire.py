@@ -119,15 +119,16 @@ def test_a_coordinator_of_another_version_is_named() -> None:
             assert reached.wait(20)
             reached.send(messages.commit(1, {}))
             peer, _ = server.recv_multipart()
-            refusal = messages._CLASSES["Envelope"](refusal={"supported_version": 9, "message": "Too old."})
+            other = messages.VERSION + 1
+            refusal = messages._CLASSES["Envelope"](refusal={"supported_version": other, "message": "Too old."})
             server.send_multipart([peer, refusal.SerializeToString()])
             with pytest.raises(kfacd.WireVersionError) as raised:
                 reached.receive(20)
         finally:
             reached.close()
     assert str(raised.value) == (
-        "Too old. This package speaks version 8 of the wire protocol, the coordinator version 9. Install the package "
-        "that came with the coordinator."
+        f"Too old. This package speaks version {messages.VERSION} of the wire protocol, the coordinator version "
+        f"{messages.VERSION + 1}. Install the package that came with the coordinator."
     )
 
 
