@@ -36,15 +36,6 @@ extension EstimatedCovarianceMerge where Self: ~Copyable {
     /// One pass over the values.
     public var nextPass: MergePass? { state.isSummed ? nil : .values }
 
-    /// Refuses factors.
-    ///
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)``, always.
-    public mutating func addFactors(
-        _ factors: borrowing TaskFactors, of model: MergedModel
-    ) throws(TaskArithmeticError) {
-        throw .unexpectedOperands("factors")
-    }
-
     /// Ends the pass.
     public mutating func endPass() { state.isSummed = true }
 

@@ -43,13 +43,9 @@ public struct TaskVectorMerge<Rule: TaskVectorRule>: StreamedComputation, ~Copya
         let sparsifier = try Sparsifier(
             Rule.sparsification, rescalesByDefault: Rule.rescales, problem.arguments)
         let countsSigns = try problem.arguments.word(.consensus) == "count"
-        let sum = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: rows, columns: columns)
-        }
+        let sum = try Matrix<Double>.zeros(rows, columns)
         let divides = Rule.electsSign && problem.divides
-        let divisor = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: divides ? rows : 0, columns: divides ? columns : 0)
-        }
+        let divisor = try Matrix<Double>.zeros(divides ? rows : 0, divides ? columns : 0)
         // Stored last: a value that owns memory is initialised as a whole or not at all.
         self.problem = problem
         self.sparsifier = sparsifier

@@ -84,14 +84,6 @@ public struct AceMerge: StreamedComputation, ~Copyable {
         self.sum = sum
     }
 
-    /// Refuses factors.
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)``, always.
-    public mutating func addFactors(
-        _ factors: borrowing TaskFactors, of model: MergedModel
-    ) throws(TaskArithmeticError) {
-        throw .unexpectedOperands("factors")
-    }
-
     /// Measures a task in the first pass, and adds it in the second.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for another shape or short memory.
     public mutating func add(

@@ -29,14 +29,6 @@ public struct IsoCMerge: StreamedComputation, ~Copyable {
         sum = try .zeros(rows, columns)
     }
 
-    /// Refuses factors.
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)``, always.
-    public mutating func addFactors(
-        _ factors: borrowing TaskFactors, of model: MergedModel
-    ) throws(TaskArithmeticError) {
-        throw .unexpectedOperands("factors")
-    }
-
     /// Adds w_t Δ_t.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for another shape.
     public mutating func add(

@@ -50,14 +50,6 @@ public struct IsoCTSMerge: StreamedComputation, ~Copyable {
         self.counts = counts
     }
 
-    /// Refuses factors.
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)``, always.
-    public mutating func addFactors(
-        _ factors: borrowing TaskFactors, of model: MergedModel
-    ) throws(TaskArithmeticError) {
-        throw .unexpectedOperands("factors")
-    }
-
     /// Adds w_t Δ_t to the sum, or its own directions to the others.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` for another shape, short memory, or a failed decomposition.
     public mutating func add(

@@ -53,9 +53,7 @@ public struct DirectionMean: StreamedComputation, ~Copyable {
         }
         let limit = try problem.arguments.count(.iterationLimit)
         let tolerance = try problem.arguments.number(.tolerance)
-        let sum = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: rows, columns: columns)
-        }
+        let sum = try Matrix<Double>.zeros(rows, columns)
         self.limit = limit
         self.tolerance = tolerance
         count = problem.models.count

@@ -50,12 +50,8 @@ public struct StockMerge: StreamedComputation, ~Copyable {
             throw .unexpectedOperands("a block with factors")
         }
         let length = try problem.arguments.truth(.filterWise) ? columns : rows * columns
-        let directions = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: rows, columns: columns)
-        }
-        let sum = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: rows, columns: columns)
-        }
+        let directions = try Matrix<Double>.zeros(rows, columns)
+        let sum = try Matrix<Double>.zeros(rows, columns)
         self.problem = problem
         self.length = length
         self.directions = directions

@@ -56,9 +56,7 @@ public struct DirectionStep: StreamedComputation, ~Copyable {
         if try problem.arguments.truth(.normalizeWeights) { divisor = given.reduce(0, +) }
         guard divisor != 0 || given.isEmpty else { throw .weightsCancel }
         let tolerance = try problem.arguments.number(.directionTolerance)
-        let sum = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: rows, columns: columns)
-        }
+        let sum = try Matrix<Double>.zeros(rows, columns)
         self.problem = problem
         // One model is itself, whatever its weight.
         weights = given.count == 1 ? [1] : given.map { $0 / divisor }
@@ -113,9 +111,7 @@ public struct DirectionStep: StreamedComputation, ~Copyable {
         }
         let norm = try carryingErrors { () throws(LinearAlgebraError) in try sum.frobeniusNorm() }
         let (rows, columns) = (problem.shape.rows, problem.shape.columns)
-        var mean = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: rows, columns: columns)
-        }
+        var mean = try Matrix<Double>.zeros(rows, columns)
         isLinear = norm < tolerance
         if isLinear {
             // Zeros alone have no direction, and their mean is zero.

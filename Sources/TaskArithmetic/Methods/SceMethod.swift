@@ -51,12 +51,8 @@ public struct SelectedMean: StreamedComputation, ~Copyable {
             throw .unexpectedOperands("a block with factors")
         }
         let share = try problem.arguments.number(.selectedShare)
-        let sum = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: rows, columns: columns)
-        }
-        let divisor = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Double>(rows: rows, columns: columns)
-        }
+        let sum = try Matrix<Double>.zeros(rows, columns)
+        let divisor = try Matrix<Double>.zeros(rows, columns)
         self.problem = problem
         self.share = share
         self.sum = sum

@@ -58,14 +58,6 @@ public struct TSVMerge: StreamedComputation, ~Copyable {
         self.kept = kept
     }
 
-    /// Refuses factors.
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)``, always.
-    public mutating func addFactors(
-        _ factors: borrowing TaskFactors, of model: MergedModel
-    ) throws(TaskArithmeticError) {
-        throw .unexpectedOperands("factors")
-    }
-
     /// Adds the leading triplets of w_t Δ_t.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short or the decomposition fails.
     public mutating func add(
