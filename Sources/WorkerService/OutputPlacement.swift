@@ -38,37 +38,41 @@ struct OutputPlacement: Sendable {
     ///
     /// - Returns: The checksum of what stands in each of its places; `nil` unless it stands in all of them.
     func place(_ matrix: borrowing PackedSymmetricMatrix<Float>, at position: Int) -> Checksum? {
-        let byteCount = matrix.withBytes { $0.byteCount }
-        var result: Checksum?
-        for place in places where place.position == position {
-            do {
-                guard let file = files.open(place.file) else { return nil }
-                var target = PlaceWriter(place)
-                if let rows = place.squareRows {
-                    guard !matrix.shape.isDiagonal, matrix.dimension == rows else { return nil }
-                    try writeSquare(of: matrix, to: file, &target)
-                } else {
-                    try target.requireRoom(byteCount)
-                    try matrix.withBytes { bytes throws in try write(bytes, to: file, &target) }
+        fillPlaces(of: position) { place, file, target throws in
+            if let rows = place.squareRows {
+                guard !matrix.shape.isDiagonal, matrix.dimension == rows else { throw Problem.unseen }
+                try writeSquare(of: matrix, to: file, &target)
+            } else {
+                try matrix.withBytes { bytes throws in
+                    try target.requireRoom(bytes.byteCount)
+                    try write(bytes, to: file, &target)
                 }
-                result = target.end(file)
-            } catch {
-                return nil
             }
         }
-        return result
     }
 
     /// Writes an output from its blob, and verifies the blob in the same pass.
     ///
     /// - Returns: The checksum of what stands in each of its places; `nil` unless it stands in all of them.
     func place(_ blob: BlobReference, at position: Int) -> Checksum? {
+        fillPlaces(of: position) { place, file, target throws in
+            try write(blob, squareRows: place.squareRows, to: file, &target)
+        }
+    }
+
+    /// Writes each place of an output.
+    ///
+    /// - Returns: The checksum of what stands in each of them; `nil` unless it stands in all of them.
+    private func fillPlaces(
+        of position: Int,
+        _ write: (OutputPlace, borrowing OpenedFile<SafetensorsError>, inout PlaceWriter) throws -> Void
+    ) -> Checksum? {
         var result: Checksum?
         for place in places where place.position == position {
             do {
                 guard let file = files.open(place.file) else { return nil }
                 var target = PlaceWriter(place)
-                try write(blob, squareRows: place.squareRows, to: file, &target)
+                try write(place, file, &target)
                 result = target.end(file)
             } catch {
                 return nil
