@@ -25,7 +25,7 @@ final class AcceptedJob: Sendable {
     /// They are sent although they stand in their files, so that they need not be made again when a worker's small
     /// store has evicted them.
     let collectedForWorkers: Set<UnitOutput>
-    /// Outputs whose blobs nobody in the job needs once they stand in their files.
+    /// Outputs whose blobs no worker keeps once they stand in their files; none where stores outlast the job.
     let outputsForFilesAlone: Set<UnitOutput>
     /// The units of each group, by its number.
     let members: [Int: [UnitIndex]]
@@ -39,7 +39,7 @@ final class AcceptedJob: Sendable {
     /// The largest memory of a worker's unit, in bytes.
     var largestMemory: UInt64 { largestUnit?.cost.memoryBytes ?? 0 }
 
-    init(header: JobHeader, plan: JobPlan, number: Int) {
+    init(header: JobHeader, plan: JobPlan, number: Int, storesLast: Bool) {
         self.header = header
         self.plan = plan
         self.number = number
@@ -65,7 +65,7 @@ final class AcceptedJob: Sendable {
         self.ranks = ranks
         self.collected = collected
         collectedForWorkers = readByWorkers.filter { collected[$0.unit]?.contains($0.position) ?? false }
-        outputsForFilesAlone = plan.outputsForFilesAlone
+        outputsForFilesAlone = storesLast ? [] : plan.outputsForFilesAlone
         self.members = members
         largestUnit = plan.largestWorkerUnit
         plannedNanoseconds = plan.units.reduce(0) { $0 &+ $1.cost.nanoseconds }

@@ -67,8 +67,8 @@ struct JobProgress: Sendable {
     /// The planned cost of each stage's unfinished units, in nanoseconds.
     private(set) var openNanoseconds: [UnitStage: Int] = [:]
 
-    init(header: JobHeader, plan: JobPlan, number: Int) {
-        accepted = AcceptedJob(header: header, plan: plan, number: number)
+    init(header: JobHeader, plan: JobPlan, number: Int, storesLast: Bool) {
+        accepted = AcceptedJob(header: header, plan: plan, number: number, storesLast: storesLast)
         states = plan.units.map { $0.dependencies.isEmpty ? .ready : .waiting(dependencies: $0.dependencies.count) }
         let first = Attempt(beforeFirstWithMark: header.attemptMark ?? 0)
         attempts = Array(repeating: first, count: plan.units.count)

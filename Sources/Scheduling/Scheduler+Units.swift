@@ -58,12 +58,11 @@ extension Scheduler {
         if read(unit.job, { $0.unfinishedCount }) == 0 { end(unit.job, .succeeded, &effects) }
     }
 
-    /// The blobs of a result that its worker keeps: where stores end with the job, all but those that stand in their
-    /// files and that nobody else needs.
+    /// The blobs of a result that its worker keeps.
     func kept(_ result: UnitResult, of unit: UnitReference) -> [BlobReference] {
-        guard !settings.collectsForWorkers, result.placed != nil,
-            let outputs = read(unit.job, { $0.accepted.outputsForFilesAlone })
-        else { return result.blobs }
+        guard let outputs = read(unit.job, { $0.accepted.outputsForFilesAlone }), !outputs.isEmpty else {
+            return result.blobs
+        }
         return result.blobs.enumerated().filter { position, _ in
             !(result.hasPlaced(position) && outputs.contains(UnitOutput(unit.unit, position)))
         }.map(\.element)

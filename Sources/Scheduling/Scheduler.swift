@@ -126,7 +126,8 @@ public struct Scheduler: Sendable {
         switch record {
         case .jobAccepted(let header):
             if let plan {
-                jobs[header.id] = JobProgress(header: header, plan: plan, number: acceptedJobCount)
+                jobs[header.id] = JobProgress(
+                    header: header, plan: plan, number: acceptedJobCount, storesLast: settings.collectsForWorkers)
                 enqueueReadyUnits(of: header.id)
             } else {
                 unplanned[header.id] = UnplannedJob(header: header, number: acceptedJobCount)
