@@ -116,10 +116,10 @@ public final class CurvatureWriter: Sendable {
 
     /// Reads a staged set once, and compares the matrices that other processes have written with their checksums.
     ///
-    /// - Returns: The tensors that differ. They count as not written.
+    /// - Returns: The names of the tensors that differ. They count as not written.
     /// - Throws: ``JobFileError``, with every missing matrix.
-    public func prove() throws(JobFileError) -> Set<String> {
-        do throws(SafetensorsError) { return Set(try writer.prove()) } catch { throw .safetensors(error) }
+    public func prove() throws(JobFileError) -> [String] {
+        do throws(SafetensorsError) { return try writer.prove() } catch { throw .safetensors(error) }
     }
 
     private func writer(named name: String) throws(JobFileError) -> SafetensorsWriter {

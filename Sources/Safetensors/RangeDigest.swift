@@ -1,5 +1,6 @@
 import FileAccess
 import Hashing
+import SystemPackage
 
 /// The SHA-256 of parts of files.
 enum RangeDigest {
@@ -12,16 +13,34 @@ enum RangeDigest {
         fileByteCount: Int
     ) throws(SafetensorsError) -> [UInt8] {
         var hash = SHA256()
-        let path = file.path
+        try add(range, of: file, named: file.path, to: &hash, fileByteCount: fileByteCount)
+        return hash.finalize()
+    }
+
+    /// Adds a range of an open file to a digest.
+    ///
+    /// - Parameters:
+    ///   - range: The file must contain all of it.
+    ///   - file: The file.
+    ///   - path: The file's name in errors.
+    ///   - hash: The digest.
+    ///   - fileByteCount: The size of the file.
+    ///   - look: Also gets the blocks, in their order.
+    /// - Throws: ``SafetensorsError/truncated(file:expected:found:)``, ``SafetensorsError/interrupted(_:)``, or a failed
+    ///   read.
+    static func add(
+        _ range: Range<Int>, of file: borrowing OpenFile, named path: FilePath, to hash: inout SHA256,
+        fileByteCount: Int, _ look: (RawSpan) -> Void = { _ in }
+    ) throws(SafetensorsError) {
         let end = try file.forEachBlock(in: range) { block, _ throws(SafetensorsError) in
             // Large files take minutes, and the caller may have gone.
             guard !Task.isCancelled else { throw .interrupted(path) }
             hash.update(block)
+            look(block)
             return true
         }
         guard end == range.upperBound else {
             throw .truncated(file: path, expected: fileByteCount, found: end)
         }
-        return hash.finalize()
     }
 }

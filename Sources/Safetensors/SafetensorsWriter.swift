@@ -221,28 +221,20 @@ public final class SafetensorsWriter: Sendable {
         let checksums = progress.withLock { $0.checksums }
         var hash = SHA256()
         var differing: [Int] = []
-        var position = 0
-        func read(
-            to end: Int, _ body: (RawSpan) -> Void
-        ) throws(SafetensorsError) {
-            let found = try partial.file.forEachBlock(in: position..<end) { block, _ throws(SafetensorsError) in
-                // Large files take minutes, and the caller may have gone.
-                guard !Task.isCancelled else { throw .interrupted(path) }
-                hash.update(block)
-                body(block)
-                return true
-            }
-            guard found == end else { throw .truncated(file: path, expected: fileByteCount, found: found) }
-            position = end
+        func read(_ range: Range<Int>, _ look: (RawSpan) -> Void = { _ in }) throws(SafetensorsError) {
+            try RangeDigest.add(
+                range, of: partial.file, named: path, to: &hash, fileByteCount: fileByteCount, look)
         }
+        var position = 0
         for (index, tensor) in tensors.enumerated() where checksums[index] != nil {
             let range = dataOffset + tensor.byteRange.lowerBound..<dataOffset + tensor.byteRange.upperBound
-            try read(to: range.lowerBound) { _ in }
+            try read(position..<range.lowerBound)
             var checksum = RunningChecksum()
-            try read(to: range.upperBound) { checksum.update($0) }
+            try read(range) { checksum.update($0) }
             if checksum.value != checksums[index] { differing.append(index) }
+            position = range.upperBound
         }
-        try read(to: fileByteCount) { _ in }
+        try read(position..<fileByteCount)
         return (hash.finalize(), differing)
     }
 

@@ -40,8 +40,8 @@ struct CurvatureAssembly {
         // So no byte is published that a disk or another process has changed.
         let differing = try writer.prove()
         guard differing.isEmpty else {
-            let damaged = file.sources.filter { differing.contains($0.name.name) }.compactMap { placed[$0.name.name] }
-            throw CoordinatorWorkError.damagedPlaces(damaged, directory: writer.directory)
+            throw CoordinatorWorkError.damagedPlaces(
+                differing.compactMap { placed[$0] }, directory: writer.directory)
         }
         try writer.finish()
         staged.noteFinished(writer.finished)
