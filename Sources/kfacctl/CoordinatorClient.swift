@@ -21,8 +21,18 @@ struct ConnectionOptions: ParsableArguments {
 
     /// Connects, runs a body, and closes.
     func withClient<Result>(_ body: (CoordinatorClient) async throws -> Result) async throws -> Result {
-        let client = try await CoordinatorClient(
-            endpoint: coordinator, keys: keys, patience: RequestPatience(seconds: timeout))
+        try await CoordinatorClient.connected(
+            to: coordinator, keys: keys, patience: RequestPatience(seconds: timeout), body)
+    }
+}
+
+extension CoordinatorClient {
+    /// Connects, runs a body, and closes.
+    static func connected<Result>(
+        to endpoint: String, keys: ClientKeyOptions?, patience: RequestPatience,
+        _ body: (CoordinatorClient) async throws -> Result
+    ) async throws -> Result {
+        let client = try await CoordinatorClient(endpoint: endpoint, keys: keys, patience: patience)
         do {
             let result = try await body(client)
             await client.close()

@@ -134,14 +134,7 @@ final class LocalCluster: Sendable {
     /// - Throws: ``CommandFailure`` with the last lines of a worker that ended, or when they take too long.
     private func waitForWorkers() async throws {
         // A connection of its own, because one takes one question at a time, and the check of a job may take long.
-        let client = try await CoordinatorClient(endpoint: endpoint, keys: nil, patience: RequestPatience())
-        do {
-            try await waitForWorkers(client)
-            await client.close()
-        } catch {
-            await client.close()
-            throw error
-        }
+        try await CoordinatorClient.connected(to: endpoint, keys: nil, patience: RequestPatience(), waitForWorkers)
         workers.forEach { $0.showErrors() }
     }
 

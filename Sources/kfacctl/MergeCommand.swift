@@ -84,20 +84,14 @@ struct MergeCommand: AsyncParsableCommand {
                 + "copy_tokenizer: \(copyTokenizer), model_card: \(writeModelCard)}"
         ]
         if let randomSeed {
-            if let parameter = Self.seed(in: configuration) {
-                lines.append("parameters: {\(parameter): \(randomSeed)}")
+            if JobSpec.reading(yaml: configuration, fileName: "", output: "/").spec?.method.isRandom == true {
+                lines.append("parameters: {\(MergeParameter.randomSeed.name): \(randomSeed)}")
             } else {
                 Terminal.note("note: --random-seed has no effect: the merge method takes no random numbers.")
             }
         }
         let end = configuration.hasSuffix("\n") ? "" : "\n"
         return configuration + end + "---\n" + lines.joined(separator: "\n") + "\n"
-    }
-
-    /// The parameter of a configuration's method that is the seed of its random numbers; `nil` for one without.
-    private static func seed(in configuration: String) -> String? {
-        let spec = JobSpec.reading(yaml: configuration, fileName: "", output: "/").spec
-        return spec?.method.parameters.map(\.name).first { $0 == "random_seed" }
     }
 
     private func plan(_ submission: Submission) async throws {
