@@ -154,25 +154,13 @@ struct CovarianceMergeTests {
 
     @Test(arguments: Self.shapes)
     func `rotations of rows and columns, and scales, pass through`(shape: (Int, Int)) throws {
-        var random = SplitMix64(seed: 4)
-        let (left, right) = (DenseSquare.orthogonal(shape.0, &random), DenseSquare.orthogonal(shape.1, &random))
-        func rotated(_ matrix: [[Double]]) -> [[Double]] {
-            DenseSquare.product(DenseSquare.product(left, matrix), right)
-        }
-        let vectors = Self.vectors(3, shape)
-        for merge in Self.estimating {
-            let merged = try merge(vectors)
-            expectClose(try merge(vectors.map(rotated)), rotated(merged), share: 1e-11)
-            for scale in [1e-6, -3, 1e5] {
-                let scaled = vectors.map { DenseSquare.scaled($0, by: scale) }
-                expectClose(try merge(scaled), DenseSquare.scaled(merged, by: scale), share: 1e-11)
-            }
-        }
+        let (rotated, vectors) = (Rotation(of: shape), Self.vectors(3, shape))
+        for merge in Self.estimating { try merge.expectRotationsAndScalesPass(vectors, rotated) }
         // The kept elements depend on the axes.
         let tact = StreamedMerge(method: .tact)
         if shape.0 * shape.1 > 8 {
             let difference = DenseSquare.sum(
-                [try tact(vectors.map(rotated)), rotated(try tact(vectors))], times: [1, -1])
+                [try tact(vectors.map { rotated($0) }), rotated(try tact(vectors))], times: [1, -1])
             #expect(DenseSquare.norm(difference) > 1e-3)
         }
     }

@@ -122,20 +122,8 @@ struct SpectralMergeTests {
 
     @Test(arguments: Self.shapes)
     func `rotations of rows and columns, and scales, pass through`(shape: (Int, Int)) throws {
-        var random = SplitMix64(seed: 4)
-        let (left, right) = (DenseSquare.orthogonal(shape.0, &random), DenseSquare.orthogonal(shape.1, &random))
-        func rotated(_ matrix: [[Double]]) -> [[Double]] {
-            DenseSquare.product(DenseSquare.product(left, matrix), right)
-        }
-        let vectors = Self.vectors(3, shape)
-        for merge in Self.methods {
-            let merged = try merge(vectors)
-            expectClose(try merge(vectors.map(rotated)), rotated(merged), share: 1e-11)
-            for scale in [1e-6, -3, 1e5] {
-                let scaled = vectors.map { DenseSquare.scaled($0, by: scale) }
-                expectClose(try merge(scaled), DenseSquare.scaled(merged, by: scale), share: 1e-11)
-            }
-        }
+        let (rotated, vectors) = (Rotation(of: shape), Self.vectors(3, shape))
+        for merge in Self.methods { try merge.expectRotationsAndScalesPass(vectors, rotated) }
     }
 
     @Test func `transposition passes through tsv_m and iso_c, and not through iso_cts`() throws {

@@ -100,6 +100,39 @@ struct StreamedMerge {
     }
 }
 
+/// Rotates the rows and the columns of matrices.
+struct Rotation {
+    private let left: [[Double]]
+    private let right: [[Double]]
+
+    init(of shape: (Int, Int)) {
+        var random = SplitMix64(seed: 4)
+        left = DenseSquare.orthogonal(shape.0, &random)
+        right = DenseSquare.orthogonal(shape.1, &random)
+    }
+
+    func callAsFunction(_ matrix: [[Double]]) -> [[Double]] {
+        DenseSquare.product(DenseSquare.product(left, matrix), right)
+    }
+}
+
+extension StreamedMerge {
+    /// Expects the rotated and the scaled result of rotated and scaled vectors.
+    func expectRotationsAndScalesPass(
+        _ vectors: [[[Double]]], _ rotated: Rotation, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let merged = try self(vectors)
+        expectClose(
+            try self(vectors.map { rotated($0) }), rotated(merged), share: 1e-11, sourceLocation: sourceLocation)
+        for scale in [1e-6, -3, 1e5] {
+            let scaled = vectors.map { DenseSquare.scaled($0, by: scale) }
+            expectClose(
+                try self(scaled), DenseSquare.scaled(merged, by: scale), share: 1e-11,
+                sourceLocation: sourceLocation)
+        }
+    }
+}
+
 /// The matrices of documented values.
 enum Documented {
     static let vectors: [[[Double]]] = [[[1, 2], [0, 1]], [[2, 0], [1, 3]]]
