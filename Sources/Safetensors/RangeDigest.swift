@@ -26,8 +26,8 @@ enum RangeDigest {
     ///   - hash: The digest.
     ///   - fileByteCount: The size of the file.
     ///   - look: Also gets the blocks, in their order.
-    /// - Throws: ``SafetensorsError/truncated(file:expected:found:)``, ``SafetensorsError/interrupted(_:)``, or a failed
-    ///   read.
+    /// - Throws: ``SafetensorsError/truncated(file:expected:found:)``, ``SafetensorsError/interrupted(_:)``, or a
+    ///   failed read.
     static func add(
         _ range: Range<Int>, of file: borrowing OpenFile, named path: FilePath, to hash: inout SHA256,
         fileByteCount: Int, _ look: (RawSpan) -> Void = { _ in }
