@@ -54,7 +54,7 @@ struct InventoryReader {
         progress.note("reading the headers of the base")
         let basePath = paths.absolute(spec.baseModel.value)
         // A job without a base uses the first model in its place. The key of that model then names it in messages.
-        let isModel = spec.listedBase?.model == spec.baseModel
+        let isModel = !spec.isBaseGiven
         if let set = openSet(basePath, for: spec.baseModel, what: isModel ? "model" : "base_model") {
             base = set
             inventory.base = checkpoint(set, at: basePath, role: "base")

@@ -7,7 +7,7 @@ extension JobSpec {
     ///
     /// A merge by factors treats both as one matrix, so one of the settings would be lost silently.
     func blockSettingProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
-        guard outputs.contains(.merged), case .blocks = method.scope else { return [] }
+        guard mergesWithFactors else { return [] }
         let settings = MergeSettings(spec: self, base: inventory.base)
         let copied = CopiedTensors(spec: self, base: inventory.base)
         let divided = blocks.filter { block in

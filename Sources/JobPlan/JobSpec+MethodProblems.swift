@@ -11,7 +11,8 @@ extension JobSpec {
     /// Too many or too few models.
     private var modelCountProblems: [JobProblem] {
         let counts = method.modelCount
-        let isBaseCounted = [.always, .whenGiven].contains(method.base) || (method.base != .never && listedBase != nil)
+        let isListedCounted = listedBase != nil && method.base != .never && !isBaseOrigin
+        let isBaseCounted = [.always, .whenGiven].contains(method.base) || isListedCounted
         let found = mergedTasks.count + (isBaseCounted ? 1 : 0)
         guard !counts.contains(found) else { return [] }
         let expected =

@@ -18,7 +18,7 @@ extension JobSpec {
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
                 + depthNotices(inventory, settings) + examination.comparisons.flatMap(\.notices)
                 + examination.configurations.notices + tasks.compactMap { inventory.renamings[$0.name]?.notice }
-                + missingCurvatureNotices(examination.selection, inventory))
+                + missingCurvatureNotices(examination.selection, inventory) + covarianceNotices)
     }
 
     // MARK: - The base among the models
@@ -26,11 +26,15 @@ extension JobSpec {
     private var baseNotices: [JobNotice] {
         guard outputs.contains(.merged) else { return [] }
         if let listedBase {
-            guard method.base == .never else { return [] }
+            guard method.base == .never || isBaseOrigin else { return [] }
+            let effect =
+                isBaseOrigin
+                ? "it is the origin of the others' vectors, and its weight has no effect"
+                : "it contributes nothing"
             return [
                 JobNotice(
                     at: listedBase.location,
-                    "this entry is the base itself; under \"\(method.name)\" it contributes nothing, as in mergekit.")
+                    "this entry is the base itself; under \"\(method.name)\" \(effect), as in mergekit.")
             ]
         }
         guard method.base == .whenListedOrWeighted else { return [] }
@@ -40,6 +44,22 @@ extension JobSpec {
             : "and counts with the weight of the job's \"parameters\", as in mergekit. Remove \"base_model\" to leave "
                 + "it out."
         return [JobNotice(at: baseModel.location, "the base is not listed among the models, \(counted)")]
+    }
+
+    // MARK: - Covariances
+
+    /// Factors that a method could take, but not for every task.
+    private var covarianceNotices: [JobNotice] {
+        guard canMergeWithFactors, !mergesWithFactors, parameters[.covariance] == nil,
+            mergedTasks.contains(where: \.hasCurvature),
+            let lacking = mergedTasks.first(where: { !$0.hasCurvature })
+        else { return [] }
+        return [
+            JobNotice(
+                at: lacking.location,
+                "\"\(method.name)\" estimates all covariances, because task \"\(lacking.name)\" has neither "
+                    + "\"captures\" nor \"factors\".")
+        ]
     }
 
     // MARK: - Weights

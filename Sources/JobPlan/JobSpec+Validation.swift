@@ -62,7 +62,18 @@ extension JobSpec {
                             + "\"\(task.name)\" has neither \"captures\" nor \"factors\"."))
             }
         }
-        return problems + listedBaseProblems() + inverseProblems()
+        return problems + covarianceProblems() + listedBaseProblems() + inverseProblems()
+    }
+
+    /// A job that asks for captured covariances must have them.
+    private func covarianceProblems() -> [JobProblem] {
+        guard canMergeWithFactors, parameters[.covariance] == .word(MergeParameter.capturedWord) else { return [] }
+        return mergedTasks.filter { !$0.hasCurvature }.prefix(1).map { task in
+            JobProblem(
+                at: task.location,
+                "\"covariance: captured\" needs the factors of every merged task, but task \"\(task.name)\" has neither "
+                    + "\"captures\" nor \"factors\". Give them, or remove \"covariance\".")
+        }
     }
 
     /// A sum of several Kronecker products has no inverse of that form.

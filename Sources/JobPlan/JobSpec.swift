@@ -45,6 +45,18 @@ public struct JobSpec: Equatable, Sendable {
     /// The remarks found while reading the file.
     public var notices: [JobNotice] = []
 
+    /// Whether the job names a base, and not only the first model gives the layout.
+    public var isBaseGiven: Bool { listedBase?.model != baseModel }
+    /// Whether the base is the origin of the models' vectors, under methods for which it is no model itself.
+    public var isBaseOrigin: Bool { method.base == .origin && isBaseGiven }
+    /// Whether the merge reads factors: the method needs them, or takes them and every merged task has some.
+    public var mergesWithFactors: Bool {
+        guard outputs.contains(.merged) else { return false }
+        guard !method.needsFactors else { return true }
+        return canMergeWithFactors && !mergedTasks.isEmpty && mergedTasks.allSatisfy(\.hasCurvature)
+    }
+    /// Whether the merge would read factors if every merged task had some.
+    var canMergeWithFactors: Bool { outputs.contains(.merged) && method.scope.takesFactors(parameters.words) }
     /// The tasks with curvature, in the file's order.
     public var curvedTasks: [TaskSpec] { tasks.filter(\.hasCurvature) }
     /// The tasks with a checkpoint, in the file's order.

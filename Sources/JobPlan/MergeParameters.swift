@@ -20,6 +20,15 @@ public struct MergeParameters: Equatable, Sendable, ExpressibleByDictionaryLiter
     /// The setting of a parameter.
     public subscript(parameter: MergeParameter) -> ParameterSetting? { settings[parameter.name] }
 
+    /// The words, which are the same for every tensor.
+    var words: MergeArguments {
+        MergeArguments(
+            settings.compactMapValues { setting in
+                guard case .word(let word) = setting else { return nil }
+                return .word(word)
+            })
+    }
+
     /// Whether any value depends on the depth.
     var hasGradient: Bool { settings.values.contains(where: \.isGradient) }
 }

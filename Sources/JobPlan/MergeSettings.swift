@@ -26,15 +26,15 @@ public struct MergeSettings: Sendable {
     /// w_0 of a tensor, the base's own weight in an average; `nil` when the base does not count.
     ///
     /// The method says whether the base counts: never, or if it is listed. As in mergekit, an unlisted base also counts
-    /// under some methods, if the job's parameters give every model a weight.
+    /// under some methods, if the job's parameters give every model a weight. An origin has the weight 0.
     public func baseWeight(tensor: String) -> Double? {
         guard spec.method.base != .never else { return nil }
+        if spec.isBaseOrigin { return 0 }
         if let listed = spec.listedBase { return weight(of: listed, tensor: tensor) }
         return switch spec.method.base {
-        case .never, .whenListed: nil
+        case .never, .whenListed, .origin: nil
         case .whenListedOrWeighted: value(spec.parameters[.weight], tensor)
         case .always, .whenGiven: value(spec.parameters[.weight], tensor) ?? 1
-        case .originUnlessListed: 0
         }
     }
 
@@ -80,6 +80,12 @@ public struct MergeSettings: Sendable {
         guard spec.method.scope.elementwise.isWeightedSum else { return .ofMethod }
         if spec.method.needsFactors || divides(tensor: tensor) { return .weightedMean }
         return spec.method.terms == .models ? .weightedSum : .taskArithmetic
+    }
+
+    /// Whether a tensor is merged as a whole, without factors.
+    func mergesWhole(_ tensor: TensorInventory) -> Bool {
+        guard spec.method.scope.mergesWhole(shape: tensor.shape) else { return false }
+        return arguments(tensor: tensor.name)[.asMatrix] != .truth(false)
     }
 
     /// The job's values of the parameters that only the method's computation knows.

@@ -15,18 +15,16 @@ extension Planner {
         let settings = MergeSettings(spec: spec, base: inventory.base)
         let shares = TaskShares(spec: spec, inventory: inventory)
         planStatistics(settings, shares)
-        switch spec.method.scope {
-        case .elements: break
-        case .tensors, .matrices:
-            for tensor in mergedTensors where spec.method.scope.mergesWhole(shape: tensor.shape) {
-                guard let part = part(tensor, settings, shares) else { continue }
-                products[tensor.name, .tensorMerge] = UnitOutput(addMerge(part))
-            }
-        case .blocks:
-            for block in blocks where copied.mergesWhole(block) {
-                guard let part = part(block, settings, shares) else { continue }
-                products[block.name, .blockMerge] = UnitOutput(addMerge(part))
-            }
+        let sharesOfBlocks = TaskShares(spec: spec, inventory: inventory, isOfBlocks: true)
+        for block in mergedBlocks {
+            guard let part = part(block, settings, sharesOfBlocks) else { continue }
+            products[block.name, .blockMerge] = UnitOutput(addMerge(part))
+        }
+        let coverage = RegionCoverage(inventory.base.withCopies(mergedBlocks.flatMap(\.regions)))
+        for tensor in mergedTensors
+        where settings.mergesWhole(tensor) && !coverage.touches(tensor.name) {
+            guard let part = part(tensor, settings, shares) else { continue }
+            products[tensor.name, .tensorMerge] = UnitOutput(addMerge(part))
         }
         let merges = products.outputs(for: .blockMerge) + products.outputs(for: .tensorMerge)
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
@@ -55,6 +53,11 @@ extension Planner {
     }
 
     // MARK: - Blocks
+
+    /// The blocks that are merged with factors.
+    private var mergedBlocks: [CurvatureBlock] {
+        spec.mergesWithFactors ? blocks.filter(copied.mergesWhole) : []
+    }
 
     private func part(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
         let names = block.tensors
@@ -154,8 +157,7 @@ extension Planner {
             return share
         }
         // The base's own vector is zero, but its weight counts. An origin has no weight, and is read.
-        let isOrigin = spec.method.base == .originUnlessListed && spec.listedBase == nil
-        if let weight = settings.baseWeight(tensor: name), weight != 0 || isOrigin {
+        if let weight = settings.baseWeight(tensor: name), weight != 0 || spec.isBaseOrigin {
             let arguments = settings.arguments(of: spec.listedBase, tensor: name)
             tasks.insert(
                 .init(parameters: [base], place: 0, weight: weight, lambda: 1, arguments: arguments), at: 0)
@@ -176,8 +178,7 @@ extension Planner {
         // A condition's parameter does not vary by tensor.
         guard let measured = spec.method.statistics(for: settings.arguments(tensor: "")) else { return }
         var parts: [MergedPart] = []
-        var merged: [CurvatureBlock] = []
-        if case .blocks = spec.method.scope { merged = blocks.filter(copied.mergesWhole) }
+        let merged = mergedBlocks
         parts += merged.compactMap { part($0, settings, shares) }
         let coverage = RegionCoverage(inventory.base.withCopies(merged.flatMap(\.regions)))
         for tensor in mergedTensors {

@@ -119,7 +119,7 @@ struct Planner {
     /// Whether any output needs the tasks' factors.
     var needsFactors: Bool {
         let outputs = spec.outputs
-        let needsForMerge = outputs.contains(.merged) && spec.method.needsFactors
+        let needsForMerge = spec.mergesWithFactors
         let needsForFiles = !outputs.isDisjoint(with: [.factors, .regularizer, .inverses])
         return !spec.curvedTasks.isEmpty && (needsForMerge || needsForFiles || measuresInterference)
     }

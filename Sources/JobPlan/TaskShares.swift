@@ -1,18 +1,23 @@
 public import Identifiers
 import TaskArithmetic
 
-/// The shares λ_t of the merged tasks in a mean under factors; under other methods every share is 1.
+/// The shares λ_t of the merged tasks in a mean under factors; in other merges every share is 1.
 ///
 /// A share is the task's curvature weight over the sum for all participating tasks. The curvature weight is the task's
 /// sample count, unless `curvature_weight` sets it. A task of weight 0 does not participate, nor does its curvature. A
-/// task vector enters a merge as λ_t · w_t · Δ_t, where w_t is the user's `weight`, both in layers with factors and in
-/// all other tensors.
+/// task vector enters a merge as λ_t · w_t · Δ_t, where w_t is the user's `weight`: in layers with factors, and under a
+/// method that needs factors in all other tensors too.
 public struct TaskShares: Equatable, Sendable {
     private var weights: [TaskName: Double] = [:]
 
     /// The shares of a job's merged tasks.
-    public init(spec: JobSpec, inventory: JobInventory) {
-        guard spec.method.needsFactors else { return }
+    ///
+    /// - Parameters:
+    ///   - spec: The job.
+    ///   - inventory: Its files.
+    ///   - isOfBlocks: Whether they are for what is merged with factors, not for other tensors.
+    public init(spec: JobSpec, inventory: JobInventory, isOfBlocks: Bool = false) {
+        guard spec.method.needsFactors || isOfBlocks && spec.mergesWithFactors else { return }
         let merged = Set(spec.mergedTasks.map(\.name))
         weights = inventory.curvatureWeights(of: spec).filter { merged.contains($0.key) }
     }

@@ -24,8 +24,8 @@ public struct MergeMethod: Sendable {
         case always
         /// When it is given, whether listed or not.
         case whenGiven
-        /// When it is listed. One that is given and not listed is the origin of the others' vectors.
-        case originUnlessListed
+        /// Never. One that is given, whether listed or not, is the origin of the others' vectors.
+        case origin
     }
 
     /// What becomes of weights that sum to zero where they should be divided by their sum.

@@ -101,7 +101,7 @@ public struct MergedModel: Equatable, Sendable {
 }
 
 extension MergedModel {
-    /// Whether it is the base as the origin of the others' vectors (``MergeMethod/BaseRole/originUnlessListed``).
+    /// Whether it is the base as the origin of the others' vectors (``MergeMethod/BaseRole/origin``).
     public var isOrigin: Bool { place == 0 && weight == 0 }
 }
 
@@ -163,12 +163,17 @@ public struct MergeSolution: Equatable, Sendable {
     public var iterations: Int?
     /// The norm of what the equations still lack, as a share of the norm of their right side.
     public var residual: Double?
+    /// How far each task's estimated covariance is from the captured one, as a share of the latter's norm.
+    public var covarianceDistances: [Double]
 
     /// Describes a solution.
-    public init(rank: Int? = nil, iterations: Int? = nil, residual: Double? = nil) {
+    public init(
+        rank: Int? = nil, iterations: Int? = nil, residual: Double? = nil, covarianceDistances: [Double] = []
+    ) {
         self.rank = rank
         self.iterations = iterations
         self.residual = residual
+        self.covarianceDistances = covarianceDistances
     }
 }
 

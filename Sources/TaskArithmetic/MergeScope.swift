@@ -12,7 +12,11 @@ public enum MergeScope: Sendable {
     /// A whole tensor of any shape, without factors.
     case tensors(any (StreamedComputation & ~Copyable).Type)
     /// A whole tensor of two dimensions, without factors; others are merged element by element, by a rule of their own.
-    case matrices(any (StreamedComputation & ~Copyable).Type, others: any (ElementwiseComputation & ~Copyable).Type)
+    ///
+    /// With a computation for `captured`, blocks are merged by it in a job with factors of every merged task.
+    case matrices(
+        any (StreamedComputation & ~Copyable).Type, others: any (ElementwiseComputation & ~Copyable).Type,
+        captured: (any (OptionalFactorMerge & ~Copyable).Type)? = nil)
     /// A block with factors: a layer `[d_out, d_in(+1)]` or a parameter `[1, d]`; others are merged element by element.
     case blocks(
         any (StreamedComputation & ~Copyable).Type, inverses: MergeInverses = .none,
@@ -21,17 +25,21 @@ public enum MergeScope: Sendable {
     /// The computation of tensors that are merged element by element.
     public var elementwise: any (ElementwiseComputation & ~Copyable).Type {
         switch self {
-        case .elements(let computation), .matrices(_, let computation), .blocks(_, _, let computation): computation
+        case .elements(let computation), .matrices(_, let computation, _), .blocks(_, _, let computation): computation
         // What has no element, or no model of weight.
         case .tensors: WeightedSum.self
         }
     }
 
     /// The computation of what workers merge; none for a method that merges elements alone.
-    public var streamed: (any (StreamedComputation & ~Copyable).Type)? {
+    ///
+    /// - Parameter shape: The shape of what is merged, which says whether it has factors.
+    /// - Returns: The computation.
+    public func streamed(for shape: MergeProblem.Shape) -> (any (StreamedComputation & ~Copyable).Type)? {
         switch self {
         case .elements: nil
-        case .tensors(let computation), .matrices(let computation, _), .blocks(let computation, _, _): computation
+        case .tensors(let computation), .blocks(let computation, _, _): computation
+        case .matrices(let computation, _, let captured): if case .matrix = shape { computation } else { captured }
         }
     }
 
@@ -40,7 +48,16 @@ public enum MergeScope: Sendable {
         if case .blocks(_, let inverses, _) = self { inverses } else { .none }
     }
 
-    /// Whether the computation reads the models' factors.
+    /// Whether the computation must read the models' factors, or reads them under these parameters if it has them.
+    public func takesFactors(_ arguments: MergeArguments) -> Bool {
+        switch self {
+        case .elements, .tensors: false
+        case .matrices(_, _, let captured): captured?.isWanted(by: arguments) ?? false
+        case .blocks: true
+        }
+    }
+
+    /// Whether the computation must read the models' factors.
     public var readsFactors: Bool {
         if case .blocks = self { true } else { false }
     }

@@ -63,6 +63,11 @@ extension MergeParameter {
         "vectors", .word(["mean", "sum", "base"]), default: .value(.word("mean")), level: .job, variesByTensor: false,
         meaning: "merge of tensors that are no matrix")
 
+    /// Whether a matrix is merged as one.
+    public static let asMatrix = MergeParameter(
+        "as_matrix", .truth, default: .value(.truth(true)), level: .job, variesByTensor: true,
+        meaning: "whether a matrix is merged as one, not like vectors; false, for example, for embeddings")
+
     /// The share of the largest eigenvalue below which eigenvalues count as 0.
     public static let relativeTolerance = MergeParameter(
         "rtol", .number(.from(0, to: 1)), default: .derived("columns · 2⁻⁵²"), level: .job, variesByTensor: true,

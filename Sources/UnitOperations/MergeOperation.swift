@@ -117,7 +117,7 @@ public struct MergeOperation: UnitOperation {
         let stated =
             measures
             ? method?.statistics?.cost(of: parameters.shape, models: tasks.count)
-            : method?.scope.streamed?.cost(of: parameters.shape, models: tasks.count)
+            : method?.scope.streamed(for: parameters.shape)?.cost(of: parameters.shape, models: tasks.count)
         guard let cost = stated else { return .streaming(inputBytes: 0, outputBytes: 0) }
         let (matrix, packed) = (parameters.elementCount, parameters.packedBytes)
         let (factorPasses, valuePasses) = (UInt64(cost.factorPasses), UInt64(cost.valuePasses))
@@ -136,7 +136,7 @@ public struct MergeOperation: UnitOperation {
 
     /// Seconds on a nominal core of its costliest stage that shows no progress from within.
     public var stageSeconds: Double {
-        let computation = MergeMethod(named: method)?.scope.streamed
+        let computation = MergeMethod(named: method)?.scope.streamed(for: parameters.shape)
         let stage = computation?.cost(of: parameters.shape, models: tasks.count).stageMultiplyAdds ?? 0
         return parameters.factors.reduce(UnitCost.stageSeconds(ofMultiplyAdds: stage)) {
             $0 + UnitCost.factorizationSeconds(of: $1.shape)

@@ -80,6 +80,8 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case iterations
     /// Of a merge by iteration: the norm of what its equations still lack, as a share of that of their right side.
     case residual
+    /// Of a merge by captured covariances: how far each task's estimate is from them.
+    case covarianceDistances = "covariance_distances"
     /// Of a merge that measures, and of their combination: the numbers of the method's statistics.
     case statistics
     /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector.

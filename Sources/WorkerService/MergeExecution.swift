@@ -36,7 +36,7 @@ struct MergeExecution {
                 try requireRounds(operation.roundCount < statistics.rounds)
                 return try await measure(statistics, &scratch)
             }
-            guard let computation = method?.scope.streamed else {
+            guard let computation = method?.scope.streamed(for: operation.parameters.shape) else {
                 throw UnitError.malformedLease("this program has no merge on workers by \"\(name)\"")
             }
             guard operation.outputTypes.count == operation.parameters.count else {
@@ -295,10 +295,11 @@ extension TaskArithmeticError {
 extension MergeSolution {
     /// The numbers, under the report's names.
     var measurements: [MeasurementName: [Double]] {
-        let numbers: [(MeasurementName, Double?)] = [
-            (.rank, rank.map(Double.init)), (.iterations, iterations.map(Double.init)), (.residual, residual),
+        let numbers: [(MeasurementName, [Double])] = [
+            (.rank, rank.map { [Double($0)] } ?? []), (.iterations, iterations.map { [Double($0)] } ?? []),
+            (.residual, residual.map { [$0] } ?? []), (.covarianceDistances, covarianceDistances),
         ]
-        return Dictionary(uniqueKeysWithValues: numbers.compactMap { name, number in number.map { (name, [$0]) } })
+        return Dictionary(uniqueKeysWithValues: numbers.filter { !$1.isEmpty })
     }
 }
 

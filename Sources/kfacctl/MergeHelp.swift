@@ -40,9 +40,13 @@ enum MergeHelp {
                 "no base; one that is listed, or given with a weight for all models, counts with its weight"
             case .always: "a base, which is one of them"
             case .whenGiven: "no base; one that is given is one of them"
-            case .originUnlessListed: "no base; one that is given and not listed is the origin of their vectors"
+            case .origin: "no base; one that is given is the origin of their vectors"
             }
-        let curvature = method.needsFactors ? "captures or factors of every model" : nil
+        let curvature =
+            method.needsFactors
+            ? "captures or factors of every model"
+            : method.scope.takesFactors(MergeArguments())
+                ? "captures or factors of every model if it shall use their covariances" : nil
         let inverses: String? =
             switch method.scope.inverses {
             case .none: nil
@@ -63,7 +67,9 @@ enum MergeHelp {
         switch scope {
         case .elements: "Merges: element by element, in the coordinator."
         case .tensors: "Merges: one tensor at a time, on workers."
-        case .matrices: "Merges: one matrix at a time, on workers; other tensors element by element."
+        case .matrices(_, _, let captured):
+            "Merges: one matrix at a time, on workers; other tensors element by element."
+                + (captured == nil ? "" : " With factors: one layer or parameter at a time.")
         case .blocks(_, _, let others):
             "Merges: one layer or parameter with factors at a time, on workers; other tensors "
                 + (others.isWeightedSum ? "take the mean." : "element by element.")

@@ -138,6 +138,22 @@ extension SerialIntegrationTests {
             try await compareMerge(method, tolerance: tolerance)
         }
 
+        @Test(arguments: ["actmat", "wudi"])
+        func `with captures a method that estimates covariances takes the captured ones, as regmean does`(
+            method: String
+        ) async throws {
+            var job = job(method)
+            job.curvature = ["damping: {rule: relative, value: 0.01}"]
+            job.outputs = ["merged", "report"]
+            try await run(job)
+            try await compareMerge("regmean", tolerance: "1e-4")
+            let merged = try #require(try object("\(output)/report.json")["merge"] as? [String: Any])
+            let health = try #require(merged["health"] as? [String: [String: [Double]]])
+            let distances = health.compactMapValues { $0["covariance_distances"] }
+            #expect(distances["blocks.0.qkv"]?.count == Self.tasks.count)
+            #expect(distances.values.allSatisfy { $0.allSatisfy { $0 > 0 && $0 < 3 } })
+        }
+
         @Test(arguments: [("tsv_m", "{}"), ("iso_c", "{vectors: sum}")])
         func `a merge of singular vectors matches the float64 reference`(
             method: String, parameters: String

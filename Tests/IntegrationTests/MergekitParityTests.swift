@@ -103,6 +103,10 @@ extension SerialIntegrationTests {
             "model_stock by rows": base + unweighted + "parameters: {filter_wise: true}\n",
             "nuslerp": pair,
             "nuslerp around a base": base + pair,
+            "nuslerp around a listed base": base
+                + "models: [{model: base}, {model: a, parameters: {weight: 0.4}}, {model: b, parameters: {weight: 0.8}}]\n",
+            "multislerp around a listed base": base
+                + "models: [{model: base}, {model: a}, {model: b}, {model: c}]\nparameters: {weight: 0.5}\n",
             "nuslerp by columns": pair
                 + "parameters: {nuslerp_flatten: false, nuslerp_row_wise: true}\n",
             "karcher": unweighted, "karcher with a base": base + unweighted,

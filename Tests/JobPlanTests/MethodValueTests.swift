@@ -117,15 +117,20 @@ struct MethodValueTests {
         #expect(merge.tasks.map(\.weight) == [1, 1])
     }
 
-    @Test func `a base that is not listed is the origin of nuslerp, and a model of karcher`() throws {
+    @Test func `a base that is given is the origin of nuslerp, listed or not, and a model of karcher`() throws {
         let pair = ["- model: a", "- {model: b, parameters: {weight: 3}}"]
         let origin = try merge(of: "fc1.weight", in: try plan(JobFileText(method: "nuslerp", models: pair)))
         #expect(origin.base.isEmpty)
         #expect(origin.tasks.map(\.weight) == [0, 1, 3])
         #expect(origin.tasks.map(\.place) == [0, 1, 2])
-        let listed = ["- model: models/base", "- {model: b, parameters: {weight: 3}}"]
-        let two = try merge(of: "fc1.weight", in: try plan(JobFileText(method: "nuslerp", models: listed)))
-        #expect(two.tasks.map(\.weight) == [1, 3])
+        let listed = ["- {model: models/base, parameters: {weight: 7}}"] + pair
+        let same = try merge(of: "fc1.weight", in: try plan(JobFileText(method: "nuslerp", models: listed)))
+        #expect(same.tasks.map(\.weight) == [0, 1, 3])
+        #expect(
+            try problems("nuslerp", ["- model: models/base", "- model: b"]) == [
+                "job.yaml: the merge method \"nuslerp\" merges 2 models; the job has 1. List as many, or use another "
+                    + "method."
+            ])
         let three = try merge(of: "fc1.weight", in: try plan(JobFileText(method: "karcher")))
         #expect(three.tasks.map(\.weight) == [1, 1, 1])
     }

@@ -73,6 +73,13 @@ private struct PlannedMerge: StreamedComputation, ~Copyable {
         #expect(try merge(of: "embed.weight", in: plan).parameters == .tensor(rows: 5, columns: 4))
     }
 
+    @Test func `a matrix that is excepted is merged element by element`() throws {
+        let rest = ["parameters: {as_matrix: [{filter: embed, value: false}, {value: true}]}", "outputs: [merged]"]
+        let spec = try JobFileText(method: "iso_c", rest: rest).spec()
+        let plan = try JobPlan(spec: spec, inventory: SmallModel().inventory(for: spec))
+        #expect(plan.products.outputs(for: .tensorMerge).map(\.subject) == ["fc1.weight", "fc2.weight"])
+    }
+
     /// A layer's inputs are its columns, however its weight is stored.
     @Test func `a matrix that is declared as [d_in, d_out] is read as [d_out, d_in]`() throws {
         let scope = MergeScope.matrices(PlannedMerge.self, others: WeightedSum.self)

@@ -110,7 +110,7 @@ struct CovarianceMergeTests {
 
     @Test(arguments: Self.shapes)
     func `one model is its own merge, and equal models are theirs`(shape: (Int, Int)) throws {
-        for merge in Self.estimating + [StreamedMerge(method: .tact, arguments: ["tact_k": .number(1)])] {
+        for merge in Self.estimating + [StreamedMerge(method: .tact, modelArguments: ["density": .number(1)])] {
             let vector = Self.vectors(1, shape)[0]
             expectClose(try merge([vector]), vector, share: 1e-12)
             expectClose(try merge([vector, vector, vector]), vector, share: 1e-12)
@@ -248,5 +248,61 @@ struct CovarianceMergeTests {
             return task
         }
         #expect(try merge(zeros).rows == DenseSquare.zeros(4, 6))
+    }
+
+    // MARK: - Captured covariances
+
+    private static let estimates: [(MergeMethod, @Sendable ([[Double]]) -> [[Double]])] = [
+        (.actmat, { $0 }), (.wudi, { $0 }),
+        // Half of the elements: the two largest of four.
+        (
+            .tact,
+            { vector in
+                let least = vector.flatMap { $0.map(\.magnitude) }.sorted()[2]
+                return vector.map { $0.map { $0.magnitude < least ? 0 : $0 } }
+            }
+        ),
+        (
+            .ace,
+            { vector in
+                let means = vector[0].indices.map { column in
+                    vector.reduce(0) { $0 + $1[column] } / Double(vector.count)
+                }
+                return vector.map { row in zip(row, means).map { $0 - $1 } }
+            }
+        ),
+    ]
+
+    @Test(arguments: Self.estimates.indices)
+    func `with factors the merge is regmean, and says how far the estimates are`(index: Int) throws {
+        let (method, estimate) = Self.estimates[index]
+        var layers = Documented.layers
+        // No two elements of a vector have the same magnitude.
+        for position in layers.indices { layers[position].delta[0][0] = 1.5 + Double(position) }
+        let merged = try StreamedMerge(method: method)(layers)
+        #expect(merged.rows == (try StreamedMerge(method: .regmean)(layers)).rows)
+        let expected = try layers.map { model in
+            let rows = estimate(model.delta)
+            let gram = DenseSquare.product(DenseSquare.transposed(rows), rows)
+            let truth = try #require(model.input)
+            func shared(_ matrix: [[Double]]) -> [[Double]] {
+                let trace = matrix.indices.reduce(0) { $0 + matrix[$1][$1] }
+                return matrix.map { $0.map { $0 / trace } }
+            }
+            let difference = DenseSquare.sum([shared(gram), shared(truth)], times: [1, -1])
+            return DenseSquare.norm(difference) / DenseSquare.norm(shared(truth))
+        }
+        expectClose(try #require(merged.solution).covarianceDistances, expected, absolute: 1e-12)
+    }
+
+    @Test func `an estimate that is the covariance has the distance 0, and a vector of zeros has none`() throws {
+        let vector: [[Double]] = [[1, 2], [0, 3]]
+        let covariance: [[Double]] = [[10, 20], [20, 130]]
+        let layers = [vector, [[0, 0], [0, 0]]].map {
+            StreamedMerge.Model(delta: $0, lambda: 0.5, input: covariance, gradient: [[1, 0], [0, 1]])
+        }
+        let distances = try #require(try StreamedMerge(method: .actmat)(layers).solution).covarianceDistances
+        #expect(distances[0] < 1e-7)
+        #expect(distances[1].isNaN)
     }
 }

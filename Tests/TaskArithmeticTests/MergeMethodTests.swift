@@ -137,7 +137,7 @@ struct MergeMethodTests {
         #expect(whole(.matrices(KfacMerge.self, others: WeightedSum.self)) == [false, false, true, false])
         #expect(whole(.blocks(KfacMerge.self, others: WeightedSum.self)) == [false, false, false, false])
         #expect(whole(.elements(WeightedSum.self)) == [false, false, false, false])
-        #expect(MergeScope.elements(WeightedSum.self).streamed == nil)
+        #expect(MergeScope.elements(WeightedSum.self).streamed(for: .matrix(rows: 1, columns: 3)) == nil)
     }
 
     // MARK: - Parameters

@@ -50,7 +50,7 @@ struct StreamedMerge {
     }
 
     private func run(_ models: [Model], _ shape: MergeProblem.Shape) throws -> Result {
-        let computation = try #require(method.scope.streamed)
+        let computation = try #require(method.scope.streamed(for: shape))
         let problem = MergeProblem(
             shape: shape,
             models: models.enumerated().map {

@@ -39,7 +39,9 @@ struct VectorMerge {
             try Self.read(&merge, values, try problem(values))
             return try merge.finish().intoValues().elements
         }
-        guard let computation = method.scope.streamed else { throw TaskArithmeticError.unexpectedOperands("elements") }
+        guard let computation = method.scope.streamed(for: try problem(values).shape) else {
+            throw TaskArithmeticError.unexpectedOperands("elements")
+        }
         return try merge(computation)
     }
 

@@ -88,7 +88,7 @@ struct CheckpointMerge: Sendable {
             .init("tasks", .array(plan.spec.mergedTasks.map { .string($0.name.rawValue) })),
             .init("format", .string(FormatVersion.checkpoint.description)),
         ]
-        if plan.spec.method.needsFactors { members.append(.init("damping", plan.spec.curvature.damping.description)) }
+        if plan.spec.mergesWithFactors { members.append(.init("damping", plan.spec.curvature.damping.description)) }
         return JSONValue.object(members).text()
     }
 

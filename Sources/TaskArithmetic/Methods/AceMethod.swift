@@ -7,8 +7,9 @@ extension MergeMethod {
         formula: "θ₀ + α (Σ w_t Δ̄_t Σ̃_t) (Σ Σ̃_t + 1cᵀ)⁻¹, Σ̃_t = Δ̄_tᵀΔ̄_t + εI",
         summary: "regmean without data, by centred covariances; where the tasks' sizes differ much, they are scaled "
             + "and the leading directions evened out.",
-        parameters: [.weight, .lambda, .covariancePrior, .centered, .evenedFraction, .vectors],
-        scope: .matrices(AceMerge.self, others: VectorRule.self))
+        parameters: [.weight, .lambda, .covariancePrior, .centered, .evenedFraction, .covariance, .asMatrix, .vectors],
+        scope: .matrices(
+            AceMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<CentredEstimate>.self))
 }
 
 extension MergeParameter {
@@ -221,5 +222,19 @@ extension Matrix where Scalar == Double {
             }
         }
         return try Matrix(rows: 1, columns: order, elements: sums.map { $0 / Double(order) / divisor })
+    }
+}
+
+/// The estimate of `ace`: the vector without the mean of its rows, unless the job keeps it.
+public enum CentredEstimate: CovarianceEstimate {
+    /// Subtracts the mean row.
+    /// - Throws: ``TaskArithmeticError/parameterMissing(name:expected:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
+    ///   when memory is short.
+    public static func rows(
+        of vector: borrowing Matrix<Double>, of model: MergedModel, arguments: MergeArguments
+    ) throws(TaskArithmeticError) -> Matrix<Double> {
+        var centred = try VectorEstimate.rows(of: vector, of: model, arguments: arguments)
+        if try arguments.truth(.centered) { centred.subtractMeanRow() }
+        return centred
     }
 }

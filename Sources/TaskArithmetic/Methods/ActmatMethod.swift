@@ -6,8 +6,9 @@ extension MergeMethod {
         name: "actmat", paper: Paper("ActMat 2026", arXiv: "2604.01329"),
         formula: "θ₀ + α (Σ w_t Δ_t Δ_tᵀΔ_t) (Σ Δ_tᵀΔ_t)⁺",
         summary: "regmean without data: each task vector stands for the covariance of its own inputs.",
-        parameters: [.weight, .lambda, .relativeTolerance, .ridge(default: 0), .vectors],
-        scope: .matrices(ActmatMerge.self, others: VectorRule.self))
+        parameters: [.weight, .lambda, .relativeTolerance, .ridge(default: 0), .covariance, .asMatrix, .vectors],
+        scope: .matrices(
+            ActmatMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<VectorEstimate>.self))
 }
 
 /// The merge `actmat` of one matrix.

@@ -6,7 +6,7 @@ extension MergeMethod {
         name: "iso_c", paper: Paper("Marczak et al. 2025", arXiv: "2502.04959"),
         formula: "θ₀ + α s̄ U Vᵀ, U S Vᵀ = Σ w_t Δ_t",
         summary: "Gives every direction of the summed vectors the same size, the mean singular value.",
-        parameters: [.weight, .lambda, .vectors], scope: .matrices(IsoCMerge.self, others: VectorRule.self))
+        parameters: [.weight, .lambda, .asMatrix, .vectors], scope: .matrices(IsoCMerge.self, others: VectorRule.self))
 }
 
 /// The merge `iso_c` of one matrix.

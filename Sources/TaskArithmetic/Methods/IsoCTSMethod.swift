@@ -6,7 +6,7 @@ extension MergeMethod {
         name: "iso_cts", paper: Paper("Marczak et al. 2025", arXiv: "2502.04959"),
         formula: "θ₀ + α s̄ polar(Û) polar(V̂)ᵀ",
         summary: "iso_c, with the smallest common directions replaced by leading ones of each task.",
-        parameters: [.weight, .lambda, .commonSpaceFraction, .vectors],
+        parameters: [.weight, .lambda, .commonSpaceFraction, .asMatrix, .vectors],
         scope: .matrices(IsoCTSMerge.self, others: VectorRule.self))
 }
 

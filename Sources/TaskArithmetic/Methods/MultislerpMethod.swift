@@ -7,9 +7,9 @@ extension MergeMethod {
         formula: "Σ w_t ‖θ_t‖ · exp_μ(Σ w_t (u_t − (u_t·μ) μ)), u_t = θ_t / ‖θ_t‖, μ ∝ Σ w_t u_t",
         summary: """
             Interpolates between any number of models on the sphere, in one step from the mean of their directions. With \
-            a base that is not one of them, it interpolates their task vectors, and adds the result to the base.
+            a base, it interpolates their task vectors, and adds the result to the base.
             """,
-        parameters: [.weight, .normalizeWeights, .directionTolerance], terms: .models, base: .originUnlessListed,
+        parameters: [.weight, .normalizeWeights, .directionTolerance], terms: .models, base: .origin,
         scope: .tensors(DirectionStep.self))
 }
 

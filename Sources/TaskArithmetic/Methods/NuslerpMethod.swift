@@ -6,10 +6,10 @@ extension MergeMethod {
         name: "nuslerp", paper: Paper("Goddard et al. 2024", arXiv: "2403.13257"),
         formula: "(sin((1−t)φ) θ_1 + sin(tφ) θ_2) / sin φ, t = w_2 / (w_1 + w_2)",
         summary: """
-            Interpolates between two models at a steady angle, by their weights. With a base that is not one of the two, \
-            it interpolates their task vectors, and adds the result to the base.
+            Interpolates between two models at a steady angle, by their weights. With a base, it interpolates their task \
+            vectors, and adds the result to the base.
             """,
-        parameters: [.weight, .flatten, .rowWise], terms: .models, base: .originUnlessListed, modelCount: 2...2,
+        parameters: [.weight, .flatten, .rowWise], terms: .models, base: .origin, modelCount: 2...2,
         scope: .tensors(WeightedInterpolation.self))
 }
 

@@ -6,7 +6,7 @@ extension MergeMethod {
         name: "tsv_m", aliases: ["tsv"], paper: Paper("Gargiulo et al. 2025", arXiv: "2412.00081"),
         formula: "θ₀ + α polar(Û) Ŝ polar(V̂)ᵀ",
         summary: "Keeps the leading singular vectors of each task's matrix, and makes those of all tasks orthogonal.",
-        parameters: [.weight, .lambda, .rankFraction, .vectors],
+        parameters: [.weight, .lambda, .rankFraction, .asMatrix, .vectors],
         scope: .matrices(TSVMerge.self, others: VectorRule.self), fault: { $0.rankFault })
 }
 

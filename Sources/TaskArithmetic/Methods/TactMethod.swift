@@ -6,15 +6,18 @@ extension MergeMethod {
         name: "tact", paper: Paper("ActMat 2026", arXiv: "2604.01329"),
         formula: "θ₀ + α (Σ w_t Δ_t Δ̃_tᵀΔ̃_t) (Σ Δ̃_tᵀΔ̃_t)⁺",
         summary: "actmat, whose estimates Δ̃_t keep only the largest elements of each vector.",
-        parameters: [.weight, .lambda, .tactDensity, .relativeTolerance, .ridge(default: 0), .vectors],
-        scope: .matrices(TactMerge.self, others: VectorRule.self))
+        parameters: [
+            .weight, .lambda, .tactDensity, .relativeTolerance, .ridge(default: 0), .covariance, .asMatrix, .vectors,
+        ],
+        scope: .matrices(
+            TactMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<LargestEstimate>.self))
 }
 
 extension MergeParameter {
     /// The share of a vector's elements that its estimate keeps.
     public static let tactDensity = MergeParameter(
-        "tact_k", .number(.above(0, to: 1)), default: .value(.number(0.5)), level: .job, variesByTensor: true,
-        meaning: "share of each vector's elements that estimate its covariance")
+        "density", .number(.above(0, to: 1)), default: .value(.number(0.5)), level: .jobAndModel,
+        variesByTensor: true, meaning: "share of each vector's elements that estimate its covariance")
 }
 
 /// The merge `tact` of one matrix.
@@ -23,15 +26,11 @@ extension MergeParameter {
 public struct TactMerge: EstimatedCovarianceMerge, ~Copyable {
     /// The system and the passes.
     public var state: EstimatedCovarianceState
-    private let density: Double
 
     /// Creates empty sums.
-    /// - Throws: The errors of ``EstimatedCovarianceState/init(_:)``, or
-    ///   ``TaskArithmeticError/parameterMissing(name:expected:)``.
+    /// - Throws: The errors of ``EstimatedCovarianceState/init(_:)``.
     public init(_ problem: MergeProblem) throws(TaskArithmeticError) {
-        let density = try problem.arguments.number(.tactDensity)
         state = try EstimatedCovarianceState(problem)
-        self.density = density
     }
 
     /// Adds a task with the estimate of its largest elements.
@@ -39,24 +38,8 @@ public struct TactMerge: EstimatedCovarianceMerge, ~Copyable {
     public mutating func add(
         _ values: consuming Matrix<Double>, factors: borrowing TaskFactors, of model: MergedModel
     ) throws(TaskArithmeticError) {
-        let estimate = try Self.largest(of: values, share: density)
+        let estimate = try LargestEstimate.rows(of: values, of: model, arguments: state.problem.arguments)
         try state.system.add(values, estimate: estimate, weight: model.weight, scale: 1)
-    }
-
-    /// The largest elements, others 0; the number of kept ones is rounded down, and at least 1.
-    private static func largest(
-        of values: borrowing Matrix<Double>, share: Double
-    ) throws(TaskArithmeticError) -> Matrix<Double> {
-        let elements = values.elements
-        let kept = min(elements.count, max(1, Int(share * Double(elements.count))))
-        var result = try Matrix<Double>.zeros(values.rowCount, values.columnCount)
-        let order = elements.indices.sorted {
-            (elements[$1].magnitude, $0) < (elements[$0].magnitude, $1)
-        }
-        result.withMutableSpan { result in
-            for index in order.prefix(kept) { result[index] = elements[index] }
-        }
-        return result
     }
 
     /// Solves for Δ.
@@ -70,5 +53,33 @@ public struct TactMerge: EstimatedCovarianceMerge, ~Copyable {
         var cost = CovarianceSystem.cost(of: shape, models: models)
         cost.numbers += 3 * Double(shape.rows) * Double(shape.columns)
         return cost
+    }
+}
+
+/// The estimate of `tact`: the vector's largest elements, others 0.
+public enum LargestEstimate: CovarianceEstimate {
+    /// Keeps the largest elements.
+    /// - Throws: ``TaskArithmeticError/parameterMissing(name:expected:)``, or ``TaskArithmeticError/linearAlgebra(_:)``
+    ///   when memory is short.
+    public static func rows(
+        of vector: borrowing Matrix<Double>, of model: MergedModel, arguments: MergeArguments
+    ) throws(TaskArithmeticError) -> Matrix<Double> {
+        try largest(of: vector, share: try model.arguments.number(.tactDensity))
+    }
+
+    /// The largest elements, others 0; the number of kept ones is rounded down, and at least 1.
+    fileprivate static func largest(
+        of values: borrowing Matrix<Double>, share: Double
+    ) throws(TaskArithmeticError) -> Matrix<Double> {
+        let elements = values.elements
+        let kept = min(elements.count, max(1, Int(share * Double(elements.count))))
+        var result = try Matrix<Double>.zeros(values.rowCount, values.columnCount)
+        let order = elements.indices.sorted {
+            (elements[$1].magnitude, $0) < (elements[$0].magnitude, $1)
+        }
+        result.withMutableSpan { result in
+            for index in order.prefix(kept) { result[index] = elements[index] }
+        }
+        return result
     }
 }

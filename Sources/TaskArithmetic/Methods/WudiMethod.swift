@@ -7,9 +7,24 @@ extension MergeMethod {
         formula: "θ₀ + α argmin Σ ‖(Δ − w_t Δ_t) Δ_tᵀ‖² / ‖Δ_t‖²",
         summary: "Disturbs no task in the directions of its own vector. The published method stops Adam early.",
         parameters: [
-            .weight, .lambda, .wudiSolver, .relativeTolerance, .ridge(default: 1e-8), .adamSteps, .adamRate, .vectors,
+            .weight, .lambda, .wudiSolver, .relativeTolerance, .ridge(default: 1e-8), .adamSteps, .adamRate,
+            .covariance,
+            .asMatrix, .vectors,
         ],
-        scope: .matrices(WudiMerge.self, others: VectorRule.self))
+        scope: .matrices(
+            WudiMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<WudiEstimate>.self),
+        fault: fault(of:))
+
+    /// Adam minimises the loss of the estimates.
+    private static func fault(of requests: [MergeRequest]) -> String? {
+        let captured = MergeArgument(name: MergeParameter.covariance.name, value: .word(MergeParameter.capturedWord))
+        let isFault = requests.contains {
+            $0.arguments[.wudiSolver] == .word("adam") && $0.arguments.given.contains(captured)
+        }
+        guard isFault else { return nil }
+        return "takes the steps of Adam on the loss of its own estimates, not on captured covariances. Remove "
+            + "\"solver\" or \"covariance\"."
+    }
 }
 
 extension MergeParameter {
@@ -140,5 +155,21 @@ struct AdamMoments: Sendable {
                 }
             }
         }
+    }
+}
+
+/// The estimate of `wudi`: the vector itself, where the minimum is solved for.
+public enum WudiEstimate: CovarianceEstimate {
+    /// A copy of Δ_t.
+    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short.
+    public static func rows(
+        of vector: borrowing Matrix<Double>, of model: MergedModel, arguments: MergeArguments
+    ) throws(TaskArithmeticError) -> Matrix<Double> {
+        try VectorEstimate.rows(of: vector, of: model, arguments: arguments)
+    }
+
+    /// Adam's steps are those of the estimates.
+    public static func isReplaceable(_ arguments: MergeArguments) -> Bool {
+        arguments[.wudiSolver] == .word("closed_form")
     }
 }
