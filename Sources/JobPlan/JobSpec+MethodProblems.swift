@@ -28,10 +28,16 @@ extension JobSpec {
         ]
     }
 
+    /// The names of the tensors that are merged; what holds for others has no effect.
+    private func mergedTensors(_ inventory: JobInventory) -> [String] {
+        let copied = CopiedTensors(spec: self, base: inventory.base)
+        return inventory.base.tensors.keys.filter { copied.reason(of: $0) == nil }.sorted()
+    }
+
     /// Values that do not fit each other, by the method's own rule.
     private func valueProblems(_ inventory: JobInventory) -> [JobProblem] {
         let settings = MergeSettings(spec: self, base: inventory.base)
-        let tensors = inventory.base.tensors.values.filter { $0.floatingType != nil }.map(\.name).sorted()
+        let tensors = mergedTensors(inventory)
         let requests = tensors.map { tensor in
             let models = mergedTasks.enumerated().map { position, task in
                 MergeRequest.Model(
@@ -53,7 +59,7 @@ extension JobSpec {
         let required = method.parameters.filter { $0.defaultValue == .required }
         guard !required.isEmpty else { return [] }
         let settings = MergeSettings(spec: self, base: inventory.base)
-        let tensors = inventory.base.tensors.values.filter { $0.floatingType != nil }.map(\.name).sorted()
+        let tensors = mergedTensors(inventory)
         let merged = mergedTasks
         return required.compactMap { parameter in
             let lacking = tensors.first { tensor in

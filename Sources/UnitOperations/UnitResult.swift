@@ -82,6 +82,8 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case residual
     /// Of a merge by captured covariances: how far each task's estimate is from them.
     case covarianceDistances = "covariance_distances"
+    /// Of a merge into 16 bits: for each output, what rounding loses: Σ (rounded − exact)², then Σ (exact − base)².
+    case roundingLoss = "rounding_loss"
     /// Of a merge that measures, and of their combination: the numbers of the method's statistics.
     case statistics
     /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector.

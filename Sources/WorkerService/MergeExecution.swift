@@ -81,7 +81,11 @@ struct MergeExecution {
         }
         if let norms = merged.norms { output.measurements.merge(norms.measurements) { $1 } }
         if let solution = merged.solution { output.measurements.merge(solution.measurements) { $1 } }
-        output.blobs = try encode(base, merged.intoValues())
+        let (blobs, losses) = try encode(base, merged.intoValues())
+        output.blobs = blobs
+        if losses.contains(where: { $0 != RoundingLoss() }) {
+            output.measurements[.roundingLoss] = losses.flatMap { [$0.errorSquares, $0.changeSquares] }
+        }
         return output
     }
 
@@ -174,8 +178,10 @@ struct MergeExecution {
 
     // MARK: - The result
 
-    /// Encodes θ_0 + α Δ, each element rounded once: the weight's bytes, then the bias's.
-    private func encode(_ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>) throws -> [BlobReference] {
+    /// Encodes θ_0 + α Δ, each element rounded once: the weight's bytes, then the bias's; and says what rounding lost.
+    private func encode(
+        _ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>
+    ) throws -> (blobs: [BlobReference], losses: [RoundingLoss]) {
         var merged = delta
         var isFinite = true
         let startsAtBase = !operation.base.isEmpty
@@ -195,14 +201,36 @@ struct MergeExecution {
                 "merge of \"\(input.lease.subject)\": the merged parameters are not finite; check the checkpoints for "
                     + "NaN or infinity\(operation.parameters.factors.isEmpty ? "" : ", or raise the damping").")
         }
-        switch operation.parameters {
-        case .block(.full), .tensor:
-            return [try encode(merged, 0, columns: 0..<merged.columnCount)]
-        case .block(.linear(_, let inputs, let hasBias, _)):
-            let weight = try encode(merged, 0, columns: 0..<inputs)
-            guard hasBias else { return [weight] }
-            return [weight, try encode(merged, 1, columns: inputs..<inputs + 1)]
+        var parts = [0..<merged.columnCount]
+        if case .block(.linear(_, let inputs, let hasBias, _)) = operation.parameters {
+            parts = [0..<inputs] + (hasBias ? [inputs..<inputs + 1] : [])
         }
+        var blobs: [BlobReference] = []
+        var losses: [RoundingLoss] = []
+        for (parameter, columns) in parts.enumerated() {
+            blobs.append(try encode(merged, parameter, columns: columns))
+            losses.append(
+                try startsAtBase ? loss(merged, base, columns, operation.outputTypes[parameter]) : RoundingLoss())
+        }
+        return (blobs, losses)
+    }
+
+    /// What rounding some columns to a type loses; nothing is measured of types with many digits.
+    private func loss(
+        _ merged: borrowing Matrix<Double>, _ base: borrowing Matrix<Double>, _ columns: Range<Int>, _ type: ElementType
+    ) throws -> RoundingLoss {
+        var loss = RoundingLoss()
+        guard type.isHalf else { return loss }
+        let (rows, width) = (merged.rowCount, merged.columnCount)
+        try merged.withSpan { merged throws in
+            try base.withSpan { base throws in
+                for row in 0..<rows {
+                    let part = row * width + columns.lowerBound..<row * width + columns.upperBound
+                    try loss.add(merged.extracting(part), base: base.extracting(part), roundedTo: type)
+                }
+            }
+        }
+        return loss
     }
 
     /// Whether the base stores a parameter as the transpose of the matrix's columns.

@@ -1,4 +1,5 @@
 import JobPlan
+import LinearAlgebra
 import Testing
 import UnitOperations
 
@@ -13,13 +14,17 @@ struct MergedTensorsTests {
             merged.tensors.append(
                 MergedTensors.Tensor(
                     state: state, differing: position % 2 == 0 ? [0, 2] : [],
-                    nonFinite: position % 5 == 0 ? [0: position + 1, 3: 2] : [:]))
+                    nonFinite: position % 5 == 0 ? [0: position + 1, 3: 2] : [:],
+                    loss: position % 7 == 3 ? RoundingLoss(errorSquares: 0.5, changeSquares: Double(position)) : .init()
+                ))
         }
         #expect(MergedTensors(merged.measurements(taskCount: 3), taskCount: 3) == merged)
     }
 
     @Test func `other measurements are none of a merge`() {
         #expect(MergedTensors([:], taskCount: 1) == nil)
+        let states: [MeasurementName: [Double]] = [.tensorStates: [0], .differingTensors: [0]]
+        #expect(MergedTensors(states.merging([.roundingLoss: [1, 2, 3]]) { $1 }, taskCount: 1) == nil)
         #expect(MergedTensors([.tensorStates: [7], .differingTensors: [0]], taskCount: 1) == nil)
         #expect(MergedTensors([.tensorStates: [0], .differingTensors: []], taskCount: 1) == nil)
         #expect(MergedTensors([.tensorStates: [0], .differingTensors: [0.5]], taskCount: 1) == nil)

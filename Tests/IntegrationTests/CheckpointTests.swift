@@ -70,6 +70,31 @@ extension SerialIntegrationTests {
             #expect(try merged.tensor("steps").bytes == model.base.tensor("steps").bytes)
         }
 
+        @Test(arguments: [
+            ("task_arithmetic", "1.0e-4", "bfloat16", true), ("tsv_m", "1.0e-4", "bfloat16", true),
+            ("task_arithmetic", "1.0e-4", "float32", false), ("task_arithmetic", "10", "bfloat16", false),
+            ("tsv_m", "10", "bfloat16", false),
+        ])
+        func `a vector that drowns in the rounding to 16 bits is a warning`(
+            method: String, lambda: String, type: String, isLost: Bool
+        ) async throws {
+            model.job.method = method
+            model.job.outputs = ["merged", "report"]
+            model.job.others = ["dtype: \(type)", "parameters: {lambda: \(lambda)}"]
+            try model.write()
+            let data = try Data(contentsOf: URL(fileURLWithPath: "\(try await model.run())/report.json"))
+            let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let warnings = try #require(report["warnings"] as? [String]).filter { $0.hasPrefix("rounding to 16 bits") }
+            #expect(warnings.count == (isLost ? 1 : 0), "\(warnings)")
+            let count = model.base.tensors.count { $0.elementType == .float32 }
+            #expect(
+                warnings.allSatisfy {
+                    $0.hasPrefix(
+                        "rounding to 16 bits loses more than half of the merged vector in \(count) of \(count) tensors "
+                            + "and layers: \"") && $0.hasSuffix("Write \"dtype: float32\" to keep it.")
+                })
+        }
+
         @Test func `a sharded base gives a sharded merge with its index, configuration and tokenizer`() async throws {
             let whole = try TensorFile(reading: "\(try await model.run())/merged/model.safetensors")
             let texts = ["config.json": "{\"hidden_size\": 6}\n", "tokenizer.json": "{}\n"]

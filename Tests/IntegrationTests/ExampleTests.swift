@@ -138,6 +138,28 @@ extension SerialIntegrationTests {
             try await compareMerge(method, tolerance: tolerance)
         }
 
+        @Test(arguments: [(1, true), (1000, false)])
+        func `a merge by iteration that ends at its bound says so`(bound: Int, isWarned: Bool) async throws {
+            var job = job("kfac_exact")
+            job.others = ["parameters: {ridge: 0.001, iterations: \(bound)}"]
+            job.outputs = ["merged", "report"]
+            try await run(job)
+            let report = try object("\(output)/report.json")
+            let health = try #require((report["merge"] as? [String: Any])?["health"] as? [String: [String: [Double]]])
+            let residuals = health.values.compactMap { $0["residual"]?.first }
+            let unsolved = residuals.count { $0 > 1e-6 }
+            #expect((unsolved > 0) == isWarned)
+            let warnings = try #require(report["warnings"] as? [String]).filter { $0.hasPrefix("the iterations of") }
+            #expect(warnings.count == (isWarned ? 1 : 0))
+            #expect(
+                warnings.allSatisfy {
+                    $0.hasPrefix(
+                        "the iterations of \(unsolved) of \(residuals.count) layers ended before their equations were "
+                            + "solved; residuals: ")
+                        && $0.hasSuffix(". Raise \"iterations\", \"tolerance\" or \"ridge\".")
+                })
+        }
+
         @Test(arguments: ["actmat", "wudi"])
         func `with captures a method that estimates covariances takes the captured ones, as regmean does`(
             method: String

@@ -1,4 +1,5 @@
 import JobPlan
+import LinearAlgebra
 import UnitOperations
 
 /// The state of every tensor of a merged checkpoint.
@@ -22,12 +23,15 @@ struct MergedTensors: Equatable, Sendable {
         /// The number of NaN and infinities that were read, by checkpoint: 0 for the base, else the task's position +
         /// 1.
         var nonFinite: [Int: Int] = [:]
+        /// What rounding lost, measured in samples of what the coordinator merges.
+        var loss = RoundingLoss()
 
         /// Adds what is known of another part of the tensor.
         mutating func join(_ other: Tensor) {
             if other.state == .changed { state = .changed }
             differing.formUnion(other.differing)
             nonFinite.merge(other.nonFinite, uniquingKeysWith: +)
+            loss.add(other.loss)
         }
     }
 
@@ -58,6 +62,8 @@ extension MergedTensors {
         }
         return [
             .tensorStates: tensors.map { Double($0.state.rawValue) }, .differingTensors: words, .nonFinite: counts,
+            .roundingLoss: tensors.contains { $0.loss != RoundingLoss() }
+                ? tensors.flatMap { [$0.loss.errorSquares, $0.loss.changeSquares] } : [],
         ]
     }
 
@@ -76,6 +82,12 @@ extension MergedTensors {
                 guard let bits = UInt64(exactly: word) else { return nil }
                 if bits >> UInt64(position % Self.wordBits) & 1 == 1 { tensors[position].differing.insert(task) }
             }
+        }
+        let losses = measurements[.roundingLoss] ?? []
+        guard losses.isEmpty || losses.count == 2 * states.count else { return nil }
+        for position in tensors.indices where !losses.isEmpty {
+            tensors[position].loss = RoundingLoss(
+                errorSquares: losses[2 * position], changeSquares: losses[2 * position + 1])
         }
         let counts = (measurements[.nonFinite] ?? []).map { Int(exactly: $0) ?? -1 }
         for first in stride(from: 0, to: counts.count - 2, by: 3) where tensors.indices.contains(counts[first]) {

@@ -23,6 +23,8 @@ struct TensorMerge: Sendable {
     private static let blockElements = 4096
     /// Threads that share the ranges of a tensor; each element is computed alone, so the number changes no bit.
     private static let threads = 2
+    /// What rounding loses is measured in the first block of one range of so many.
+    private static let rangesPerSample = 8
 
     /// The operands of one tensor's merge.
     struct Operands: Sendable {
@@ -84,6 +86,8 @@ struct TensorMerge: Sendable {
         var isChanged = false
         var differing: Set<Int> = []
         var nonFinite: [Int: Int] = [:]
+        /// What rounding lost, by the sampled range.
+        var losses: [Int: RoundingLoss] = [:]
     }
 
     /// Merges the elements into the checkpoint.
@@ -101,12 +105,13 @@ struct TensorMerge: Sendable {
             do {
                 let found = try mergeRanges(operands.computation, writer) {
                     let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                    return index < ranges.count ? ranges[index] : nil
+                    return index < ranges.count ? (index, ranges[index]) : nil
                 }
                 outcome.withLock { outcome in
                     outcome.findings.isChanged = outcome.findings.isChanged || found.isChanged
                     outcome.findings.differing.formUnion(found.differing)
                     outcome.findings.nonFinite.merge(found.nonFinite, uniquingKeysWith: +)
+                    outcome.findings.losses.merge(found.losses) { $1 }
                 }
             } catch {
                 outcome.withLock { $0.failure = $0.failure ?? error }
@@ -115,8 +120,11 @@ struct TensorMerge: Sendable {
         let (found, failure) = outcome.withLock { $0 }
         if failure is RangeAudit.Flaw { throw try RangeAudit(merge: self).error() }
         if let failure { throw failure }
+        // In the order of the ranges, so that threads change no bit of the sum.
+        let loss = found.losses.sorted { $0.key < $1.key }.reduce(into: RoundingLoss()) { $0.add($1.value) }
         return MergedTensors.Tensor(
-            state: found.isChanged ? .changed : .unchanged, differing: found.differing, nonFinite: found.nonFinite)
+            state: found.isChanged ? .changed : .unchanged, differing: found.differing, nonFinite: found.nonFinite,
+            loss: loss)
     }
 
     /// Merges a range, block by block.
@@ -132,20 +140,49 @@ struct TensorMerge: Sendable {
     ) throws {
         for first in stride(from: 0, to: range.count, by: Self.blockElements) {
             let block = first..<min(first + Self.blockElements, range.count)
-            try begin(&merge, range.base.buffer.span.bytes.extracting(range.base.place(of: block)), block.count)
-            // The models are not copied out of their array, because both threads would count references to them.
-            for model in operands.models.indices {
-                let own = range.models[model]
-                try merge.add(
-                    own.buffer.span.bytes.extracting(own.place(of: block)), type: operands.models[model].type,
-                    of: operands.models[model].merged)
-            }
             var part = target._mutatingExtracting(
                 block.lowerBound * type.byteCount..<block.upperBound * type.byteCount)
-            try merge.finish(
-                divides: operands.divides, alpha: operands.scale, arguments: operands.arguments, into: &part,
-                type: type)
+            try self.merge(block, of: range, by: &merge, into: &part, as: type)
         }
+    }
+
+    /// Merges a block of a range.
+    private func merge<Computation: ElementwiseComputation & ~Copyable>(
+        _ block: Range<Int>, of range: RangeOperands, by merge: inout Computation, into target: inout MutableRawSpan,
+        as type: ElementType
+    ) throws {
+        try begin(&merge, range.base.buffer.span.bytes.extracting(range.base.place(of: block)), block.count)
+        // The models are not copied out of their array, because both threads would count references to them.
+        for model in operands.models.indices {
+            let own = range.models[model]
+            try merge.add(
+                own.buffer.span.bytes.extracting(own.place(of: block)), type: operands.models[model].type,
+                of: operands.models[model].merged)
+        }
+        try merge.finish(
+            divides: operands.divides, alpha: operands.scale, arguments: operands.arguments, into: &target, type: type)
+    }
+
+    /// What rounding loses in the first block of a range, which is merged again into fp64.
+    private func loss<Computation: ElementwiseComputation & ~Copyable>(
+        in range: RangeOperands, by merge: inout Computation
+    ) throws -> RoundingLoss {
+        let block = 0..<min(Self.blockElements, range.count)
+        var exact = [Double](repeating: 0, count: block.count)
+        do {
+            var span = exact.mutableSpan
+            var target = span.mutableBytes
+            try self.merge(block, of: range, by: &merge, into: &target, as: .f64)
+        }
+        var base = [Double](repeating: 0, count: block.count)
+        do {
+            var values = base.mutableSpan
+            try operands.type.decode(
+                range.base.buffer.span.bytes.extracting(range.base.place(of: block)), into: &values)
+        }
+        var loss = RoundingLoss()
+        try loss.add(exact.span, base: base.span, roundedTo: operands.outputType)
+        return loss
     }
 
     /// A computation for blocks of this tensor.
@@ -171,14 +208,14 @@ struct TensorMerge: Sendable {
     }
 
     private func mergeRanges<Computation: ElementwiseComputation & ~Copyable>(
-        _ computation: Computation.Type, _ writer: CheckpointWriter, next: () -> Range<Int>?
+        _ computation: Computation.Type, _ writer: CheckpointWriter, next: () -> (index: Int, elements: Range<Int>)?
     ) throws -> Findings {
         let precision = operands.needsDouble ? .double : MergePrecision(operands: operands.types)
         var merge = try makeComputation(computation, precision: precision)
         var range = RangeOperands(count: operands.models.count)
         var output: [UInt8] = []
         var found = Findings()
-        while let elements = next() {
+        while let (index, elements) = next() {
             try range.read(elements, of: operands, job)
             for model in operands.models.indices
             where !found.differing.contains(operands.models[model].position)
@@ -195,6 +232,9 @@ struct TensorMerge: Sendable {
             if operands.outputType.firstNonFinite(in: target.bytes) != nil {
                 let counts = try RangeAudit(merge: self).settle(elements, into: &target)
                 found.nonFinite.merge(counts, uniquingKeysWith: +)
+            }
+            if operands.outputType.isHalf, operands.startsAtBase, index.isMultiple(of: Self.rangesPerSample) {
+                found.losses[index] = try loss(in: range, by: &merge)
             }
             if !found.isChanged {
                 found.isChanged = try range.base.differs(fromMerged: target.bytes, operands.outputType)

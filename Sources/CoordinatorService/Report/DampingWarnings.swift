@@ -79,7 +79,7 @@ struct DampingWarnings {
         return items.prefix(Self.namesMax).map(text).joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
     }
 
-    private static func rounded(_ value: Double) -> String { String(format: "%.3g", value) }
+    static func rounded(_ value: Double) -> String { String(format: "%.3g", value) }
 
     // MARK: - What was measured
 

@@ -36,5 +36,7 @@ extension JobPlan {
     func warnings(_ result: @escaping (UnitIndex) -> UnitResult?) -> [String] {
         DampingWarnings(plan: self, result: result).sentences + UnweightedVectors(plan: self, result: result).sentences
             + CancelledGradients(plan: self, result: result).sentences
+            + UnsolvedMerges(plan: self, result: result).sentences
+            + RoundedVectors(plan: self, result: result).sentences
     }
 }
