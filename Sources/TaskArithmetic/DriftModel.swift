@@ -3,8 +3,8 @@ internal import LinearAlgebra
 /// The predicted drift of tasks in a merged model θ_0 + Σ c_i Δ_i, which is quadratic in the coefficients c.
 ///
 /// The drift of task j is (c − t_j)ᵀ G_j (c − t_j): the merged model's distance from the task's own model, under the
-/// task's curvature. t_j is the unit vector of the task's own vector. The total is the drifts' weighted sum. So the best
-/// scale of given weights is a ratio, and the best coefficients solve a small linear system.
+/// task's curvature. t_j is the unit vector of the task's own vector. The total is the drifts' weighted sum. So the
+/// best scale of given weights is a ratio, and the best coefficients solve a small linear system.
 ///
 /// Source: DESIGN section 2.3.
 public struct DriftModel: Equatable, Sendable {

@@ -2,8 +2,8 @@ import LinearAlgebra
 
 /// Several task vectors against one block's factors: tr(B Δ_i A Δ_kᵀ) or δ_iᵀ F δ_k for each pair of them.
 ///
-/// It reads the block's factors, A then B, or F, as packed F32. It makes no blobs. Its subject is the block. Each vector
-/// is multiplied once with the factors; the pairs are inner products with the others.
+/// It reads the block's factors, A then B, or F, as packed F32. It makes no blobs. Its subject is the block. Each
+/// vector is multiplied once with the factors; the pairs are inner products with the others.
 ///
 /// Source: DESIGN section 2.2 (penalty) and 2.3 (interference).
 public struct PenaltyOperation: UnitOperation {

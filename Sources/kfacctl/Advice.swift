@@ -1,3 +1,4 @@
+import Console
 import Identifiers
 import TaskArithmetic
 
@@ -58,8 +59,14 @@ struct Advice {
 
     /// Computes all predictions.
     ///
-    /// - Throws: `TaskArithmeticError` when memory is short.
+    /// - Throws: ``CommandFailure`` for a job with too many tasks, `TaskArithmeticError` when memory is short.
     init(_ measured: MeasuredInterference) throws {
+        guard let forms = measured.forms else {
+            throw CommandFailure(
+                .badInput,
+                "the report has no pairs of task vectors, since the job has \(measured.vectors.count) of them; expected at "
+                    + "most 150. Name a job of fewer models.")
+        }
         self.measured = measured
         let vectors = measured.vectors
         varyingWeights = zip(vectors, measured.weights).filter { $1 == nil }.map(\.0)
@@ -71,7 +78,7 @@ struct Advice {
         let participants = measured.tasks.indices.filter { task in
             measured.vector(of: task).map { weights[$0] != 0 } ?? true
         }
-        let model = Self.model(measured, weights, participants)
+        let model = Self.model(measured, forms, weights, participants)
         func prediction(_ name: String, _ coefficients: [Double]) -> Prediction {
             Self.prediction(name, coefficients, model, participants, taskCount: measured.tasks.count)
         }
@@ -87,7 +94,7 @@ struct Advice {
     }
 
     private static func model(
-        _ measured: MeasuredInterference, _ weights: [Double], _ participants: [Int]
+        _ measured: MeasuredInterference, _ forms: [InterferenceForm], _ weights: [Double], _ participants: [Int]
     ) -> DriftModel {
         let total = participants.reduce(0) { $0 + measured.curvatureWeights[$1] }
         return DriftModel(
@@ -96,7 +103,7 @@ struct Advice {
                 // A task with a negative weight is to be negated: its own place is θ_0 − Δ.
                 if let own = measured.vector(of: task) { target[own] = weights[own] < 0 ? -1 : 1 }
                 let share = total > 0 ? measured.curvatureWeights[task] / total : 1 / Double(participants.count)
-                return DriftModel.Task(form: measured.forms[task], share: share, target: target)
+                return DriftModel.Task(form: forms[task], share: share, target: target)
             }, vectorCount: weights.count)
     }
 
@@ -162,11 +169,16 @@ extension Advice {
         }
         if let left = [asInJob, atBestScale, atBestWeights].compactMap(\.relativeTotal).min(), left > Self.largeDrift {
             words +=
-                ". Even so the merged model stays \(Quantity.rounded(100 * left, 0)) % as far from the tasks' own models "
-                + "as the base is: weights do not resolve the interference. Consider \"merge_method: kfac\", or leave a "
-                + "task of the strongest pair out"
+                ". Even so the predicted total drift is \(Quantity.rounded(100 * left, 0)) % of the base's: weights do not "
+                + "resolve the interference. \(remedy), or leave a task of the strongest pair out"
         }
         return words + "."
+    }
+
+    /// A merge that weighs directions, not models.
+    private var remedy: String {
+        ["kfac", "kfac_exact"].contains(measured.method)
+            ? "Keep \"merge_method: \(measured.method)\"" : "Consider \"merge_method: kfac\""
     }
 
     /// What the predictions do not know.

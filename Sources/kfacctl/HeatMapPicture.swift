@@ -1,6 +1,6 @@
 import Identifiers
 
-/// A matrix as a picture: a cell's colour and number are its value. The SVG needs no other file.
+/// A matrix as a picture of coloured cells with their numbers, in SVG that needs no other file.
 struct HeatMapPicture {
     let title: String
     let rows: [String]

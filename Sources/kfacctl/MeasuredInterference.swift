@@ -24,8 +24,8 @@ struct MeasuredInterference {
     let matrix: [[Double?]]
     /// The same, divided by I[j][j]; `nil` where that is 0 or not there.
     let normalized: [[Double?]]
-    /// The pairs of vectors under each task's curvature.
-    let forms: [InterferenceForm]
+    /// The pairs of vectors under each task's curvature; `nil` if the job has too many tasks for a report of them.
+    let forms: [InterferenceForm]?
     /// The share of each vector's ‖Δ‖² where no task has curvature; `nil` for one that is 0 or not finite.
     let uncoveredShares: [Double?]
     /// The layers, by name.
@@ -66,11 +66,13 @@ struct MeasuredInterference {
         weights = Self.numbers(found["weights"])
         matrix = Self.matrix(found["matrix"])
         normalized = Self.matrix(found["normalized"])
-        let pairs = found["pairs"] as? [String: Any] ?? [:]
         // A vector without finite values has no weight, so any value may stand for its own.
-        forms = tasks.compactMap { task in
-            InterferenceForm(lowerTriangle: Self.matrix(pairs[task]).map { $0.map { $0 ?? 0 } })
+        let forms = (found["pairs"] as? [String: Any]).map { pairs in
+            tasks.compactMap { task in
+                InterferenceForm(lowerTriangle: Self.matrix(pairs[task]).map { $0.map { $0 ?? 0 } })
+            }
         }
+        self.forms = forms
         let norms = found["squared_norms"] as? [String: Any] ?? [:]
         uncoveredShares = zip(Self.numbers(norms["with_curvature"]), Self.numbers(norms["without_curvature"])).map {
             guard let with = $0, let without = $1, with + without > 0 else { return nil }
@@ -81,7 +83,8 @@ struct MeasuredInterference {
         let (rows, columns) = (vectors.count, tasks.count)
         func fits(_ matrix: [[Double?]]) -> Bool { matrix.count == rows && matrix.allSatisfy { $0.count == columns } }
         guard fits(matrix), fits(normalized), layers.allSatisfy({ fits($0.matrix) }), weights.count == rows,
-            uncoveredShares.count == rows, forms.count == columns, forms.allSatisfy({ $0.vectorCount == rows })
+            uncoveredShares.count == rows, forms?.count ?? columns == columns,
+            forms?.allSatisfy({ $0.vectorCount == rows }) ?? (found["pairs"] is NSNull)
         else {
             throw CommandFailure(
                 .badInput,

@@ -229,6 +229,23 @@ extension SerialIntegrationTests {
                     + "report is damaged; run the job again.")
         }
 
+        @Test func `a report without pairs has a matrix, and too many tasks for advice`() async throws {
+            let report = """
+                {"format": "kfacd.report/2", "options": {"merge_method": "kfac"}, "interference": {"task_vectors": ["a"],
+                "tasks": ["a", "b"], "weights": [1], "matrix": [[2, 1]], "normalized": [[1, null]], "pairs": null,
+                "squared_norms": {"with_curvature": [1], "without_curvature": [0]}, "layers": {"fc": [[2, 1]]}}}
+                """
+            try Data(report.utf8).write(to: URL(fileURLWithPath: model.directory.appending("report.json")))
+            let shown = try await client("interference", "report.json", "--layers")
+            #expect(shown.exitCode == 0 && shown.output.contains("a  1.000  –"), "\(shown.output)\(shown.errors)")
+            let refused = try await client("advise", "report.json")
+            #expect(refused.exitCode == 2)
+            #expect(
+                refused.errors
+                    == "error: the report has no pairs of task vectors, since the job has 1 of them; expected at "
+                    + "most 150. Name a job of fewer models.\n")
+        }
+
         @Test func `a job without factors, with one task, without a base or without models is refused`() async throws {
             let noCurvature =
                 "no model of the job has curvature, which interference is measured by. Give the models \"captures\" or "

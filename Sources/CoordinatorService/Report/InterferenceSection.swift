@@ -15,8 +15,10 @@ struct InterferenceSection {
     /// A finished unit's result.
     let result: (UnitIndex) -> UnitResult?
 
-    /// The most numbers of each kind that are listed by layer; the sums over layers are always there.
+    /// The most numbers of each kind that are listed by layer.
     private static let layerNumbersMax = 200_000
+    /// The most tasks whose pairs are listed in total: there are half as many numbers as the cube of it.
+    private static let pairedTasksMax = 150
 
     private var vectors: [TaskName] { plan.spec.mergedTasks.map(\.name) }
     private var tasks: [TaskName] { plan.spec.curvedTasks.map(\.name) }
@@ -71,7 +73,7 @@ struct InterferenceSection {
             .init("weights", .array(plan.spec.mergedTasks.map(weight))),
             .init("matrix", Self.json(matrix)),
             .init("normalized", Self.json(normalized(matrix))),
-            .init("pairs", .object(zip(tasks, columns).map { .init($0.rawValue, sum($1)) })),
+            .init("pairs", pairs(columns)),
             .init("squared_norms", norms(columns)),
             .init("layers", byLayer(layers.map { Self.json($0) })),
             .init("normalized_layers", bounded { byLayer(layers.map { Self.json(normalized($0)) }) }),
@@ -109,6 +111,12 @@ struct InterferenceSection {
     }
 
     // MARK: - Pairs
+
+    /// The sums over layers for each task, or null for too many tasks.
+    private func pairs(_ columns: [[Values]]) -> JSONValue {
+        guard max(vectors.count, tasks.count) <= Self.pairedTasksMax else { return .null }
+        return .object(zip(tasks, columns).map { .init($0.rawValue, sum($1)) })
+    }
 
     /// The sum of a task's forms over the layers in which it has curvature.
     private func sum(_ column: [Values]) -> JSONValue {
