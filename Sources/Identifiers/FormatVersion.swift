@@ -1,4 +1,4 @@
-/// The name and version of a format that kfacd writes and reads again: `kfacd.report/1`.
+/// The name and version of a format that kfacd writes and reads again: `kfacd.report/2`.
 ///
 /// Every file or message that outlives a process states its format. A reader calls ``problem(with:oldest:)`` and
 /// refuses the file with the resulting sentence. It never guesses at the content of a later version.
@@ -97,8 +97,8 @@ extension FormatVersion {
     public static let inverses = FormatVersion("kfacd.inverses", 1)
     /// The provenance in a merged checkpoint.
     public static let checkpoint = FormatVersion("kfacd.checkpoint", 1)
-    /// `report.json`.
-    public static let report = FormatVersion("kfacd.report", 1)
+    /// `report.json`; version 1 had no interference of pairs.
+    public static let report = FormatVersion("kfacd.report", 2)
     /// The list of the files that a job wrote into its output.
     public static let manifest = FormatVersion("kfacd.manifest", 1)
     /// The claim that says which job holds an output directory.
@@ -128,5 +128,5 @@ extension FormatVersion {
     /// A study's stage.
     public static let stage = FormatVersion("kfaclab.stage", 1)
     /// The messages between programs of kfacd.
-    public static let wire = FormatVersion("kfacd.wire", 9)
+    public static let wire = FormatVersion("kfacd.wire", 10)
 }

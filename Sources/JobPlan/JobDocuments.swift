@@ -5,7 +5,7 @@ import Yams
 /// A program adds keys in this way without a change of the first document, so that all its lines keep their numbers.
 enum JobDocuments {
     /// The keys that a second document may have; another one is more likely a second job.
-    private static let addedKeys: Set<String> = ["checkpoint", "parameters"]
+    private static let addedKeys: Set<String> = ["checkpoint", "parameters", "outputs", "kfac"]
 
     /// The job of a text with one or two documents; `nil` for an empty text.
     ///
@@ -38,10 +38,13 @@ enum JobDocuments {
         return documents
     }
 
-    /// Joins mappings key by key; another value of the second document replaces that of the first.
+    /// Joins mappings key by key; another value of the second document replaces that of the first, and null removes it.
     private static func joined(_ first: Node, _ second: Node) -> Node {
-        guard case .mapping(var own) = first, case .mapping(let added) = second else { return second }
-        for (key, value) in added { own[key] = own[key].map { joined($0, value) } ?? value }
+        guard case .mapping(let added) = second else { return second }
+        var own = first.mapping ?? [:]
+        for (key, value) in added {
+            own[key] = value.scalar.map { YAMLScalar($0) } == .null ? nil : joined(own[key] ?? value, value)
+        }
         return .mapping(own)
     }
 }

@@ -122,7 +122,7 @@ extension Planner {
     // MARK: - Whole tensors
 
     /// The base's tensors that are merged, by name.
-    private var mergedTensors: [TensorInventory] {
+    var mergedTensors: [TensorInventory] {
         inventory.base.tensors.values.filter { copied.reason(of: $0.name) == nil && $0.elementCount > 0 }
             .sorted { $0.name < $1.name }
     }
@@ -238,6 +238,7 @@ extension Planner {
     }
 
     private mutating func planReportFile() {
+        planNorms()
         let bytes = inventory.files.reduce(UInt64(0)) { $0.saturatingSum($1.byteCount) }
         if spec.curvature.inputDigests == .content {
             _ = add(

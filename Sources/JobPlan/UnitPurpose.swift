@@ -15,12 +15,14 @@ public enum UnitPurpose: Hashable, Sendable {
     case regularizer(FactorSide, term: Int, of: TargetName)
     /// The inverse of a matrix of a target's regularizer.
     case inverse(FactorSide, of: TargetName)
-    /// The values of all task vectors against a task's factors.
+    /// The values of all task vectors, and of pairs of them, against a task's factors.
     case interference(with: TaskName)
     /// The value of a task's own vector against a Kronecker product of the regularizer without that task.
     ///
     /// The penalty is the sum over the products.
     case penalty(of: TaskName, term: Int)
+    /// The squared norms of all task vectors in tensors without curvature; the subject is the first of the tensors.
+    case norms
     /// The merge of a block, from its factors.
     case blockMerge
     /// The merge of a whole tensor without factors.

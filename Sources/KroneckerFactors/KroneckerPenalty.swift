@@ -33,12 +33,20 @@ public struct KroneckerPenalty: ~Copyable, Sendable {
     ///   shape.
     public func value(of delta: borrowing Matrix<Double>) throws(KroneckerFactorsError) -> Double {
         do {
-            let product = try product(with: delta)
-            return try product.withSpan { (product: Span<Double>) throws(LinearAlgebraError) in
-                try delta.withSpan { (delta: Span<Double>) throws(LinearAlgebraError) in
-                    try VectorOperations.dot(delta, product)
-                }
-            }
+            return try delta.dot(try product(with: delta, scale: 1))
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+
+    /// BΔA, whose inner product with another vector Δ' is the bilinear form tr(B Δ' A Δᵀ).
+    ///
+    /// - Parameter delta: Δ, as in ``value(of:)``.
+    /// - Returns: The product, of Δ's shape.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when Δ does not have the factors' shape.
+    public func product(with delta: borrowing Matrix<Double>) throws(KroneckerFactorsError) -> Matrix<Double> {
+        do {
+            return try product(with: delta, scale: 1)
         } catch {
             throw .linearAlgebra(error)
         }
@@ -60,7 +68,7 @@ public struct KroneckerPenalty: ~Copyable, Sendable {
     /// `scale · BΔA`.
     private func product(
         with delta: borrowing Matrix<Double>,
-        scale: Double = 1
+        scale: Double
     ) throws(LinearAlgebraError) -> Matrix<Double> {
         var left = try Matrix<Double>(rows: delta.rowCount, columns: delta.columnCount)
         try left.addSymmetricProduct(gradient, on: .left, of: delta, scale: scale)
@@ -86,8 +94,22 @@ public struct FullBlockPenalty: ~Copyable, Sendable {
     /// - Returns: A number of at least 0, up to rounding.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when δ does not have the block's dimension.
     public func value(of delta: [Double]) throws(KroneckerFactorsError) -> Double {
-        let product = try product(with: delta)
-        return zip(delta, product).reduce(0) { $0 + $1.0 * $1.1 }
+        zip(delta, try product(with: delta)).reduce(0) { $0 + $1.0 * $1.1 }
+    }
+
+    /// Fδ, whose inner product with another vector δ' is the bilinear form δ'ᵀFδ.
+    ///
+    /// - Parameter delta: δ, `[1, d]`.
+    /// - Returns: The product, `[1, d]`.
+    /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` when δ does not have the block's dimension.
+    public func product(with delta: borrowing Matrix<Double>) throws(KroneckerFactorsError) -> Matrix<Double> {
+        do {
+            var product = try Matrix<Double>(rows: 1, columns: delta.columnCount)
+            try product.addSymmetricProduct(block, on: .right, of: delta)
+            return product
+        } catch {
+            throw .linearAlgebra(error)
+        }
     }
 
     /// ∂Ω/∂δ = 2Fδ.
@@ -100,13 +122,9 @@ public struct FullBlockPenalty: ~Copyable, Sendable {
     }
 
     private func product(with delta: [Double]) throws(KroneckerFactorsError) -> [Double] {
-        do {
-            let row = try Matrix<Double>(rows: 1, columns: delta.count, elements: delta)
-            var product = try Matrix<Double>(rows: 1, columns: delta.count)
-            try product.addSymmetricProduct(block, on: .right, of: row)
-            return product.elements
-        } catch {
-            throw .linearAlgebra(error)
+        let row = try carryingErrors { () throws(LinearAlgebraError) in
+            try Matrix<Double>(rows: 1, columns: delta.count, elements: delta)
         }
+        return try product(with: row).elements
     }
 }

@@ -40,7 +40,7 @@ public struct CurvatureReport: Equatable, Sendable {
         }
         let root: JSONValue
         do throws(JSONError) { root = try JSONValue(parsing: bytes, file: path) } catch { throw .json(error) }
-        if let problem = FormatVersion.report.problem(with: root["format"]?.stringValue) {
+        if let problem = FormatVersion.report.problem(with: root["format"]?.stringValue, oldest: 1) {
             throw .otherFormat(file: path, problem)
         }
         interference = try Self.interference(root["interference"] ?? .null, path)

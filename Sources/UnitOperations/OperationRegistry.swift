@@ -12,6 +12,7 @@ public enum OperationRegistry {
         OptimalAccumulateOperation.self,
         InvertOperation.self,
         PenaltyOperation.self,
+        NormOperation.self,
         MergeOperation.self,
         CombineStatisticsOperation.self,
     ]

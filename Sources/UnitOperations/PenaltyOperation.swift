@@ -1,8 +1,9 @@
 import LinearAlgebra
 
-/// Several task vectors against one block's factors: tr(B Δ A Δᵀ) or δᵀ F δ for each.
+/// Several task vectors against one block's factors: tr(B Δ_i A Δ_kᵀ) or δ_iᵀ F δ_k for each pair of them.
 ///
-/// It reads the block's factors, A then B, or F, as packed F32. It makes no blobs. Its subject is the block.
+/// It reads the block's factors, A then B, or F, as packed F32. It makes no blobs. Its subject is the block. Each
+/// vector is multiplied once with the factors; the pairs are inner products with the others.
 ///
 /// Source: DESIGN section 2.2 (penalty) and 2.3 (interference).
 public struct PenaltyOperation: UnitOperation {
@@ -40,14 +41,30 @@ public struct PenaltyOperation: UnitOperation {
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { 0 }
 
-    /// Two products for each task vector, with both factors as fp64 squares.
+    /// The most bytes of task vectors that a unit keeps, so as to pair them with later ones.
+    private static let keptBytesMax: UInt64 = 64 << 20
+
+    /// The number of task vectors, from the first one on, that the unit keeps as fp64.
+    ///
+    /// It reads the others again for each later vector. That is faster than the product of a large matrix with its
+    /// factors, which is why it need not take more memory.
+    public var keptVectorCount: Int {
+        let fitting = Self.keptBytesMax / max(1, block.sizes.matrix.saturatingProduct(8))
+        // Nothing comes behind the last one.
+        return min(max(0, checkpoints.count - 1), Int(clamping: fitting))
+    }
+
+    /// Two products for each task vector, with both factors as fp64 squares, and the inner products of pairs.
     public var cost: UnitCost {
         let (matrix, squares, packed, products) = block.sizes
+        let (count, kept) = (checkpoints.count, keptVectorCount)
+        let (pairs, unkept) = (Double(count) * Double(max(0, count - 1)) / 2, UInt64(max(0, count - 1 - kept)))
+        let reads = UInt64(count + 1).saturatingSum(unkept.saturatingProduct(unkept + 1) / 2)
         return UnitCost(
-            multiplyAdds: 2 * Double(checkpoints.count) * products,
-            inputBytes: packed.saturatingSum(matrix.saturatingProduct(UInt64(checkpoints.count + 1) * 4)),
+            multiplyAdds: 2 * Double(count) * products + pairs * Double(matrix),
+            inputBytes: packed.saturatingSum(matrix.saturatingProduct(reads.saturatingProduct(4))),
             outputBytes: 0,
-            memoryBytes: squares.saturatingSum(packed).saturatingSum(matrix.saturatingProduct(5 * 8))
+            memoryBytes: squares.saturatingSum(packed).saturatingSum(matrix.saturatingProduct(UInt64(5 + kept) * 8))
                 .saturatingSum(UnitCost.streamingBytes))
     }
 

@@ -88,6 +88,10 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case statistics
     /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector.
     case penalties
+    /// Of a penalty: tr(B Δ_i A Δ_kᵀ) or δ_iᵀ F δ_k for each pair i < k of task vectors, by k and then by i.
+    case pairPenalties = "pair_penalties"
+    /// Of a penalty, and of a norm: the sum of the squares of each task vector's elements.
+    case squaredNorms = "squared_norms"
     /// Of an accumulated factor: ⟨X_s, X_t⟩ over tasks, row by row.
     case innerProducts = "inner_products"
     /// Of an accumulated factor: 1 for each target that was summed afresh.

@@ -51,7 +51,7 @@ struct FetchCommand: AsyncParsableCommand {
 }
 
 /// The files of a job at the coordinator.
-private struct FetchSource {
+struct FetchSource {
     let job: JobID
     let client: CoordinatorClient
 

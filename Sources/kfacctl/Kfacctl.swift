@@ -14,7 +14,7 @@ struct Kfacctl: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, MergeCommand.self, PlanCommand.self, SubmitCommand.self, JobsCommand.self,
             StatusCommand.self, WatchCommand.self, LogsCommand.self, CancelCommand.self, PublishCommand.self,
-            WorkersCommand.self, DrainCommand.self,
+            WorkersCommand.self, DrainCommand.self, InterferenceCommand.self, AdviseCommand.self,
             PushCommand.self, RunsCommand.self, FetchCommand.self, InspectCommand.self, CompareCommand.self,
             KeygenCommand.self, HelpCommand.self,
         ])

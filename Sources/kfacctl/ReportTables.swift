@@ -8,7 +8,7 @@ struct ReportTables {
     private let report: [String: Any]
 
     /// The most bytes of a report; a report with a hundred thousand layers is smaller.
-    private static let byteCountMax = 512 << 20
+    static let byteCountMax = 512 << 20
     /// The most rows of a table; with more layers, each kind of layer has one row.
     private static let rowsMax = 20
 
@@ -100,9 +100,13 @@ struct ReportTables {
         for (vector, row) in zip(vectors, rows) {
             table.add([vector] + row.map { Quantity.rounded(number($0), 3) })
         }
-        return "interference: how strongly each task vector (row) moves each task's representations (column),\n"
-            + "relative to that task's own vector\n" + table.text
+        return Self.interferenceHeading + table.text
     }
+
+    /// The lines above a matrix of interference.
+    static let interferenceHeading =
+        "interference: how strongly each task vector (row) moves each task's representations (column),\n"
+        + "relative to that task's own vector\n"
 
     private var accumulation: String? {
         distances("accumulation_error").map {

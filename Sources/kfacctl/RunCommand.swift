@@ -63,8 +63,16 @@ struct RunCommand: AsyncParsableCommand {
         try await run(try Submission(file: job, overwrites: overwrite, output: output))
     }
 
-    /// Runs a job under this command's options.
+    /// Runs a job under this command's options, and prints what it found.
     func run(_ submission: Submission) async throws {
+        let report = try await perform(submission)
+        guard !quiet else { return }
+        if let tables = ReportTables(directory: report.output) { Terminal.print(tables.text) }
+        Terminal.print("outputs: \(report.output)")
+    }
+
+    /// Runs a job to its success; shows progress only.
+    func perform(_ submission: Submission) async throws -> JobReport {
         let outcome = "interrupted; the job was cancelled and its files removed."
         let report = try await Interruption.watched(outcome: outcome) {
             let settings = try settings()
@@ -88,9 +96,7 @@ struct RunCommand: AsyncParsableCommand {
             return report
         }
         try report.requireSuccess()
-        guard !quiet else { return }
-        if let tables = ReportTables(directory: report.output) { Terminal.print(tables.text) }
-        Terminal.print("outputs: \(report.output)")
+        return report
     }
 
     /// Submits the job and follows it to its end, or to that of the daemons.

@@ -1,4 +1,5 @@
 import JobPlan
+import KroneckerFactors
 import TestSupport
 import Testing
 
@@ -13,6 +14,22 @@ import Testing
         let both = JobFileText(rest: ["parameters: {lambda: 0.5, weight: 2}"])
         #expect(spec.parameters == (try both.spec()).parameters)
         #expect(JobSpec.source(of: job + "---\ncheckpoint: {}\n") == job)
+    }
+
+    @Test func `a second document replaces outputs, and its null removes a key`() throws {
+        let added = "---\noutputs: [report]\nkfac: {interference: true, groups: null}\n"
+        let full = JobFileText(
+            rest: [
+                "outputs: [regularizer]",
+                "kfac: {normalization: reduce, interference: false, groups: [{layers: a, strength: 2}]}",
+            ]
+        ).yaml
+        for (text, normalization) in [(full, "reduce"), (job, "tak")] {
+            let spec = try JobSpec(yaml: text + added, fileName: "job.yaml")
+            #expect(spec.outputs == [.report])
+            #expect(spec.curvature.measuresInterference && spec.curvature.groups.isEmpty)
+            #expect(spec.curvature.normalization.rawValue == normalization)
+        }
     }
 
     @Test func `the source of a file with one document is the whole file`() {

@@ -90,9 +90,10 @@ extension JobPlan {
                 "17 coordinator: inverses file of target \"a\" <- 6 7",
                 "18 coordinator: regularizer file of target \"b\" <- 4 5",
                 "19 coordinator: inverses file of target \"b\" <- 8 9", "20 worker: merge of \"fc\" <- 0 1 2 3",
-                "21 coordinator: merged checkpoint <- 20", "22 coordinator: digests of the inputs",
-                "23 coordinator: report <-" + (0..<23).map { " \($0)" }.joined(),
-                "24 coordinator: publication of the outputs <-" + (0..<24).map { " \($0)" }.joined(),
+                "21 coordinator: merged checkpoint <- 20", "22 worker: norms in \"embed.weight\" without curvature",
+                "23 coordinator: digests of the inputs",
+                "24 coordinator: report <-" + (0..<24).map { " \($0)" }.joined(),
+                "25 coordinator: publication of the outputs <-" + (0..<25).map { " \($0)" }.joined(),
             ]
         )
         #expect(plan.targets == [.without("a"), .without("b")])
@@ -154,6 +155,11 @@ extension JobPlan {
             #expect(plan.products.outputs(for: .interference(with: task)).map(\.subject) == ["fc"])
             #expect(plan.products.outputs(for: .penalty(of: task, term: 0)).isEmpty)
         }
+        // The norms are those of all merged tensors without curvature.
+        let norms = plan.products.outputs(for: .norms)
+        #expect(norms.map(\.subject) == ["embed.weight"])
+        let measured = try #require(plan.units[norms[0].output.unit.position].operation as? NormOperation)
+        #expect(measured.base.map(\.byteCount) == [80] && measured.checkpoints.count == 2)
         let accumulation = try #require(plan.products["fc", .accumulation(.input)])
         let unit = plan.units[accumulation.unit.position]
         let operation = try #require(unit.operation as? AccumulateOperation)

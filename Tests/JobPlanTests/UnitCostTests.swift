@@ -50,14 +50,14 @@ import Testing
                     memoryBytes: streaming + 8 * 25 + 8 * 15
                 )
         )
-        // Two task vectors of [3, 5]; a product with A takes 3·5·5, with B 3·3·5.
+        // Two task vectors of [3, 5]; a product with A takes 3·5·5, with B 3·3·5. The first is kept for the one pair.
         #expect(
             costs["interference with task \"a\" in \"fc\""]
                 == UnitCost(
-                    multiplyAdds: 2 * 2 * 120,
+                    multiplyAdds: 2 * 2 * 120 + 15,
                     inputBytes: 60 + 24 + 3 * 60,
                     outputBytes: 0,
-                    memoryBytes: streaming + 8 * 25 + 8 * 9 + 84 + 5 * 15 * 8
+                    memoryBytes: streaming + 8 * 25 + 8 * 9 + 84 + (5 + 1) * 15 * 8
                 )
         )
         #expect(

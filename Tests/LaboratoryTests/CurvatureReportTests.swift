@@ -47,11 +47,11 @@ struct CurvatureReportTests {
     }
 
     @Test func `another format is refused`() throws {
-        let path = try path(#"{"format": "kfacd.report/2"}"#)
+        let path = try path(#"{"format": "kfacd.report/3"}"#)
         #expect(
             refusal(path)
-                == "\(path): is of the format \"kfacd.report/2\", which a later version of kfacd wrote; this one reads "
-                + "\"kfacd.report/1\". Use the version that wrote it, or a later one.")
+                == "\(path): is of the format \"kfacd.report/3\", which a later version of kfacd wrote; this one reads "
+                + "\"kfacd.report/2\". Use the version that wrote it, or a later one.")
     }
 
     @Test func `a matrix of another shape is refused`() throws {

@@ -300,5 +300,8 @@ struct MalformedOperationTests {
         try expectPenalty("the list of checkpoints has 131073 items") {
             $0.checkpoints = Array(repeating: WireParameterSources(), count: 1 << 17 + 1)
         }
+        try expect("the list of checkpoints has 131073 items", "norm", as: WireNormOperation.self) {
+            $0.checkpoints = Array(repeating: WireParameterSources(), count: 1 << 17 + 1)
+        }
     }
 }

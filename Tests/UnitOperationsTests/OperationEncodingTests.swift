@@ -68,8 +68,8 @@ struct OperationEncodingTests {
         #expect(
             counts == [
                 [2, 0, 0, 1], [4, 0, 0, 1], [2, 0, 0, 1], [2, 0, 0, 1], [0, 4, 0, 2], [1, 0, 0, 1], [2, 0, 0, 1],
-                [0, 2, 0, 1], [0, 2, 0, 3], [0, 4, 2, 8], [0, 1, 0, 1], [5, 2, 0, 0], [3, 1, 0, 0], [6, 8, 3, 0],
-                [0, 0, 3, 0],
+                [0, 2, 0, 1], [0, 2, 0, 3], [0, 4, 2, 8], [0, 1, 0, 1], [5, 2, 0, 0], [3, 1, 0, 0], [5, 0, 0, 0],
+                [6, 8, 3, 0], [0, 0, 3, 0],
             ])
     }
 
@@ -101,5 +101,6 @@ extension AccumulateOperation: SoundVariant {}
 extension OptimalAccumulateOperation: SoundVariant {}
 extension InvertOperation: SoundVariant {}
 extension PenaltyOperation: SoundVariant {}
+extension NormOperation: SoundVariant {}
 extension MergeOperation: SoundVariant {}
 extension CombineStatisticsOperation: SoundVariant {}

@@ -28,7 +28,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
     static let all = [
         factor, factorOfSamples, indexFactor, indexFactorOfSamples, sumUses, importFactor, sumPartials, combine,
         accumulate, accumulateOptimally, invert, penalty,
-        penaltyOfFullBlock, merge, combineStatistics,
+        penaltyOfFullBlock, norm, merge, combineStatistics,
     ]
 
     /// The files of a job: those that the examples read, and one more.
@@ -233,6 +233,11 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             unweighted: [0]),
         [{ $0.unweighted[0] = 1 }, { $0.block = .full(dimension: 8) }, { $0.checkpoints[1] = [] }]
             + sourceChanges(\.base[0]) + sourceChanges(\.checkpoints[0][0]) + sourceChanges(\.checkpoints[1][0]))
+
+    private static let norm = OperationExample(
+        NormOperation(base: parameters, checkpoints: [parameters, [parameters[1]]]),
+        [{ $0.checkpoints.removeLast() }, { $0.checkpoints.reverse() }] + parameterChanges(\.base)
+            + parameterChanges(\.checkpoints[0]) + sourceChanges(\.checkpoints[1][0]))
 
     private static let merge: OperationExample = {
         var example = MergeOperation(

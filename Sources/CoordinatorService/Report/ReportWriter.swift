@@ -38,7 +38,7 @@ struct ReportWriter {
             .init("tasks", .array(tasks)),
             .init("layers", .array(try layers)),
             .init("layers_without_rows", .array(plan.unreached.map { .string($0) })),
-            .init("interference", interference),
+            .init("interference", InterferenceSection(plan: plan, result: result).json),
             .init("penalties", penalties),
             .init("merge", MergeReport(job: job, result: result).json),
             .init("notices", .array(plan.notices.map { .string($0.description) })),
@@ -261,51 +261,6 @@ struct ReportWriter {
     /// What the unit that serves a purpose of a block has measured; `nil` without such a unit or its result.
     private func measurements(_ block: String, _ purpose: UnitPurpose) -> [MeasurementName: [Double]]? {
         plan.products[block, purpose].flatMap { result($0.unit) }?.measurements
-    }
-
-    /// Rows are task vectors, columns are the tasks whose representations they move (DESIGN section 2.3).
-    private var interference: JSONValue {
-        let vectors = plan.spec.mergedTasks.map(\.name)
-        let tasks = plan.spec.curvedTasks.map(\.name)
-        guard tasks.contains(where: { !plan.products.outputs(for: .interference(with: $0)).isEmpty }) else {
-            return .null
-        }
-        let columns = tasks.map { task in
-            plan.blocks.map { block in
-                measurements(block.name, .interference(with: task))?[.penalties] ?? []
-            }
-        }
-        func entry(_ vector: Int, _ task: Int) -> Double {
-            columns[task].reduce(0) { $0 + ($1.indices.contains(vector) ? $1[vector] : 0) }
-        }
-        let matrix = vectors.indices.map { vector in tasks.indices.map { entry(vector, $0) } }
-        let normalized = vectors.indices.map { vector in
-            tasks.indices.map { task -> JSONValue in
-                guard let own = vectors.firstIndex(of: tasks[task]), matrix[own][task] > 0 else { return .null }
-                return .of(matrix[vector][task] / matrix[own][task])
-            }
-        }
-        return .object([
-            .init("task_vectors", .array(vectors.map { .string($0.rawValue) })),
-            .init("tasks", .array(tasks.map { .string($0.rawValue) })),
-            .init("matrix", .array(matrix.map { .array($0.map(JSONValue.of)) })),
-            .init("normalized", .array(normalized.map { .array($0) })),
-            .init(
-                "layers",
-                .object(
-                    plan.blocks.enumerated().map { position, block in
-                        .init(
-                            block.name,
-                            .array(
-                                vectors.indices.map { vector in
-                                    .array(
-                                        tasks.indices.map { task in
-                                            let values = columns[task][position]
-                                            return values.indices.contains(vector) ? .of(values[vector]) : .null
-                                        })
-                                }))
-                    })),
-        ])
     }
 
     /// Ω of each task's own vector under the regularizer that leaves it out, by block.
