@@ -63,7 +63,8 @@ extension SerialIntegrationTests {
             #expect(result.exitCode == 0, "\(result.errors)")
             #expect(
                 files() == [
-                    "README.md", "config.json", "mergekit_config.yml", "model.safetensors", "report.json",
+                    "README.md", "config.json", "mergekit_config.yml", "model.safetensors", "report.html",
+                    "report.json",
                     "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
                 ])
             let merged = try TensorFile(reading: directory.appending("out/model.safetensors"))
@@ -108,7 +109,7 @@ extension SerialIntegrationTests {
             let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
             #expect(
                 files() == ["config.json", "mergekit_config.yml"] + shards + [
-                    "model.safetensors.index.json", "report.json",
+                    "model.safetensors.index.json", "report.html", "report.json",
                 ])
             #expect(try TensorFile(reading: directory.appending("out/\(shards[0])")).tensors.count == 2)
             let again = ["configs/config.yaml", "out", "--quiet"]

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import StudyReport
+@testable import PageMarkup
 
 struct NumberTextTests {
     @Test(arguments: [
