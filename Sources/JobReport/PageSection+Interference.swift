@@ -35,7 +35,7 @@ extension PageSection {
 
     private static func measured(_ matrix: InterferenceMatrix) -> Markup {
         var table = HeatTable(
-            name: "As measured", caption: "The values I[i][j] themselves, in the unit of the squared gradients.",
+            name: "As measured", caption: "The values I[i][j] themselves.",
             rows: shortNames(matrix.vectors), columns: shortNames(matrix.tasks), values: matrix.values,
             highest: nil)
         table.corner = "vector ↓ task →"

@@ -64,8 +64,7 @@ extension SerialIntegrationTests {
             #expect(
                 files() == [
                     "README.md", "config.json", "mergekit_config.yml", "model.safetensors", "report.html",
-                    "report.json",
-                    "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+                    "report.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
                 ])
             let merged = try TensorFile(reading: directory.appending("out/model.safetensors"))
             // 1 + (1 + 3) / 2
@@ -115,7 +114,7 @@ extension SerialIntegrationTests {
             let again = ["configs/config.yaml", "out", "--quiet"]
             #expect(try await merge(again).exitCode == 2)
             #expect(try await merge(again + ["--overwrite"]).exitCode == 0)
-            #expect(files().count == 8 && files().contains("model.safetensors") && !files().contains(shards[0]))
+            #expect(files().count == 9 && files().contains("model.safetensors") && !files().contains(shards[0]))
             try write("mine", to: "other/README.md")
             let refused = try await merge(["configs/config.yaml", "other", "--quiet", "--overwrite"])
             #expect(refused.exitCode == 2, "\(refused.errors)")
