@@ -95,7 +95,9 @@ extension SerialIntegrationTests {
             #expect(expected.metadata["strength"] == nil)
             let others = try OutputTree(grouped).differences(from: OutputTree(plain))
             #expect(
-                others == SmallModel.taskNames.map { "regularizer/\($0)/regularizer.safetensors" } + ["report.html", "report.json"])
+                others == SmallModel.taskNames.map { "regularizer/\($0)/regularizer.safetensors" } + [
+                    "report.html", "report.json",
+                ])
         }
 
         /// s tr(B Δ A Δᵀ), with the written B, which has s, and the written A.

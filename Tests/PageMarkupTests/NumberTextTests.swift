@@ -34,4 +34,37 @@ struct NumberTextTests {
     func `durations have the unit that suits them`(microseconds: Double, text: String) {
         #expect(NumberText.duration(microseconds: microseconds) == text)
     }
+
+    @Test(arguments: [
+        (0.0, "0"), (1, "1.00"), (9.994, "9.99"), (9.996, "10.0"), (12.345, "12.3"), (999.6, "1000"),
+        (135_842, "135842"),
+        (0.9996, "1.00"), (0.0940, "0.0940"), (0.000372, "0.000372"), (3.7e-5, "3.7e−5"), (2.5e6, "2.5e6"),
+        (-0.5, "−0.500"), (.nan, "–"),
+    ])
+    func `three digits, or two and a power of ten`(value: Double, text: String) {
+        #expect(NumberText.significant(value) == text)
+    }
+
+    @Test func `whole numbers have groups from five digits on`() {
+        #expect(
+            [0, 9999, 12_345, 1_234_567].map(NumberText.count) == [
+                "0", "9999", "12\u{202F}345", "1\u{202F}234\u{202F}567",
+            ])
+        #expect(NumberText.count(-12_345) == "−12\u{202F}345")
+        #expect(NumberText.count(Int.min).count == 26)
+    }
+
+    @Test(arguments: [(0.0, "0"), (1023, "1023"), (63_928, "62.4 KiB"), (1_048_576, "1.00 MiB"), (3e12, "2.73 TiB")])
+    func `bytes have the unit that suits them`(count: Double, text: String) {
+        let expected = (text.contains("B") ? text : "\(text) bytes").replacing(" ", with: "\u{A0}")
+        #expect(NumberText.bytes(count) == expected)
+    }
+
+    @Test(arguments: [
+        (0.0125, "12.5 ms"), (119, "119 s"), (200, "3 min 20 s"), (7199.6, "2 h 0 min"), (90_061, "25 h 1 min"),
+        (-1, "–"),
+    ])
+    func `long durations have minutes and hours`(seconds: Double, text: String) {
+        #expect(NumberText.duration(seconds: seconds) == text)
+    }
 }
