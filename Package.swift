@@ -110,7 +110,8 @@ let package = Package(
         module("Lanes"),
         module("Console", ["CProgramStart", "Identifiers", "FileAccess", systemPackage]),
         module("RowKernels", ["CRowKernels"], settings: wrapperSettings),
-        module("StudyReport", ["Identifiers"]),
+        module("PageMarkup"),
+        module("StudyReport", ["Identifiers", "PageMarkup"]),
         module("Systemd", settings: wrapperSettings),
         module("ControlGroups", ["CProgramStart", "CSystemCalls", "FileAccess"]),
         module("PrometheusMetrics", ["FileAccess", metrics]),
@@ -121,7 +122,8 @@ let package = Package(
         module(
             "StatusServer",
             [
-                "Identifiers", "Supervision", "FileAccess", "Telemetry", "MicroHTTPD", systemPackage, serviceLifecycle,
+                "Identifiers", "Supervision", "FileAccess", "Telemetry", "MicroHTTPD", "PageMarkup", systemPackage,
+                serviceLifecycle,
             ]),
 
         // Level 2: the curvature, the files.
@@ -139,6 +141,7 @@ let package = Package(
 
         // Level 3: the merge, the operations of workers, and the plan, in the terms of the mathematics.
         module("TaskArithmetic", ["KroneckerFactors", "LinearAlgebra", "RandomNumbers"]),
+        module("JobReport", ["JSONText", "PageMarkup", "TaskArithmetic"]),
         module(
             "UnitOperations",
             [
@@ -221,7 +224,7 @@ let package = Package(
                 "Identifiers", "Scheduling", "UnitOperations", "JobPlan", "JobJournal", "Messaging", "WireProtocol",
                 "BlobStore", "Admission", "JobFiles", "JSONText", "Safetensors", "LinearAlgebra", "KroneckerFactors",
                 "TaskArithmetic", "Telemetry", "Lanes", "Publication", "Supervision", "PrometheusMetrics", "FileAccess",
-                "Keys", "PushedRuns", "RowStreams", "ZeroMQ",
+                "Keys", "PushedRuns", "RowStreams", "ZeroMQ", "JobReport",
                 systemPackage, logging, metrics, serviceLifecycle,
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
@@ -385,7 +388,11 @@ let package = Package(
                 "TaskArithmetic",
                 "Safetensors", "LinearAlgebra", "Identifiers", systemPackage,
             ]),
-        tests("StudyReportTests", ["StudyReport"]),
+        tests("PageMarkupTests", ["PageMarkup"]),
+        tests(
+            "JobReportTests", ["JobReport", "JSONText"],
+            exclude: ["look_at_page.py"]),
+        tests("StudyReportTests", ["StudyReport", "PageMarkup"]),
         tests(
             "StudyTests",
             [
@@ -397,7 +404,7 @@ let package = Package(
             "IntegrationTests",
             [
                 "kfacd", "kfacctl", "kfaclab", "Identifiers", "LinearAlgebra", "UnitOperations", "WireProtocol",
-                "ZeroMQ",
+                "ZeroMQ", "JobReport", "JSONText", systemPackage,
             ],
             exclude: ["Fixtures"]),
     ]

@@ -36,7 +36,7 @@ enum PlannedOutputs {
             files += plan.targets.map { file("inverses", $0.description, bytes) }
         }
         if outputs.contains(.merged) { files += merged(plan, base) }
-        return files + [PlannedFile(path: "report.json", byteCount: 0)]
+        return files + ["report.html", "report.json"].map { PlannedFile(path: $0, byteCount: 0) }
     }
 
     private static func file(_ kind: String, _ name: String, _ byteCount: UInt64) -> PlannedFile {

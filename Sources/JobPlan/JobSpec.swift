@@ -196,7 +196,7 @@ public enum JobOutput: String, Hashable, Sendable, Codable, CaseIterable {
     case inverses
     /// `merged/`.
     case merged
-    /// `report.json`.
+    /// `report.json`, and `report.html` for people.
     case report
 }
 

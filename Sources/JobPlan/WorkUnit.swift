@@ -95,7 +95,7 @@ public enum CoordinatorOperation: Equatable, Sendable {
     case mergeCheckpoint
     /// Identifies the inputs by their content.
     case digestInputs
-    /// Writes `report.json`.
+    /// Writes `report.json` and `report.html`.
     case writeReport
     /// Moves the finished files to their final names, as the last step.
     case publish

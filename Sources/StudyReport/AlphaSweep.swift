@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// Accuracy over the scale α of the summed task vectors, as a file of its own.
 public struct AlphaSweep: Sendable {
     private let rows: [StudyRow]

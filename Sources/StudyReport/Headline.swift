@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// The three most important numbers of the study.
 struct Headline {
     let tables: StudyTables

@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// A square of cells coloured by value; both axes have the same ticks.
 struct HeatMap {
     var title: String

@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// A label to the right of a plot, and the point that it names.
 struct LabelPosition {
     let text: String

@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// A plot of lines over one axis, with bands of ± one standard deviation and labels at the lines' ends.
 struct LinePlot {
     struct Point: Equatable {

@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// Writes a table as GitHub's Markdown.
 struct MarkdownTable {
     private let table: ReportTable

@@ -1,3 +1,5 @@
+import PageMarkup
+
 extension PageSection {
     /// One map for each method and pair of tasks; all maps have the same colours.
     static func disentanglement(_ maps: [DisentanglementMap]) -> PageSection? {
@@ -103,7 +105,8 @@ extension PageSection {
             return HeatTable(
                 name: MethodName(of: method).full,
                 caption: "(\(SeedMean.words(group.count))).\(contrast(of: values))",
-                tasks: tasks,
+                rows: tasks,
+                columns: tasks,
                 values: values,
                 highest: highest ?? (largest > 0 ? largest : 1)
             ).markup

@@ -1,3 +1,5 @@
+import PageMarkup
+
 extension PageSection {
     /// Accuracy over α, with one line for each method.
     static func alphaSweep(_ tables: StudyTables) -> PageSection? {

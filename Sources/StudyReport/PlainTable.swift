@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// Writes a table as aligned text: title, headings, a rule, the rows, and the meaning of a mark.
 struct PlainTable {
     private let table: ReportTable
@@ -69,15 +71,5 @@ extension String {
         var text = self
         while text.last == " " { text.removeLast() }
         return text
-    }
-}
-
-extension Unicode.Scalar {
-    /// Whether a character is a control character, or changes the direction or the lines of a text.
-    var isControl: Bool {
-        switch value {
-        case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069, 0xFFFE...0xFFFF: true
-        default: false
-        }
     }
 }

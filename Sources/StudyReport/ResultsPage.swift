@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// The page of a study: one HTML file with all tables and figures; it loads nothing.
 public struct ResultsPage: Sendable {
     private let description: StudyDescription
@@ -13,25 +15,7 @@ public struct ResultsPage: Sendable {
 
     /// The file's text, valid as HTML and as XML.
     public var html: String {
-        let sections = sections
-        let page = Markup.tag(
-            "html",
-            ["xmlns": "http://www.w3.org/1999/xhtml", "lang": "en"],
-            [
-                .tag(
-                    "head",
-                    [:],
-                    [
-                        .tag("meta", ["charset": "utf-8"]),
-                        .tag("meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"]),
-                        .tag("meta", ["name": "color-scheme", "content": "light dark"]),
-                        .tag("title", [:], description.title), .style(Stylesheet.rules),
-                    ]
-                ),
-                .tag("body", [:], [header] + contents(sections) + [.tag("main", [:], sections.map(\.markup))]),
-            ]
-        )
-        return "<!DOCTYPE html>\n" + page.html
+        PageFrame(title: description.title, style: Stylesheet.rules, header: header, sections: sections).html
     }
 
     private var sections: [PageSection] {
@@ -58,25 +42,6 @@ public struct ResultsPage: Sendable {
                 + (description.model.isEmpty ? [] : [.tag("p", ["class": "lead"], description.model)])
                 + Headline(tables: StudyTables(rows: rows)).markup
                 + (facts.isEmpty ? [] : [.definitions(facts, class: "facts")])
-        )
-    }
-
-    private func contents(_ sections: [PageSection]) -> [Markup] {
-        guard sections.count > 1 else { return [] }
-        let links = sections.map { section in
-            Markup.tag("li", [:], [.tag("a", ["href": "#\(section.anchor)"], section.title)])
-        }
-        return [.tag("nav", ["aria-label": "Contents"], [.tag("ul", [:], links)])]
-    }
-}
-
-extension Markup {
-    /// Names with their values.
-    static func definitions(_ pairs: [(String, String)], class name: String) -> Markup {
-        .tag(
-            "dl",
-            ["class": name],
-            pairs.map { name, value in .tag("div", [:], [.tag("dt", [:], name), .tag("dd", [:], value)]) }
         )
     }
 }

@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// The tables of a study for the terminal and for a README.
 public struct ResultsText: Sendable {
     private let rows: [StudyRow]

@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// The style of a plot's line: colour, dash and marker, so that lines differ even without colour.
 struct SeriesStyle: Equatable {
     /// The class by which the style sheet replaces the colour in dark mode.

@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// The rows of one line of a table: a method, and what tells it from other lines of the same method.
 struct StudySeries {
     let method: MethodName

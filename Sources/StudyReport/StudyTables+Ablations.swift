@@ -1,3 +1,5 @@
+import PageMarkup
+
 extension StudyTables {
     /// The effect of one changed setting of a method.
     var ablations: ReportTable? {

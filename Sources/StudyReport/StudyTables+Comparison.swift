@@ -1,3 +1,5 @@
+import PageMarkup
+
 extension StudyTables {
     /// The accuracy of each method's summed vectors, with and without tuning.
     var comparison: ReportTable? {

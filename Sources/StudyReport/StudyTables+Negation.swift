@@ -1,3 +1,5 @@
+import PageMarkup
+
 extension StudyRow {
     /// The share of zero-shot accuracy that the control tasks must keep when a task is subtracted.
     public static let controlShare = 0.95

@@ -1,3 +1,5 @@
+import PageMarkup
+
 extension StudyTables {
     /// The accuracy on each task at α = 1.
     ///

@@ -1,3 +1,5 @@
+import PageMarkup
+
 /// The tables of a study, made from its rows; a table without rows is `nil`.
 struct StudyTables {
     let rows: [StudyRow]

@@ -34,7 +34,7 @@ extension SerialIntegrationTests {
             try requireSameBytes(copy, model.outputPath)
             let files = OutputTree.paths(below: reference)
             #expect(OutputTree.paths(below: copy) == files)
-            for file in files where file != "report.json" {
+            for file in files where !file.hasPrefix("report.") {
                 let (found, expected) = (try read("\(copy)/\(file)"), try read("\(reference)/\(file)"))
                 #expect(found == expected, "\(file)")
             }

@@ -63,8 +63,8 @@ extension SerialIntegrationTests {
             #expect(result.exitCode == 0, "\(result.errors)")
             #expect(
                 files() == [
-                    "README.md", "config.json", "mergekit_config.yml", "model.safetensors", "report.json",
-                    "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+                    "README.md", "config.json", "mergekit_config.yml", "model.safetensors", "report.html",
+                    "report.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
                 ])
             let merged = try TensorFile(reading: directory.appending("out/model.safetensors"))
             // 1 + (1 + 3) / 2
@@ -108,13 +108,13 @@ extension SerialIntegrationTests {
             let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
             #expect(
                 files() == ["config.json", "mergekit_config.yml"] + shards + [
-                    "model.safetensors.index.json", "report.json",
+                    "model.safetensors.index.json", "report.html", "report.json",
                 ])
             #expect(try TensorFile(reading: directory.appending("out/\(shards[0])")).tensors.count == 2)
             let again = ["configs/config.yaml", "out", "--quiet"]
             #expect(try await merge(again).exitCode == 2)
             #expect(try await merge(again + ["--overwrite"]).exitCode == 0)
-            #expect(files().count == 8 && files().contains("model.safetensors") && !files().contains(shards[0]))
+            #expect(files().count == 9 && files().contains("model.safetensors") && !files().contains(shards[0]))
             try write("mine", to: "other/README.md")
             let refused = try await merge(["configs/config.yaml", "other", "--quiet", "--overwrite"])
             #expect(refused.exitCode == 2, "\(refused.errors)")

@@ -37,7 +37,7 @@ extension SerialIntegrationTests {
                     ]
                 }
             }
-            #expect(try OutputTree(renamed).differences(from: OutputTree(plain)) == ["report.json"])
+            #expect(try OutputTree(renamed).differences(from: OutputTree(plain)) == ["report.html", "report.json"])
             let tasks = try #require(try Report.read(in: renamed)["tasks"] as? [[String: Any]])
             let counts = tasks.compactMap { $0["renamed"] as? [String: Int] }
             #expect(counts == Array(repeating: ["tensors": 10, "layers": 4, "parameters": 1], count: 3))
@@ -95,7 +95,9 @@ extension SerialIntegrationTests {
             #expect(expected.metadata["strength"] == nil)
             let others = try OutputTree(grouped).differences(from: OutputTree(plain))
             #expect(
-                others == SmallModel.taskNames.map { "regularizer/\($0)/regularizer.safetensors" } + ["report.json"])
+                others == SmallModel.taskNames.map { "regularizer/\($0)/regularizer.safetensors" } + [
+                    "report.html", "report.json",
+                ])
         }
 
         /// s tr(B Δ A Δᵀ), with the written B, which has s, and the written A.

@@ -31,7 +31,8 @@ extension SerialIntegrationTests {
             #expect(
                 reasons.contains { refused.errors.contains("the output directory \(model.outputPath) is \($0)") },
                 "\(refused.errors)")
-            #expect(OutputTree.paths(below: model.outputPath) == ["merged/model.safetensors", "report.json"])
+            #expect(
+                OutputTree.paths(below: model.outputPath) == ["merged/model.safetensors", "report.html", "report.json"])
         }
 
         @Test(arguments: [".", "checkpoints", "captures/.."])
@@ -72,7 +73,8 @@ extension SerialIntegrationTests {
             try await model.run()
             try FileManager.default.removeItem(atPath: "\(model.outputPath)/.kfacd-manifest.json")
             try await model.expectRefusal(
-                "holds \"merged\", \"report.json\" and no .kfacd-manifest.json", "Remove or move them yourself",
+                "holds \"merged\", \"report.html\", \"report.json\" and no .kfacd-manifest.json",
+                "Remove or move them yourself",
                 options: ["--overwrite"])
         }
 
@@ -85,7 +87,7 @@ extension SerialIntegrationTests {
             #expect(refused.errors.contains("is a link to \(target), which does not exist"), "\(refused.errors)")
             try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: false)
             try await model.run()
-            #expect(OutputTree.paths(below: target) == ["merged/model.safetensors", "report.json"])
+            #expect(OutputTree.paths(below: target) == ["merged/model.safetensors", "report.html", "report.json"])
             #expect(
                 try FileManager.default.destinationOfSymbolicLink(atPath: model.outputPath) == target)
         }
@@ -152,7 +154,10 @@ extension SerialIntegrationTests {
                 for _ in 0..<2 { #expect(try await cluster.client("fetch", job, copy).exitCode == 0) }
                 try Data("mine".utf8).write(to: URL(fileURLWithPath: "\(copy)/notes.txt"))
                 #expect(try await cluster.client("fetch", job, copy).exitCode == 0)
-                #expect(OutputTree.paths(below: copy) == ["merged/model.safetensors", "notes.txt", "report.json"])
+                #expect(
+                    OutputTree.paths(below: copy) == [
+                        "merged/model.safetensors", "notes.txt", "report.html", "report.json",
+                    ])
                 try Data("mine".utf8).write(to: URL(fileURLWithPath: "\(copy)/report.json"))
                 let refused = try await cluster.client("fetch", job, copy)
                 #expect(refused.exitCode == 2)

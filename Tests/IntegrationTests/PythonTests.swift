@@ -15,7 +15,7 @@ extension SerialIntegrationTests {
             let output = try await model.run(workers: 2)
             let result = try Python.run(Self.script, model.directory.path, output, normalization)
             #expect(result.status == 0, "\(result.output)")
-            #expect(result.output == "11 files\n")
+            #expect(result.output == "12 files\n")
         }
 
         /// An independent float64 computation of everything, by the equations of the design.
@@ -146,6 +146,9 @@ extension SerialIntegrationTests {
                     scale = (exact * ours).sum() / (ours * ours).sum()
                     expected = np.linalg.norm(exact - scale * ours) / np.linalg.norm(exact)
                     assert abs(found - expected) < 1e-4, (row["name"], t, found, expected)
+            # The page of the report beside it.
+            assert os.path.isfile(f"{out}/report.html")
+            checked += 1
             files = [f for f in glob.glob(out + "/**", recursive=True) if os.path.isfile(f)]
             assert len(files) == checked, (checked, files)
             print(len(files), "files")

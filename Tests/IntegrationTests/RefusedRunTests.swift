@@ -22,7 +22,9 @@ extension SerialIntegrationTests {
             try model.write()
             try await model.run(["--overwrite"])
             let expected =
-                SmallModel.taskNames.map { "factors/\($0)/factors.safetensors" } + ["notes.txt", "report.json"]
+                SmallModel.taskNames.map { "factors/\($0)/factors.safetensors" } + [
+                    "notes.txt", "report.html", "report.json",
+                ]
             #expect(OutputTree.paths(below: model.outputPath) == expected)
         }
 

@@ -20,6 +20,13 @@ public enum Python {
     /// - Returns: The exit status, and both streams of output together.
     /// - Throws: what Foundation throws when the interpreter cannot be started.
     public static func run(_ script: String, _ arguments: String...) throws -> (status: Int32, output: String) {
+        try run(script, arguments)
+    }
+
+    /// The same with a list of arguments.
+    ///
+    /// - Throws: what Foundation throws when the interpreter cannot be started.
+    public static func run(_ script: String, _ arguments: [String]) throws -> (status: Int32, output: String) {
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

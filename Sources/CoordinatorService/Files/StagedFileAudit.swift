@@ -36,8 +36,7 @@ struct StagedFileAudit {
     static func digests(
         of operation: CoordinatorOperation, _ staged: StagedOutputs, in output: OutputDirectory
     ) throws -> [BlobReference] {
-        guard let place = place(of: operation, in: output) else { return [] }
-        return try files(at: place).map { file in
+        try files(of: operation, in: output).map { file in
             if let finished = staged.finished(file.path) {
                 return BlobReference(
                     digest: BlobDigest(sha256: finished.digest), byteCount: UInt64(finished.status.byteCount))
@@ -55,20 +54,22 @@ struct StagedFileAudit {
     func examined() -> (damages: [Damage], proven: [ProvenFile]) {
         var (damages, proven): ([Damage], [ProvenFile]) = ([], [])
         for unit in job.plan.units {
-            guard case .coordinator(let operation) = unit.work,
-                let place = Self.place(of: operation, in: job.output), let recorded = result(unit.index)?.blobs
-            else { continue }
-            guard let problem = problem(at: place, recorded, &proven) else { continue }
-            try? Directories.remove(place)
-            damages.append(Damage(unit: unit.index, path: place, problem: problem))
+            guard case .coordinator(let operation) = unit.work, let recorded = result(unit.index)?.blobs else {
+                continue
+            }
+            let places = Self.places(of: operation, in: job.output)
+            guard !places.isEmpty, let problem = problem(of: operation, recorded, &proven) else { continue }
+            for place in places { try? Directories.remove(place) }
+            let common = places.count == 1 ? places[0] : job.output.staging
+            damages.append(Damage(unit: unit.index, path: common, problem: problem))
         }
         return (damages, proven)
     }
 
     private func problem(
-        at place: FilePath, _ recorded: [BlobReference], _ proven: inout [ProvenFile]
+        of operation: CoordinatorOperation, _ recorded: [BlobReference], _ proven: inout [ProvenFile]
     ) -> String? {
-        let files = Self.files(at: place)
+        let files = Self.files(of: operation, in: job.output)
         guard !recorded.isEmpty, files.count == recorded.count else {
             return "holds \(files.count) files of the job; expected \(recorded.count)"
         }
@@ -93,21 +94,25 @@ struct StagedFileAudit {
         return nil
     }
 
-    /// The place of an operation's staged files: a directory or one file.
-    private static func place(of operation: CoordinatorOperation, in output: OutputDirectory) -> FilePath? {
+    /// The places of an operation's staged files, each a directory or one file, in the order of their names.
+    private static func places(of operation: CoordinatorOperation, in output: OutputDirectory) -> [FilePath] {
         switch operation {
-        case .assembleFactors(let task): output.staging.appending("factors").appending(task.rawValue)
-        case .assembleRegularizer(let target): output.staging.appending("regularizer").appending(target.description)
-        case .assembleInverses(let target): output.staging.appending("inverses").appending(target.description)
-        case .mergeCheckpoint: output.staging.appending("merged")
-        case .writeReport: output.staging.appending("report.json")
-        case .digestInputs, .publish: nil
+        case .assembleFactors(let task): [output.staging.appending("factors").appending(task.rawValue)]
+        case .assembleRegularizer(let target): [output.staging.appending("regularizer").appending(target.description)]
+        case .assembleInverses(let target): [output.staging.appending("inverses").appending(target.description)]
+        case .mergeCheckpoint: [output.staging.appending("merged")]
+        case .writeReport: ReportWriter.fileNames.map { output.staging.appending($0) }
+        case .digestInputs, .publish: []
         }
     }
 
-    private static func files(at place: FilePath) -> [(path: FilePath, status: FileStatus)] {
-        if let status = FileStatus(of: place), status.kind == .file { return [(place, status)] }
-        return Directories.entries(below: place).filter { $0.status.kind == .file }
-            .map { (place.pushing(FilePath($0.path)), $0.status) }
+    private static func files(
+        of operation: CoordinatorOperation, in output: OutputDirectory
+    ) -> [(path: FilePath, status: FileStatus)] {
+        places(of: operation, in: output).flatMap { place in
+            if let status = FileStatus(of: place), status.kind == .file { return [(place, status)] }
+            return Directories.entries(below: place).filter { $0.status.kind == .file }
+                .map { (place.pushing(FilePath($0.path)), $0.status) }
+        }
     }
 }

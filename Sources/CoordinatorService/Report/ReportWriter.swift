@@ -4,6 +4,7 @@ import Identifiers
 import JSONText
 import JobFiles
 import JobPlan
+import JobReport
 import KroneckerFactors
 import LinearAlgebra
 import Publication
@@ -14,7 +15,8 @@ import UnitOperations
 
 /// Writes `report.json`: the inputs, the settings and the results, and under `run` how the job ran.
 ///
-/// Everything but `run` is the same for the same job, whatever the workers and crashes.
+/// Everything but `run` is the same for the same job, whatever the workers and crashes. `report.html` is made of
+/// `report.json` alone.
 struct ReportWriter {
     let job: Job
     let build: String
@@ -27,7 +29,10 @@ struct ReportWriter {
 
     private var plan: JobPlan { job.plan }
 
-    /// Writes the report into the staging directory.
+    /// The files, in the order of their names; the first is for people, the second for programs.
+    static let fileNames = ["report.html", "report.json"]
+
+    /// Writes both files into the staging directory.
     ///
     /// - Throws: `SafetensorsError` when the report cannot be written, `KroneckerFactorsError` for invalid weights.
     func run() throws {
@@ -43,10 +48,13 @@ struct ReportWriter {
             .init("merge", MergeReport(job: job, result: result).json),
             .init("notices", .array(plan.notices.map { .string($0.description) })),
             .init("warnings", .array(plan.warnings(result).map { .string($0) })),
-            .init("run", runDescription),
+            .init("run", ExecutionReport(job: job, build: build, execution: execution, regime: regime).json),
         ])
-        let bytes = Array((report.text(indent: 2) + "\n").utf8)
-        try WholeFile.write(bytes, to: try job.output.stage().appending("report.json"))
+        let texts = [JobReportPage(report: report).html, report.text(indent: 2) + "\n"]
+        let directory = try job.output.stage()
+        for (name, text) in zip(Self.fileNames, texts) {
+            try WholeFile.write(Array(text.utf8), to: directory.appending(name))
+        }
     }
 
     // MARK: - What went in
@@ -73,7 +81,7 @@ struct ReportWriter {
             [
                 .init("merge_method", .string(plan.spec.method.name)),
                 .init("normalize", normalize),
-            ] + parameters + [
+            ] + lambda + parameters + [
                 .init("dtype", plan.spec.outputType.map { .string($0.rawValue) } ?? .null),
                 .init("non_finite", .string(plan.spec.nonFinite.rawValue)),
                 .init("normalization", .string(curvature.normalization.rawValue)),
@@ -100,6 +108,29 @@ struct ReportWriter {
             }
         }
         return [.init("parameters", .object(given))]
+    }
+
+    /// α, of a method that has it; null when it depends on the tensor.
+    private var lambda: [JSONValue.Member] {
+        guard plan.spec.method.parameter(MergeParameter.lambda.name) != nil else { return [] }
+        return [.init(MergeParameter.lambda.name, number(plan.spec.parameters[.lambda]))]
+    }
+
+    /// The factor of a model, of a method that has it; null when it depends on the tensor.
+    private func weight(of task: TaskSpec) -> [JSONValue.Member] {
+        guard task.model != nil, plan.spec.method.parameter(MergeParameter.weight.name) != nil else { return [] }
+        return [
+            .init(MergeParameter.weight.name, number(task.parameters[.weight] ?? plan.spec.parameters[.weight]))
+        ]
+    }
+
+    /// A setting whose default is 1.
+    private func number(_ setting: ParameterSetting?) -> JSONValue {
+        switch setting {
+        case nil: .of(1)
+        case .scalar(let value): .of(value)
+        case .gradient, .filtered, .word: .null
+        }
     }
 
     /// Whether weights are divided by their sum; null when that depends on the tensor.
@@ -160,7 +191,7 @@ struct ReportWriter {
                     .init("samples", .number("\(plan.inventory.samples(of: task.name))")),
                     .init("curvature_weight", task.hasCurvature ? .of(plan.curvatureWeight(of: task.name)) : .null),
                     .init("has_checkpoint", .bool(task.model != nil)),
-                ] + renamed(task.name))
+                ] + weight(of: task) + renamed(task.name))
         }
     }
 
@@ -299,60 +330,6 @@ struct ReportWriter {
             sum += plan.curvatureWeight(of: other) / total * values[vector]
         }
         return sum
-    }
-
-    // MARK: - How it went
-
-    private var runDescription: JSONValue {
-        var stages: [UnitStage: (units: Int, elapsed: Double, kernels: Double)] = [:]
-        var workers: [String: Int] = [:]
-        for unit in plan.units {
-            guard let (executor, timing) = execution(unit.index) else { continue }
-            let known = stages[unit.stage] ?? (0, 0, 0)
-            stages[unit.stage] = (
-                known.units + 1, known.elapsed + timing.elapsedSeconds, known.kernels + timing.kernelSeconds
-            )
-            workers[executor.description, default: 0] += 1
-        }
-        return .object([
-            .init("kfacd", .string(build)),
-            .init(
-                "stages",
-                .object(
-                    stages.sorted { $0.key.title < $1.key.title }.map { stage, sums in
-                        .init(
-                            stage.title,
-                            .object([
-                                .init("units", .number("\(sums.units)")), .init("elapsed_seconds", .of(sums.elapsed)),
-                                .init("kernel_seconds", .of(sums.kernels)),
-                            ]))
-                    })),
-            .init(
-                "units_by_executor",
-                .object(workers.sorted { $0.key < $1.key }.map { .init($0.key, .number("\($0.value)")) })),
-            .init("numeric_regimes", .array(numericRegimes)),
-        ])
-    }
-
-    /// The count of units of each stage, by numeric regime.
-    ///
-    /// Results of different regimes agree only up to rounding.
-    private var numericRegimes: [JSONValue] {
-        var counts: [NumericRegime: [UnitStage: Int]] = [:]
-        for unit in plan.units {
-            if let regime = regime(unit.index) { counts[regime, default: [:]][unit.stage, default: 0] += 1 }
-        }
-        return counts.sorted { $0.key < $1.key }.map { regime, stages in
-            .object([
-                .init("kernels", .string(regime.kernels)), .init("elements", .string(regime.elements)),
-                .init(
-                    "units",
-                    .object(
-                        stages.sorted { $0.key.title < $1.key.title }.map {
-                            .init($0.key.title, .number("\($0.value)"))
-                        })),
-            ])
-        }
     }
 }
 

@@ -11,7 +11,12 @@ struct OutputTree: Equatable {
     init(_ directory: String) throws {
         for path in Self.paths(below: directory) {
             let data = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(path)"))
-            files[path] = path == "report.json" ? try Self.withoutRun(data) : data
+            files[path] =
+                switch path {
+                case "report.json": try Self.withoutRun(data)
+                case "report.html": try Self.withoutRun(page: data)
+                default: data
+                }
         }
     }
 
@@ -28,6 +33,17 @@ struct OutputTree: Equatable {
         var members = try #require(try JSONSerialization.jsonObject(with: report) as? [String: Any])
         try #require(members.removeValue(forKey: "run") != nil)
         return try JSONSerialization.data(withJSONObject: members, options: [.sortedKeys])
+    }
+
+    /// The page without its paragraph and its section about the run.
+    private static func withoutRun(page: Data) throws -> Data {
+        var text = String(decoding: page, as: UTF8.self)
+        for (start, end) in [("<p class=\"run\">", "</p>"), ("<section id=\"run\">", "</section>")] {
+            let first = try #require(text.range(of: start))
+            let last = try #require(text.range(of: end, range: first.upperBound..<text.endIndex))
+            text.removeSubrange(first.lowerBound..<last.upperBound)
+        }
+        return Data(text.utf8)
     }
 
     /// The staging directory of a job; `nil` when there is none.

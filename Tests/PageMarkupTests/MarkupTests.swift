@@ -1,6 +1,6 @@
 import Testing
 
-@testable import StudyReport
+@testable import PageMarkup
 
 struct MarkupTests {
     @Test func `text and attributes are escaped`() {

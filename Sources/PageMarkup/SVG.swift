@@ -1,7 +1,7 @@
 /// The few SVG shapes of the figures.
-enum SVG {
+package enum SVG {
     /// A step of a path, in absolute coordinates.
-    enum Step {
+    package enum Step {
         case move(Double, Double)
         case line(Double, Double)
         /// Half a circle of a radius to a point.
@@ -10,12 +10,12 @@ enum SVG {
     }
 
     /// The position of a text relative to its point.
-    enum Anchor: String {
+    package enum Anchor: String {
         case start, middle, end
     }
 
     /// A picture with a title and a description for screen readers.
-    static func picture(
+    package static func picture(
         width: Double,
         height: Double,
         title: String,
@@ -33,7 +33,7 @@ enum SVG {
         )
     }
 
-    static func line(_ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double, class name: String) -> Markup {
+    package static func line(_ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double, class name: String) -> Markup {
         .tag(
             "line",
             [
@@ -44,7 +44,7 @@ enum SVG {
         )
     }
 
-    static func text(
+    package static func text(
         _ text: String,
         x: Double,
         y: Double,
@@ -64,7 +64,7 @@ enum SVG {
         )
     }
 
-    static func path(_ steps: [Step]) -> String {
+    package static func path(_ steps: [Step]) -> String {
         steps.map { step in
             switch step {
             case .move(let x, let y): "M\(coordinate(x)) \(coordinate(y))"
@@ -76,7 +76,7 @@ enum SVG {
     }
 
     /// Rounds to a tenth of a pixel; a value that is not finite or too large becomes zero, and the picture stays valid.
-    static func coordinate(_ value: Double) -> String {
+    package static func coordinate(_ value: Double) -> String {
         guard value.isFinite, abs(value) < 1e6 else { return "0" }
         let tenths = Int((value * 10).rounded())
         let sign = tenths < 0 ? "-" : ""

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import StudyReport
+@testable import PageMarkup
 
 struct AxisScaleTests {
     @Test func `a linear scale maps its ends and its middle`() throws {
@@ -35,26 +35,10 @@ struct AxisScaleTests {
         #expect(values.map(scale.position).allSatisfy { (0...100).contains($0) })
     }
 
-    @Test func `labels keep their distance and stay inside`() {
-        #expect(LabelPosition.spread([10, 12, 90], gap: 16, from: 0, to: 100) == [10, 26, 90])
-        #expect(LabelPosition.spread([95, 99, 100], gap: 16, from: 0, to: 100) == [68, 84, 100])
-        #expect(LabelPosition.spread([0, 0, 0], gap: 16, from: 0, to: 20) == [0, 10, 20])
-        #expect(LabelPosition.spread([500], gap: 16, from: 0, to: 20) == [20])
-    }
-
     @Test func `colours have a step for every number and none for what is no number`() {
         #expect([-1, 0, 0.5, 1, 7].map(ColorScale.step) == [0, 0, 10, 19, 19])
         #expect([.nan, .infinity, -.infinity].map(ColorScale.step) == [nil, nil, nil])
         #expect(ColorScale.color(0, isDark: false) == "#f6f8fc")
         #expect(ColorScale.color(19, isDark: false) == "#0d2c5c")
-    }
-
-    @Test func `lines differ in colour, marker and dash`() {
-        let styles = (0..<16).map(SeriesStyle.at)
-        for (index, style) in styles.enumerated() {
-            #expect(!styles[..<index].contains(style))
-        }
-        #expect(Set(styles.prefix(8).map(\.color)).count == 8)
-        #expect(Set(styles.prefix(8).map(\.marker)).count == 8)
     }
 }

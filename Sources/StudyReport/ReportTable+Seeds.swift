@@ -1,46 +1,14 @@
-/// A table as a value; the page, the terminal and Markdown each show it in their own way.
-struct ReportTable: Equatable {
-    struct Column: Equatable {
-        let heading: String
-        let isNumeric: Bool
+import PageMarkup
 
-        static func text(_ heading: String) -> Column { Column(heading: heading, isNumeric: false) }
-        static func number(_ heading: String) -> Column { Column(heading: heading, isNumeric: true) }
-    }
-
-    /// The content of one cell of a table.
-    struct Cell: Equatable {
-        var text: String
-        /// The text after `±`.
-        var spread: String?
-        /// Small print after a name.
-        var detail: String?
-        var isEmphasised = false
-
-        static let missing = Cell(text: "–")
-    }
-
-    /// The table's content, in a few words.
-    var title: String
-    var columns: [Column]
-    var rows: [[Cell]]
-    /// How to read the table.
-    var caption: String
-    /// The meaning of an emphasised number.
-    var emphasis = "the best of the methods that need no data of other tasks"
-
-    var hasEmphasis: Bool { rows.joined().contains(where: \.isEmphasised) }
-
-    /// How to read the table, and the meaning of the emphasis if there is any.
-    var fullCaption: String { hasEmphasis ? "\(caption) In bold: \(emphasis)." : caption }
-
-    /// The table without columns that are empty in every row.
-    var withoutEmptyColumns: ReportTable {
-        let kept = columns.indices.filter { column in rows.contains { $0[column] != .missing } }
-        var table = self
-        table.columns = kept.map { columns[$0] }
-        table.rows = rows.map { row in kept.map { row[$0] } }
-        return table
+extension ReportTable {
+    /// A table of a study.
+    init(
+        title: String, columns: [Column], rows: [[Cell]], caption: String,
+        emphasis besides: String? = nil
+    ) {
+        self.init(
+            title: title, columns: columns, rows: rows, caption: caption,
+            emphasis: besides ?? "the best of the methods that need no data of other tasks")
     }
 
     /// Emphasises the largest number of a column among the given rows; equal numbers are all emphasised.

@@ -2,19 +2,23 @@
 ///
 /// Text enters only through ``text(_:)`` and attributes, and is escaped when the piece is written. So no name can
 /// become markup. The written text is valid as both HTML and XML.
-indirect enum Markup: Equatable {
+package indirect enum Markup: Equatable {
     case text(String)
     case element(name: String, attributes: [Attribute], children: [Markup])
-    /// This module's own style rules, which are not escaped.
+    /// A page's own style rules, which are not escaped.
     case style(String)
 
-    struct Attribute: Equatable {
-        let name: String
-        let value: String
+    package struct Attribute: Equatable {
+        package let name: String
+        package let value: String
+
+        package init(name: String, value: String) {
+            (self.name, self.value) = (name, value)
+        }
     }
 
     /// An element; attributes with the value `nil` are left out.
-    static func tag(
+    package static func tag(
         _ name: String,
         _ attributes: KeyValuePairs<String, String?> = [:],
         _ children: [Markup] = []
@@ -27,11 +31,13 @@ indirect enum Markup: Equatable {
     }
 
     /// An element around text.
-    static func tag(_ name: String, _ attributes: KeyValuePairs<String, String?> = [:], _ text: String) -> Markup {
+    package static func tag(_ name: String, _ attributes: KeyValuePairs<String, String?> = [:], _ text: String)
+        -> Markup
+    {
         tag(name, attributes, [.text(text)])
     }
 
-    var html: String {
+    package var html: String {
         var text = ""
         write(to: &text)
         return text
@@ -59,14 +65,16 @@ indirect enum Markup: Equatable {
     private static let withoutContent: Set<String> = ["meta", "col", "rect", "line", "path", "polyline", "polygon"]
 
     /// Elements after which a line break would show as a space.
-    private static let inline: Set<String> = ["span", "strong", "small", "a", "th", "td", "text", "title", "svg"]
+    private static let inline: Set<String> = [
+        "span", "strong", "small", "a", "bdi", "code", "pre", "th", "td", "text", "title", "svg",
+    ]
 }
 
 extension String {
     /// Escapes the text for the content or an attribute's value of HTML and XML.
     ///
     /// Characters that XML forbids even when escaped become U+FFFD.
-    var escapedForMarkup: String {
+    package var escapedForMarkup: String {
         var escaped = ""
         escaped.unicodeScalars.reserveCapacity(utf8.count)
         for scalar in unicodeScalars {
@@ -82,5 +90,33 @@ extension String {
             }
         }
         return escaped
+    }
+}
+
+extension Unicode.Scalar {
+    /// Whether a character is a control character, or changes the direction or the lines of a text.
+    package var isControl: Bool {
+        switch value {
+        case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069, 0xFFFE...0xFFFF: true
+        default: false
+        }
+    }
+}
+
+extension Markup {
+    /// Names with their values.
+    package static func definitions(_ pairs: [(String, String)], class name: String) -> Markup {
+        .tag(
+            "dl",
+            ["class": name],
+            pairs.map { name, value in .tag("div", [:], [.tag("dt", [:], name), .tag("dd", [:], value)]) }
+        )
+    }
+
+    /// A part of the page that scrolls when it is wider than the window.
+    ///
+    /// Its name for screen readers says what it shows, and then its kind.
+    package static func scrolling(_ name: String, kind: String = "table", _ content: Markup) -> Markup {
+        .tag("div", ["class": "wide", "role": "region", "aria-label": "\(name), \(kind)", "tabindex": "0"], [content])
     }
 }

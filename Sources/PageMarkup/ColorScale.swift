@@ -1,21 +1,23 @@
+import Glibc
+
 /// Colours for values from none to most; they come in steps, so that the style sheet can replace them for dark mode.
-enum ColorScale {
-    static let stepCount = 20
+package enum ColorScale {
+    package static let stepCount = 20
 
     /// The step of a fraction; `nil` for a value that is not finite.
     ///
     /// A fraction above 1 has the last step.
-    static func step(of fraction: Double) -> Int? {
+    package static func step(of fraction: Double) -> Int? {
         guard fraction.isFinite else { return nil }
         return Int(min(max(fraction, 0), 1) * Double(stepCount - 1) + 0.5)
     }
 
-    static func className(_ step: Int) -> String { "heat-\(step)" }
+    package static func className(_ step: Int) -> String { "heat-\(step)" }
 
     /// The colour of a step: from pale to deep on a light background, from deep to bright on a dark one.
     ///
     /// Lightness changes evenly in one hue, so that people with any colour vision can order the colours.
-    static func color(_ step: Int, isDark: Bool) -> String {
+    package static func color(_ step: Int, isDark: Bool) -> String {
         "#"
             + components(step, isDark: isDark).map { component in
                 let digits = String(Int(component.rounded()), radix: 16)
@@ -34,11 +36,15 @@ enum ColorScale {
 
     /// Whether white text contrasts more with a step than black text.
     ///
-    /// White and black have equal contrast at a relative luminance of about 0.18. Squares approximate the display's
-    /// curve.
-    static func needsLightText(_ step: Int, isDark: Bool) -> Bool {
-        let linear = components(step, isDark: isDark).map { $0 / 255 * $0 / 255 }
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.2
+    /// Both contrasts are equal, and 4.6, where (L + 0.05)² = 1.05 · 0.05 for the relative luminance L.
+    ///
+    /// Source: WCAG 2.2, contrast ratio and relative luminance.
+    package static func needsLightText(_ step: Int, isDark: Bool) -> Bool {
+        let linear = components(step, isDark: isDark).map { component in
+            let share = component.rounded() / 255
+            return share <= 0.04045 ? share / 12.92 : pow((share + 0.055) / 1.055, 2.4)
+        }
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.1791
     }
 
     private static let lightStops: [[Double]] = [

@@ -1,12 +1,16 @@
 /// Writes a table as HTML: the caption above, aligned decimals, and the first column as headings of the rows.
-struct HTMLTable {
+package struct HTMLTable {
     private let table: ReportTable
+    private let showsTitle: Bool
 
-    init(_ table: ReportTable) {
-        self.table = table
+    /// - Parameters:
+    ///   - table: The table.
+    ///   - showsTitle: Whether the caption begins with the title, where several tables follow one heading.
+    package init(_ table: ReportTable, showsTitle: Bool = false) {
+        (self.table, self.showsTitle) = (table, showsTitle)
     }
 
-    var markup: Markup {
+    package var markup: Markup {
         let head = table.columns.map { column in
             Markup.tag("th", ["scope": "col", "class": column.isNumeric ? "number" : nil], column.heading)
         }
@@ -22,7 +26,7 @@ struct HTMLTable {
                 "table",
                 ["class": table.columns.count > 8 ? "dense" : nil],
                 [
-                    .tag("caption", [:], table.fullCaption.replacing(" %", with: "\u{A0}%")),
+                    .tag("caption", [:], caption),
                     .tag("thead", [:], [.tag("tr", [:], head)]),
                     .tag("tbody", [:], body),
                 ]
@@ -30,9 +34,14 @@ struct HTMLTable {
         )
     }
 
+    private var caption: [Markup] {
+        let words = Markup.text(table.fullCaption.replacing(" %", with: "\u{A0}%"))
+        return showsTitle ? [.tag("strong", [:], table.title), .text(" "), words] : [words]
+    }
+
     private func cell(_ cell: ReportTable.Cell, column: Int, spreadWidth: Int?) -> Markup {
-        let value: Markup = cell.isEmphasised ? .tag("strong", [:], cell.text) : .text(cell.text)
-        var children = [value]
+        let text: Markup = cell.isName ? .tag("bdi", [:], cell.text) : .text(cell.text)
+        var children: [Markup] = [cell.isEmphasised ? .tag("strong", [:], [text]) : text]
         if let detail = cell.detail { children += [.text(" "), .tag("small", [:], detail)] }
         if let spreadWidth {
             // Every cell of the column reserves the place of a spread, so that the decimals of the means are aligned.
@@ -41,12 +50,5 @@ struct HTMLTable {
         }
         guard column > 0 else { return .tag("th", ["scope": "row"], children) }
         return .tag("td", ["class": table.columns[column].isNumeric ? "number" : nil], children)
-    }
-}
-
-extension Markup {
-    /// A part of the page that scrolls when it is wider than the window.
-    static func scrolling(_ name: String, _ content: Markup) -> Markup {
-        .tag("div", ["class": "wide", "role": "region", "aria-label": "\(name), table", "tabindex": "0"], [content])
     }
 }

@@ -1,22 +1,22 @@
 import Glibc
 
 /// Maps the values of an axis to coordinates.
-struct AxisScale: Equatable {
-    enum Kind: Equatable {
+package struct AxisScale: Equatable {
+    package enum Kind: Equatable {
         case linear
         /// Equal ratios have equal distances; values must be above zero.
         case logarithmic
     }
 
-    let kind: Kind
-    let lowest: Double
-    let highest: Double
+    package let kind: Kind
+    package let lowest: Double
+    package let highest: Double
     /// The coordinates of the lowest and of the highest value.
-    let start: Double
-    let end: Double
+    package let start: Double
+    package let end: Double
 
     /// A scale over all finite values; `nil` without finite values, or when a logarithm would not exist.
-    init?(_ kind: Kind, over values: [Double], from start: Double, to end: Double) {
+    package init?(_ kind: Kind, over values: [Double], from start: Double, to end: Double) {
         let finite = values.filter { $0.isFinite && abs($0) < 1e15 }
         guard let least = finite.min(), let largest = finite.max() else { return nil }
         guard kind == .linear || least > 0 else { return nil }
@@ -32,7 +32,7 @@ struct AxisScale: Equatable {
     }
 
     /// The same scale, extended to ticks of a linear axis.
-    func extendedToTicks(_ count: Int) -> AxisScale {
+    package func extendedToTicks(_ count: Int) -> AxisScale {
         guard kind == .linear else { return self }
         let step = Self.step(of: highest - lowest, count: count)
         let values = [(lowest / step).rounded(.down) * step, (highest / step).rounded(.up) * step]
@@ -40,7 +40,7 @@ struct AxisScale: Equatable {
     }
 
     /// The coordinate of a value; a value outside the scale is placed at its end.
-    func position(of value: Double) -> Double {
+    package func position(of value: Double) -> Double {
         let value = min(max(value, lowest), highest)
         let fraction =
             switch kind {
@@ -51,7 +51,7 @@ struct AxisScale: Equatable {
     }
 
     /// About `count` round values inside the scale.
-    func ticks(_ count: Int) -> [Double] {
+    package func ticks(_ count: Int) -> [Double] {
         switch kind {
         case .linear:
             let step = Self.step(of: highest - lowest, count: count)
