@@ -101,10 +101,11 @@ public struct MergeSettings: Sendable {
 
     /// A model's random numbers for a tensor, under a method that draws any.
     ///
-    /// The key has the names in the job and in the base, so another model or another order changes no number.
-    public func randomStream(of task: TaskSpec, tensor: String) -> RandomStream? {
+    /// The key has the names in the job and in the base, so another model or another order changes no number. A part
+    /// of a tensor that is merged alone, such as one expert, has numbers of its own.
+    public func randomStream(of task: TaskSpec, tensor: String, part: String) -> RandomStream? {
         guard spec.method.isRandom, case .count(let seed)? = arguments(tensor: tensor)[.randomSeed] else { return nil }
-        return RandomStream(seed: UInt64(seed), task: task.name.rawValue, tensor: tensor)
+        return RandomStream(seed: UInt64(seed), task: task.name.rawValue, tensor: part)
     }
 
     private func arguments(_ parameters: [MergeParameter], of task: TaskSpec?, _ tensor: String) -> MergeArguments {

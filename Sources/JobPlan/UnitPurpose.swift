@@ -23,7 +23,7 @@ public enum UnitPurpose: Hashable, Sendable {
     case penalty(of: TaskName, term: Int)
     /// The merge of a block, from its factors.
     case blockMerge
-    /// The merge of a whole tensor without factors.
+    /// The merge of a whole tensor without factors, or of one expert of a stack.
     case tensorMerge
 }
 

@@ -8,7 +8,7 @@ extension MergeMethod {
         summary: "regmean without data, by centred covariances; where the tasks' sizes differ much, they are scaled "
             + "and the leading directions evened out.",
         parameters: [.weight, .lambda, .covariancePrior, .centered, .evenedFraction, .vectors],
-        scope: .matrices(AceMerge.self, others: VectorRule.self))
+        scope: .matrices(AceMerge.self, others: VectorRule.self), dependsOnLayout: { _ in true })
 }
 
 extension MergeParameter {

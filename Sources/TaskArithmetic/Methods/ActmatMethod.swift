@@ -7,7 +7,7 @@ extension MergeMethod {
         formula: "θ₀ + α (Σ w_t Δ_t Δ_tᵀΔ_t) (Σ Δ_tᵀΔ_t)⁺",
         summary: "regmean without data: each task vector stands for the covariance of its own inputs.",
         parameters: [.weight, .lambda, .relativeTolerance, .ridge(default: 0), .vectors],
-        scope: .matrices(ActmatMerge.self, others: VectorRule.self))
+        scope: .matrices(ActmatMerge.self, others: VectorRule.self), dependsOnLayout: { _ in true })
 }
 
 /// The merge `actmat` of one matrix.

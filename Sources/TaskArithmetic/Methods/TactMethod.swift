@@ -7,7 +7,7 @@ extension MergeMethod {
         formula: "θ₀ + α (Σ w_t Δ_t Δ̃_tᵀΔ̃_t) (Σ Δ̃_tᵀΔ̃_t)⁺",
         summary: "actmat, whose estimates Δ̃_t keep only the largest elements of each vector.",
         parameters: [.weight, .lambda, .tactDensity, .relativeTolerance, .ridge(default: 0), .vectors],
-        scope: .matrices(TactMerge.self, others: VectorRule.self))
+        scope: .matrices(TactMerge.self, others: VectorRule.self), dependsOnLayout: { _ in true })
 }
 
 extension MergeParameter {

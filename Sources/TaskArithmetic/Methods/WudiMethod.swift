@@ -9,7 +9,7 @@ extension MergeMethod {
         parameters: [
             .weight, .lambda, .wudiSolver, .relativeTolerance, .ridge(default: 1e-8), .adamSteps, .adamRate, .vectors,
         ],
-        scope: .matrices(WudiMerge.self, others: VectorRule.self))
+        scope: .matrices(WudiMerge.self, others: VectorRule.self), dependsOnLayout: { _ in true })
 }
 
 extension MergeParameter {
