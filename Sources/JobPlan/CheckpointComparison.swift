@@ -194,7 +194,9 @@ struct CheckpointComparison {
             return found.shape != expected.shape || found.elementType != expected.elementType
         }
         for (name, expected) in differing.sorted(by: { $0.key < $1.key }) {
-            guard let found = checkpoint.tensors[name], !ignored.contains(name) else { continue }
+            guard let found = checkpoint.tensors[name], !ignored.contains(name), !base.kept.contains(name) else {
+                continue
+            }
             // A merge copies the base's buffers and ignores the checkpoint's.
             if found.isBuffer, expected.isBuffer { continue }
             if found.shape != expected.shape {
@@ -214,11 +216,12 @@ struct CheckpointComparison {
     private mutating func reportShapes(_ tensors: [TensorInventory]) {
         sentences(about: tensors) {
             "tensor \"\($0.name)\" of task \"\(task)\" has the shape \($0.shape); the base has "
-                + "\(base.tensors[$0.name]?.shape ?? [])."
+                + "\(base.tensors[$0.name]?.shape ?? []). Merge models of one architecture and size, or write "
+                + "\"mismatched_shapes: base\" to keep the base's."
         } all: {
             "tensors of task \"\(task)\" have other shapes than in the base: \($0). The first has "
                 + "\(tensors.first?.shape ?? []); the base has \(tensors.first.flatMap { base.tensors[$0.name]?.shape } ?? []). "
-                + "Merge models of one architecture and size."
+                + "Merge models of one architecture and size, or write \"mismatched_shapes: base\" to keep the base's."
         }.forEach { report($0) }
     }
 
@@ -251,8 +254,9 @@ struct CheckpointComparison {
             report(
                 "\(tensors.map(\.name).quotedList) of task \"\(task)\" \(tensors.count == 1 ? "has" : "have") \(found) "
                     + "rows; the base has \(expected): the vocabulary was resized, or the head has other classes. Give both "
-                    + "the same (model.resize_token_embeddings(\(expected)), if the further tokens are not used), or add "
-                    + "\(tensors.count == 1 ? "it" : "them") to \"ignore\".")
+                    + "the same (model.resize_token_embeddings(\(expected)), if the further tokens are not used), or write "
+                    + "\"mismatched_shapes: slice\" to merge the rows of the tokens that all models have, or "
+                    + "\"mismatched_shapes: base\" to keep the base's.")
         }
     }
 }

@@ -172,7 +172,7 @@ extension SerialIntegrationTests {
 
         @Test func `a plan says how experts are merged, and a report lists their tensors as merged whole`() async throws {
             _ = try await merge("actmat", .transposed, type: "llama4")
-            let plan = try await Client.run(["plan", directory.appending("transposed/job.yaml")], in: directory)
+            let plan = try await Client.run(["plan", directory.appending("transposed/job.yaml"), "--overwrite"], in: directory)
             #expect(
                 plan.errors.contains("config.json (hidden_size 6): the experts of") || plan.output.contains(
                     "config.json (hidden_size 6): the experts of"), "\(plan)")

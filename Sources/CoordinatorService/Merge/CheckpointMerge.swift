@@ -42,7 +42,8 @@ struct CheckpointMerge: Sendable {
         let outputType = plan.spec.outputType.flatMap { TensorDataType(rawValue: $0.rawValue) }
         let writer = try CheckpointWriter(
             directory: try job.output.stage("merged"), base: job.inputs.base, dataType: outputType,
-            shardSize: plan.spec.checkpoint.shardSize, hasTokenizer: plan.spec.checkpoint.copiesTokenizer,
+            shardSize: plan.spec.checkpoint.shardSize, heads: plan.inventory.base.heads,
+            hasTokenizer: plan.spec.checkpoint.copiesTokenizer,
             texts: ModelCard(
                 of: plan.spec, source: job.source, title: job.output.path.lastComponent?.string ?? "merge"
             ).files, provenance: provenance)
@@ -55,6 +56,10 @@ struct CheckpointMerge: Sendable {
         var tensors = MergedTensors()
         for tensor in plan.inventory.base.shards.flatMap(\.tensors) {
             let kind = kinds.kind(of: tensor)
+            // The rows that only the base has.
+            if let tail = plan.inventory.base.tails[tensor.name] {
+                try copyValues(of: tail, to: writer, from: tensor.elementCount)
+            }
             if kind != .encoded, copied.reason(of: tensor.name) != nil {
                 tensors.tensors.append(try copy(tensor, isWeight: false, writer, settings))
             } else if let parts = merged[tensor.name] {
@@ -162,17 +167,23 @@ struct CheckpointMerge: Sendable {
             }
             state.differing.insert(position)
         }
+        try copyValues(of: tensor, to: writer, from: 0)
+        return state
+    }
+
+    /// Copies values of the base in the checkpoint's type, to the elements of the tensor from a first one on.
+    private func copyValues(of tensor: TensorInventory, to writer: CheckpointWriter, from element: Int) throws {
         if let type = tensor.floatingType, let outputType = plan.spec.outputType, outputType != type {
-            try TensorConversion(job: job, tensor: tensor, type: type, outputType: outputType).run(writer)
-            return state
+            let conversion = TensorConversion(job: job, tensor: tensor, type: type, outputType: outputType)
+            return try conversion.run(writer, from: element)
         }
+        let start = element * (tensor.floatingType?.byteCount ?? 0)
         try copy(byteCount: Int(tensor.slice.byteCount)) { offset, target throws in
             try job.inputs.files[tensor.slice.file].read(
                 fromFileOffset: Int(tensor.slice.offset) + offset, into: &target)
         } write: { offset, bytes throws in
-            try writer.write(bytes, to: tensor.name, at: offset)
+            try writer.write(bytes, to: tensor.name, at: start + offset)
         }
-        return state
     }
 
     /// Copies the parts of a tensor that workers merged.
