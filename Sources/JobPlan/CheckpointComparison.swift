@@ -20,7 +20,7 @@ struct CheckpointComparison {
         owner = "the checkpoint of task \"\(task.name)\""
         var missing = base.tensors.keys.filter { checkpoint.tensors[$0] == nil && !ignored.contains($0) }.sorted()
         var strangers = checkpoint.tensors.keys.filter { base.tensors[$0] == nil && !ignored.contains($0) }.sorted()
-        if explainByAdapter(strangers) { return }
+        if explainByAdapter(strangers) || explainByQuantization() || explainByStacking(missing, strangers) { return }
         if let mapping = NameMapping(from: missing, to: strangers) {
             let explained = Set(mapping.names.values)
             report(
@@ -71,6 +71,46 @@ struct CheckpointComparison {
             "\(adapters.count) tensors of \(owner) are those of an adapter (\(adapters.quotedList)), not weights. Merge it "
                 + "into its model first: model.merge_and_unload(), then model.save_pretrained().")
         return true
+    }
+
+    /// Codes and scales have other names and types than the weights that they stand for.
+    private mutating func explainByQuantization() -> Bool {
+        let (own, other) = (QuantizedForm.find(in: checkpoint), QuantizedForm.find(in: base))
+        guard own?.form != other?.form, let found = own ?? other else { return false }
+        let (quantized, partner) =
+            own == nil ? ("the base", owner) : (owner, other.map { "the base as \($0.form.rawValue)" } ?? "the base")
+        let relation = own == nil || other == nil ? "and \(partner) is not" : "and \(partner)"
+        report(
+            "\(quantized) is quantised as \(found.form.rawValue), \(relation): \(found.names.count) "
+                + "\(found.names.count == 1 ? "tensor" : "tensors") of codes (\(found.names.quotedList)) cannot be merged. "
+                + "\(found.form.remedy).")
+        return true
+    }
+
+    /// One model stacks its experts, and the other has them one by one.
+    private mutating func explainByStacking(_ missing: [String], _ strangers: [String]) -> Bool {
+        func stacks(_ names: [String], _ owner: CheckpointInventory) -> [String] {
+            names.filter { name in owner.tensors[name].flatMap(ExpertStack.init) != nil }
+        }
+        func singles(_ names: [String], of stack: String) -> [String] {
+            guard let experts = stack.firstRange(of: "experts.") else { return [] }
+            let start = stack[..<experts.upperBound]
+            return names.filter { $0.hasPrefix(start) && $0.dropFirst(start.count).first?.isNumber ?? false }
+        }
+        let (inBase, inModel) = (stacks(missing, base), stacks(strangers, checkpoint))
+        let pairs = [
+            (stack: inBase.first, single: inBase.first.flatMap { singles(strangers, of: $0).min() }, isBase: true),
+            (stack: inModel.first, single: inModel.first.flatMap { singles(missing, of: $0).min() }, isBase: false),
+        ]
+        for pair in pairs {
+            guard let stack = pair.stack, let single = pair.single else { continue }
+            let (first, second) = pair.isBase ? ("the base", owner) : (owner, "the base")
+            report(
+                "\(first) stacks its experts, as in \"\(stack)\", but \(second) has them one by one, as in \"\(single)\". "
+                    + "Save both in one form (in transformers: save_pretrained(save_original_format=True) for one by one).")
+            return true
+        }
+        return false
     }
 
     /// Names that the base lacks because `rename` gave them, and the names that the base has in their place.
