@@ -42,7 +42,8 @@ public struct EncodedWeights {
             }
             let found = differing + further.sorted { $0.name < $1.name }
             guard !found.isEmpty else { return nil }
-            return JobProblem(at: checkpoint.location, Self.message(found, task: task.name, form: checkpoint.quantizedForm))
+            return JobProblem(
+                at: checkpoint.location, Self.message(found, task: task.name, form: checkpoint.quantizedForm))
         }
     }
 

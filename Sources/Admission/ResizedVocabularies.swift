@@ -53,14 +53,16 @@ struct ResizedVocabularies {
         let tokens = try self.vocabulary(of: own)
         guard let tokens, let vocabulary else {
             let owner = vocabulary == nil ? "the base \(base.location)" : "the model"
-            return "\(fact), and \(owner) has no tokenizer.json, so nothing shows that equal rows are equal tokens. Put its "
+            return
+                "\(fact), and \(owner) has no tokenizer.json, so nothing shows that equal rows are equal tokens. Put its "
                 + "tokenizer.json beside the weights, or \(Self.remedy)."
         }
         guard let id = tokens.firstDifference(from: vocabulary, below: resized.rows) else { return nil }
         func word(_ vocabulary: TokenizerVocabulary) -> String {
             vocabulary.tokens[id].map { "\"\($0.excerpt)\"" } ?? "no token"
         }
-        return "\(fact), and row \(id) is \(word(tokens)) in its tokenizer.json but \(word(vocabulary)) in the base's, so "
+        return
+            "\(fact), and row \(id) is \(word(tokens)) in its tokenizer.json but \(word(vocabulary)) in the base's, so "
             + "equal rows are not equal tokens. Merge models with one tokenizer, or \(Self.remedy)."
     }
 }

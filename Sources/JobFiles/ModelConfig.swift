@@ -21,7 +21,9 @@ enum ModelConfig {
         func untied(_ value: JSONValue) -> JSONValue {
             guard case .object(let members) = value else { return value }
             return .object(
-                members.map { .init($0.key, $0.key == key && $0.value == .bool(true) ? .bool(false) : untied($0.value)) })
+                members.map {
+                    .init($0.key, $0.key == key && $0.value == .bool(true) ? .bool(false) : untied($0.value))
+                })
         }
         // A config that does not say it may tie by default.
         let isSaid = members.contains { $0.key == key }

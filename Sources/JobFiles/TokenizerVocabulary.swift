@@ -50,7 +50,8 @@ public struct TokenizerVocabulary: Equatable, Sendable {
         }
         if case .array(let added)? = content["added_tokens"] {
             for token in added {
-                guard case .number(let text)? = token["id"], let id = Int(text), let word = token["content"]?.stringValue
+                guard case .number(let text)? = token["id"], let id = Int(text),
+                    let word = token["content"]?.stringValue
                 else { continue }
                 tokens[id] = word
             }

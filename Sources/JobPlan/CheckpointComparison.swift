@@ -21,8 +21,11 @@ struct CheckpointComparison {
         var missing = base.tensors.keys.filter { checkpoint.tensors[$0] == nil && !ignored.contains($0) }.sorted()
         var strangers = checkpoint.tensors.keys.filter { base.tensors[$0] == nil && !ignored.contains($0) }.sorted()
         if explainByAdapter(strangers) || explainByQuantization() || explainByStacking(missing, strangers) { return }
+        if explainByPrefixes(missing, strangers) { return }
+        var isRenamed = false
         if let mapping = NameMapping(from: missing, to: strangers) {
             let explained = Set(mapping.names.values)
+            isRenamed = true
             report(
                 mapping.sentence(
                     of: max(missing.count, strangers.count), "tensors", of: owner, and: "the base \(base.location)",
@@ -32,7 +35,7 @@ struct CheckpointComparison {
         }
         if let renaming { explainByRenaming(renaming, &missing, &strangers) }
         checkMissing(missing)
-        checkStrangers(strangers)
+        checkStrangers(strangers, areSuggested: !isRenamed)
         noteTies(ignored)
         checkCommon(ignored)
     }
@@ -87,6 +90,23 @@ struct CheckpointComparison {
         return true
     }
 
+    /// Versions of one library put the parts of a model of text and images below other modules.
+    private mutating func explainByPrefixes(_ missing: [String], _ strangers: [String]) -> Bool {
+        let lacking = Dictionary(
+            uniqueKeysWithValues: missing.compactMap { name in base.tensors[name].map { (name, $0) } })
+        guard
+            let entries = CompositePrefixes.entries(
+                from: strangers.compactMap { checkpoint.tensors[$0] }, to: lacking,
+                keeping: checkpoint.tensors.keys.filter { base.tensors[$0] != nil })
+        else { return false }
+        let list = entries.map { "\"\($0.from)\": \"\($0.to)\"" }.joined(separator: ", ")
+        report(
+            "\(strangers.count) tensors of \(owner) have the shapes of the base's and other beginnings of names, as another "
+                + "version of transformers writes them: \"\(strangers[0])\". Save both with one version, or write rename: "
+                + "{\(list)} in the model's entry.")
+        return true
+    }
+
     /// One model stacks its experts, and the other has them one by one.
     private mutating func explainByStacking(_ missing: [String], _ strangers: [String]) -> Bool {
         func stacks(_ names: [String], _ owner: CheckpointInventory) -> [String] {
@@ -107,7 +127,8 @@ struct CheckpointComparison {
             let (first, second) = pair.isBase ? ("the base", owner) : (owner, "the base")
             report(
                 "\(first) stacks its experts, as in \"\(stack)\", but \(second) has them one by one, as in \"\(single)\". "
-                    + "Save both in one form (in transformers: save_pretrained(save_original_format=True) for one by one).")
+                    + "Save both in one form (in transformers: save_pretrained(save_original_format=True) for one by one)."
+            )
             return true
         }
         return false
@@ -167,7 +188,8 @@ struct CheckpointComparison {
         "tensor \"\(tensor.name)\" of the base is missing in \(owner); expected \(tensor.elementType) \(tensor.shape)."
     }
 
-    private mutating func checkStrangers(_ names: [String]) {
+    /// Reports what only the model has; names that another cause explains are no slips of others.
+    private mutating func checkStrangers(_ names: [String], areSuggested: Bool) {
         lazy var known = base.tensors.keys.sorted()
         lazy var twins = embeddings(in: checkpoint)
         let tensors = names.compactMap { checkpoint.tensors[$0] }.filter { checkpoint.ties[$0.name] == nil }
@@ -180,7 +202,8 @@ struct CheckpointComparison {
         }
         var others: [TensorInventory] = []
         for (position, tensor) in tensors.filter({ !$0.isBuffer }).enumerated() {
-            let suggested = position < JobFileLimits.suggestions ? suggestion(for: tensor.name, among: known) : ""
+            let isSuggested = areSuggested && position < JobFileLimits.suggestions
+            let suggested = isSuggested ? suggestion(for: tensor.name, among: known) : ""
             if let twin = embedding(like: tensor, among: twins) {
                 report(
                     sentence(

@@ -46,7 +46,9 @@ extension JobFileReader {
         let finalType = readElementType(entries["out_dtype"], "out_dtype") ?? outputType
         let nonFinite = entries["non_finite"].flatMap { word($0, "non_finite", as: NonFiniteValues.self) }
         let splitsFused = entries["split_fused"].flatMap { truth($0, "split_fused") }
-        let mismatched = entries["mismatched_shapes"].flatMap { word($0, "mismatched_shapes", as: MismatchedShapes.self) }
+        let mismatched = entries["mismatched_shapes"].flatMap {
+            word($0, "mismatched_shapes", as: MismatchedShapes.self)
+        }
         guard let base = base ?? models?.first, let output else { return nil }
         return JobSpec(
             // An unreadable method is already a problem; the files can be checked without it.

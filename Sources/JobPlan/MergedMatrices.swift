@@ -213,7 +213,8 @@ struct MergedMatrices {
             let layout = dimensions.map { "each as \($0)" } ?? "each as it is stored"
             let halves =
                 spec.splitsFused && found[0].stack.isFused
-                ? isInterleaved ? ", its gate (even outputs) and up (odd outputs) apart" : ", its gate and up halves apart"
+                ? isInterleaved
+                    ? ", its gate (even outputs) and up (odd outputs) apart" : ", its gate and up halves apart"
                 : ""
             return JobNotice(
                 at: found[0].layout?.location ?? base.location,

@@ -96,7 +96,8 @@ public struct MismatchedTensors {
                 JobNotice(
                     at: own.location,
                     "\(names.quotedList) of task \"\(task.name)\" \(names.count == 1 ? "has another shape" : "have other shapes") than "
-                        + "in the base, whose \(names.count == 1 ? "tensor is" : "tensors are") kept (mismatched_shapes: base)."))
+                        + "in the base, whose \(names.count == 1 ? "tensor is" : "tensors are") kept (mismatched_shapes: base)."
+                ))
         }
     }
 }

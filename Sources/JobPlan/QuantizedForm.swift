@@ -30,7 +30,8 @@ enum QuantizedForm: String, CaseIterable {
         for (name, tensor) in tensors {
             if let form = form(of: name, tensor.elementType, beside: tensors) { found[form, default: []].append(name) }
         }
-        guard let (form, names) = found.max(by: { ($0.value.count, $1.key.rawValue) < ($1.value.count, $0.key.rawValue) })
+        guard
+            let (form, names) = found.max(by: { ($0.value.count, $1.key.rawValue) < ($1.value.count, $0.key.rawValue) })
         else { return nil }
         return (form, names.sorted())
     }

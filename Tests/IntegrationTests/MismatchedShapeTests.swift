@@ -113,7 +113,8 @@ extension SerialIntegrationTests {
             let models = try writeResized()
             let (found, _) = try await merged("task_arithmetic", "mismatched_shapes: slice\ndtype: bfloat16")
             let base = try #require(models["base"]?.first)
-            #expect(try found.tensor(Self.embedding).rows(7..<8).bytes == base.converted(to: .bfloat16).rows(7..<8).bytes)
+            #expect(
+                try found.tensor(Self.embedding).rows(7..<8).bytes == base.converted(to: .bfloat16).rows(7..<8).bytes)
         }
 
         @Test mutating func `base keeps the base's tensors, and lists them`() async throws {
@@ -194,7 +195,8 @@ extension SerialIntegrationTests {
             let text = try String(
                 contentsOf: URL(fileURLWithPath: directory.appending("out/merged/config.json")), encoding: .utf8)
             let isTied = areTied.allSatisfy { $0 }
-            #expect(text.contains(isTied ? "\"tie_word_embeddings\": true" : "\"tie_word_embeddings\": false"), "\(text)")
+            #expect(
+                text.contains(isTied ? "\"tie_word_embeddings\": true" : "\"tie_word_embeddings\": false"), "\(text)")
             #expect(found.tensors.contains { $0.name == Self.head } == !isTied)
             let loaded = (found.tensors.first { $0.name == Self.head } ?? found.tensors[0]).values
             #expect(relativeDistance(loaded, expected) < 1e-6)

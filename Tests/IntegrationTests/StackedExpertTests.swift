@@ -84,7 +84,8 @@ extension SerialIntegrationTests {
                     Tensor(
                         "\(prefix).gate_up_proj", [3, width, 2 * inner],
                         reading.flatMap { transposed($0, 2 * inner, width) }),
-                    Tensor("\(prefix).down_proj", [3, inner, width], weights.flatMap { transposed($0[2], width, inner) }),
+                    Tensor(
+                        "\(prefix).down_proj", [3, inner, width], weights.flatMap { transposed($0[2], width, inner) }),
                 ]
             }
         }
@@ -116,7 +117,9 @@ extension SerialIntegrationTests {
         private func experts(_ merged: [Tensor], _ form: Form) throws -> [[[Float]]] {
             let (width, inner, prefix) = (Self.width, Self.inner, Self.prefix)
             let file = TensorFile(merged)
-            func values(_ name: String) throws -> [Float] { try file.tensor("\(prefix).\(name)").values.map { Float($0) } }
+            func values(_ name: String) throws -> [Float] {
+                try file.tensor("\(prefix).\(name)").values.map { Float($0) }
+            }
             let size = inner * width
             return try (0..<Self.experts).map { expert in
                 if form == .separate {
@@ -149,9 +152,11 @@ extension SerialIntegrationTests {
             let paired = try await merge(method, .paired, type: "qwen3_moe")
             let stacked = try await merge(method, .stacked, type: "qwen3_moe")
             #expect(try experts(stacked, .stacked) == experts(paired, .paired))
-            #expect(stacked.first { $0.name.hasSuffix("gate.weight") }?.bytes == paired.first {
-                $0.name.hasSuffix("gate.weight")
-            }?.bytes)
+            #expect(
+                stacked.first { $0.name.hasSuffix("gate.weight") }?.bytes
+                    == paired.first {
+                        $0.name.hasSuffix("gate.weight")
+                    }?.bytes)
             let transposed = try await merge(method, .transposed, type: "llama4")
             // What does not depend on the layout, and takes models as they are, may round otherwise.
             #expect(try experts(transposed, .transposed) == experts(paired, .paired))
@@ -170,12 +175,16 @@ extension SerialIntegrationTests {
             #expect(try experts(whole, .stacked) != separate)
         }
 
-        @Test func `a plan says how experts are merged, and a report lists their tensors as merged whole`() async throws {
+        @Test func `a plan says how experts are merged, and a report lists their tensors as merged whole`() async throws
+        {
             _ = try await merge("actmat", .transposed, type: "llama4")
-            let plan = try await Client.run(["plan", directory.appending("transposed/job.yaml"), "--overwrite"], in: directory)
+            let plan = try await Client.run(
+                ["plan", directory.appending("transposed/job.yaml"), "--overwrite"], in: directory)
             #expect(
-                plan.errors.contains("config.json (hidden_size 6): the experts of") || plan.output.contains(
-                    "config.json (hidden_size 6): the experts of"), "\(plan)")
+                plan.errors.contains("config.json (hidden_size 6): the experts of")
+                    || plan.output.contains(
+                        "config.json (hidden_size 6): the experts of"),
+                "\(plan)")
             let data = try Data(contentsOf: URL(fileURLWithPath: directory.appending("transposed/out/report.json")))
             let report = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
             let merge = try #require(report["merge"] as? [String: Any])

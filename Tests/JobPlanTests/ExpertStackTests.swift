@@ -121,7 +121,8 @@ import UnitOperations
                 ElementRuns(from: 0, length: 1, distance: 2, count: 12),
                 ElementRuns(from: 1, length: 1, distance: 2, count: 12),
             ])
-        #expect(turns.notices.map(\.message).first?.contains("its gate (even outputs) and up (odd outputs) apart") == true)
+        #expect(
+            turns.notices.map(\.message).first?.contains("its gate (even outputs) and up (odd outputs) apart") == true)
         let matrix = try plan([("mlp.gate_up_proj.weight", [6, 4])], rest: split)
         #expect(matrices(matrix) == ["mlp.gate_up_proj[0:3] 3x4", "mlp.gate_up_proj[3:6] 3x4"])
     }

@@ -59,7 +59,8 @@ import UnitOperations
         #expect(found.count == 1, "\(found)")
         #expect(
             found.first?.hasPrefix(
-                "a: the checkpoint of task \"a\" is quantised as \(form), and the base is not: 2 tensors of codes (\"l.0.")
+                "a: the checkpoint of task \"a\" is quantised as \(form), and the base is not: 2 tensors of codes (\"l.0."
+            )
                 == true, "\(found)")
         #expect(found.first?.hasSuffix(".") == true)
     }
@@ -72,7 +73,8 @@ import UnitOperations
         #expect(found.count == 1, "\(found)")
         #expect(
             found.first?.hasPrefix(
-                "a: the base is quantised as \(form), and the checkpoint of task \"a\" is not: 2 tensors of codes") == true,
+                "a: the base is quantised as \(form), and the checkpoint of task \"a\" is not: 2 tensors of codes")
+                == true,
             "\(found)")
     }
 
@@ -96,7 +98,8 @@ import UnitOperations
 
     @Test func `a quantisation that only the configuration states is a remark`() throws {
         let found = try examined(
-            base: checkpoint(Self.plain, location: "b", isQuantized: true), model: checkpoint(Self.plain, location: "a"))
+            base: checkpoint(Self.plain, location: "b", isQuantized: true), model: checkpoint(Self.plain, location: "a")
+        )
         #expect(found.problems.isEmpty)
         #expect(
             found.notices == [
@@ -113,7 +116,8 @@ import UnitOperations
         func found(_ base: [(String, [Int])], _ model: [(String, [Int])]) throws -> [String] {
             try examined(base: .of(base, location: "b"), model: .of(model, location: "a")).problems
         }
-        let advice = "Save both in one form (in transformers: save_pretrained(save_original_format=True) for one by one)."
+        let advice =
+            "Save both in one form (in transformers: save_pretrained(save_original_format=True) for one by one)."
         #expect(
             try found([(stack, [3, 2, 2])], singles) == [
                 "a: the base stacks its experts, as in \"\(stack)\", but the checkpoint of task \"a\" has them one by one, as "
@@ -124,5 +128,38 @@ import UnitOperations
                 "a: the checkpoint of task \"a\" stacks its experts, as in \"\(stack)\", but the base has them one by one, as "
                     + "in \"l.mlp.experts.0.down_proj.weight\". \(advice)"
             ])
+    }
+
+    // MARK: - Beginnings of names
+
+    private static let old: [(String, [Int])] = [
+        ("language_model.model.embed_tokens.weight", [5, 2]), ("language_model.model.layers.0.q.weight", [2, 2]),
+        ("language_model.lm_head.weight", [5, 2]), ("vision_tower.patch.weight", [2, 3]),
+    ]
+    private static let new: [(String, [Int])] = [
+        ("model.language_model.embed_tokens.weight", [5, 2]), ("model.language_model.layers.0.q.weight", [2, 2]),
+        ("lm_head.weight", [5, 2]), ("model.vision_tower.patch.weight", [2, 3]),
+    ]
+
+    @Test func `names of another version of a composite model are one problem with the entries that undo them`() throws
+    {
+        #expect(
+            try examined(base: .of(Self.new, location: "b"), model: .of(Self.old, location: "a")).problems == [
+                "a: 4 tensors of the checkpoint of task \"a\" have the shapes of the base's and other beginnings of names, "
+                    + "as another version of transformers writes them: \"language_model.lm_head.weight\". Save both with one "
+                    + "version, or write rename: {\"language_model.model.*\": \"model.language_model.*\", "
+                    + "\"language_model.lm_head.*\": \"lm_head.*\", \"vision_tower.*\": \"model.vision_tower.*\"} in the "
+                    + "model's entry."
+            ])
+        let reverse = try examined(base: .of(Self.old, location: "b"), model: .of(Self.new, location: "a")).problems
+        #expect(reverse.count == 1)
+        #expect(reverse.first?.contains("\"lm_head.*\": \"language_model.lm_head.*\"") == true, "\(reverse)")
+    }
+
+    @Test func `a composite beginning of other shapes is no change of names`() throws {
+        var other = Self.old
+        other[1].1 = [2, 7]
+        let found = try examined(base: .of(Self.new, location: "b"), model: .of(other, location: "a")).problems
+        #expect(!found.contains { $0.contains("another version of transformers") })
     }
 }

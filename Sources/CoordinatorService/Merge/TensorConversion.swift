@@ -38,7 +38,9 @@ struct TensorConversion {
                     magnitude: max(overflow?.magnitude ?? 0, values[position].magnitude), type: outputType,
                     isMerged: false)
             }
-            if overflow == nil { try writer.write(target.bytes, to: tensor.name, at: (start + first) * outputType.byteCount) }
+            if overflow == nil {
+                try writer.write(target.bytes, to: tensor.name, at: (start + first) * outputType.byteCount)
+            }
         }
         guard let overflow else { return }
         throw CoordinatorWorkError.badInput("tensor \"\(tensor.name)\" of the merged checkpoint: \(overflow)")
