@@ -42,7 +42,8 @@ public struct EncodedWeights {
             }
             let found = differing + further.sorted { $0.name < $1.name }
             guard !found.isEmpty else { return nil }
-            return JobProblem(at: checkpoint.location, Self.message(found, task: task.name))
+            return JobProblem(
+                at: checkpoint.location, Self.message(found, task: task.name, form: checkpoint.quantizedForm))
         }
     }
 
@@ -55,14 +56,15 @@ public struct EncodedWeights {
     }
 
     /// The message about a model whose weights cannot be summed and differ.
-    public static func message(_ tensors: [TensorInventory], task: TaskName) -> String {
+    public static func message(_ tensors: [TensorInventory], task: TaskName, form: String? = nil) -> String {
         let names = tensors.prefix(namesMax).map { "\"\($0.name.excerpt)\"" }.joined(separator: ", ")
         let more = tensors.count > namesMax ? " and \(tensors.count - namesMax) more" : ""
         let types = Set(tensors.map(\.elementType)).sorted().joined(separator: ", ")
         let subject =
             tensors.count == 1 ? "the tensor \(names) holds" : "\(tensors.count) tensors (\(names)\(more)) hold"
+        let quantizer = form.map { " of \($0)" } ?? ""
         return
-            "\(subject) weights of task \"\(task)\" as \(types), which cannot be summed, and differ from the base's: "
+            "\(subject) weights of task \"\(task)\" as \(types)\(quantizer), which cannot be summed, and differ from the base's: "
             + "copying the base's would lose what the model learnt. Dequantise the base and the models to BF16 or F16, "
             + "merge them, and quantise the result; or give the task the weight 0 there, or add them to \"ignore\" to keep "
             + "the base's."

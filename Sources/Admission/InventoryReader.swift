@@ -66,6 +66,8 @@ struct InventoryReader {
             readCaptures(of: task)
             readFactors(of: task)
         }
+        settleHeads()
+        settleShapes()
         // Only factors tell two uses of one weight apart from two weights.
         if spec.tasks.contains(where: \.hasCurvature) {
             TiedTensors(files: openFiles).noteCopies(in: &inventory, of: spec)
@@ -98,6 +100,24 @@ struct InventoryReader {
             TiedTensors(files: openFiles).settle(&checkpoint, against: inventory.base)
         }
         inventory.checkpoints[task.name] = checkpoint
+    }
+
+    /// Gives the base a head of its own where a model has one.
+    private mutating func settleHeads() {
+        guard !Task.isCancelled, spec.outputs.contains(.merged) else { return }
+        TiedTensors(files: openFiles).separateHeads(in: &inventory, of: spec)
+    }
+
+    /// Settles tensors that models have in another shape than the base, as the job says.
+    private mutating func settleShapes() {
+        guard !Task.isCancelled else { return }
+        let files = openFiles
+        let vocabularies = ResizedVocabularies(spec: spec, roots: roots) { checkpoint in
+            checkpoint.shards.lazy.flatMap(\.tensors).first.map { files[$0.slice.file].path.removingLastComponent() }
+        }
+        let (agreeing, found) = vocabularies.check(inventory)
+        problems += found
+        MismatchedTensors(of: spec).settle(&inventory, agreeing: agreeing)
     }
 
     /// Whether two checkpoints are the same files, whatever their paths; a copy is not the same.

@@ -132,7 +132,8 @@ public enum JobAdmission {
             output: output,
             shortage: isResumption ? nil : output.shortage(publishing: planned),
             fingerprint: inventory.fingerprint(
-                specText: submission.specText, output: outputPath.string, blocks: plan.blocks),
+                specText: submission.specText, output: outputPath.string, blocks: plan.blocks,
+                parts: plan.mergedParts),
             source: JobSpec.source(of: submission.specText))
     }
 

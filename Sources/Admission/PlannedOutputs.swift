@@ -47,7 +47,8 @@ enum PlannedOutputs {
     private static func merged(_ plan: JobPlan, _ base: SafetensorsSet) -> [PlannedFile] {
         let checkpoint = plan.spec.checkpoint
         let type = plan.spec.outputType.flatMap { TensorDataType(rawValue: $0.rawValue) }
-        let layout = CheckpointWriter.layout(of: base, dataType: type, shardSize: checkpoint.shardSize)
+        let layout = CheckpointWriter.layout(
+            of: base, dataType: type, shardSize: checkpoint.shardSize, heads: plan.inventory.base.heads)
         let isFlat = checkpoint.layout == .flat
         let shards = layout.shards.map { shard in
             PlannedFile(

@@ -36,6 +36,60 @@ struct TiedTensors {
         }
     }
 
+    /// Gives the merged model a head of its own where a model has one, although the base's head is its embedding.
+    ///
+    /// The base then holds its embedding twice, and so do the models whose heads are tied. Source: the loading of
+    /// Hugging Face transformers, which takes a tied head from the embedding.
+    func separateHeads(in inventory: inout JobInventory, of spec: JobSpec) {
+        let base = inventory.base
+        guard let tie = StoredTies.embedding(of: base) else { return separateStoredHeads(in: &inventory, of: spec) }
+        for task in spec.mergedTasks {
+            guard let own = inventory.checkpoints[task.name] else { continue }
+            let heads = own.tensors.values.filter { head in
+                base.tensors[head.name] == nil && own.ties[head.name] == nil && StoredTies.isHead(head.name)
+                    && head.shape == tie.shape && head.elementType == tie.elementType
+                    && !IgnoredTensors(spec).contains(head.name)
+            }
+            for head in heads.sorted(by: { $0.name < $1.name }) {
+                inventory.base.separate(head.name, from: tie.name)
+                note(head.name, apartFrom: tie.name, task, &inventory)
+            }
+        }
+        guard !inventory.base.heads.isEmpty else { return }
+        for (task, var checkpoint) in inventory.checkpoints {
+            settle(&checkpoint, against: inventory.base)
+            inventory.checkpoints[task] = checkpoint
+        }
+    }
+
+    /// Notes the heads that the base stores as copies of its embedding, and a model as other values.
+    private func separateStoredHeads(in inventory: inout JobInventory, of spec: JobSpec) {
+        for tie in StoredTies(in: inventory.base).ties where tie.isStated {
+            let name = tie.tensor.name
+            guard let embedding = tie.embeddings.first(where: { holdSameBytes($0, tie.tensor) }) else { continue }
+            let task = spec.mergedTasks.first { task in
+                guard let own = inventory.checkpoints[task.name]?.tensors, let head = own[name],
+                    let other = own[embedding.name], head.slice != other.slice
+                else { return false }
+                return !holdSameBytes(head, other)
+            }
+            guard let task else { continue }
+            inventory.base.separate(name, from: embedding.name)
+            note(name, apartFrom: embedding.name, task, &inventory)
+        }
+    }
+
+    private func note(
+        _ head: String, apartFrom embedding: String, _ task: TaskSpec, _ inventory: inout JobInventory
+    ) {
+        inventory.notices.append(
+            JobNotice(
+                at: inventory.checkpoints[task.name]?.location ?? task.location,
+                "the model of task \"\(task.name)\" has a \"\(head)\" of its own, which the base ties to "
+                    + "\"\(embedding)\". The merged model has both, merged apart, and its config.json says "
+                    + "\"tie_word_embeddings\": false. To keep it tied, add \"\(head)\" to \"ignore\"."))
+    }
+
     /// Notes which stored tensors of the base are second copies of its embedding, so that they are one weight.
     ///
     /// They are one only if every model that stores both holds the same bytes twice. Otherwise they stay apart, and a

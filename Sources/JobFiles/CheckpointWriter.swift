@@ -13,6 +13,7 @@ public final class CheckpointWriter: Sendable {
     public let layout: ShardLayout
     private let base: SafetensorsSet
     private let dataType: TensorDataType?
+    private let heads: [String: String]
     private let hasTokenizer: Bool
     private let texts: [String: String]
     private let writer: ShardedSafetensorsWriter
@@ -27,6 +28,7 @@ public final class CheckpointWriter: Sendable {
     ///   - base: the checkpoint whose layout is kept; a single file becomes `model.safetensors`.
     ///   - dataType: the type of every floating-point tensor, or nil to keep each tensor's type.
     ///   - shardSize: the most parameters of a file, or nil for the base's files.
+    ///   - heads: the heads that are not tied, with the embeddings that the base ties them to.
     ///   - hasTokenizer: whether the base's tokenizer is copied.
     ///   - texts: further files of the model, by name.
     ///   - provenance: the origin of the model, a JSON text for the metadata.
@@ -36,16 +38,18 @@ public final class CheckpointWriter: Sendable {
         base: SafetensorsSet,
         dataType: TensorDataType? = nil,
         shardSize: Int? = nil,
+        heads: [String: String] = [:],
         hasTokenizer: Bool = true,
         texts: [String: String] = [:],
         provenance: String
     ) throws(JobFileError) {
-        let layout = Self.layout(of: base, dataType: dataType, shardSize: shardSize)
+        let layout = Self.layout(of: base, dataType: dataType, shardSize: shardSize, heads: heads)
         let metadata = base.metadata.merging([MetadataKey.provenance: provenance]) { _, own in own }
         self.directory = directory
         self.layout = layout
         self.base = base
         self.dataType = dataType
+        self.heads = heads
         self.hasTokenizer = hasTokenizer
         self.texts = texts
         self.writer = try wrapping { () throws(SafetensorsError) in
@@ -59,13 +63,23 @@ public final class CheckpointWriter: Sendable {
     ///   - base: the base.
     ///   - dataType: the type of every floating-point tensor, or nil to keep each tensor's type.
     ///   - shardSize: the most parameters of a file, or nil for the base's files.
+    ///   - heads: the heads that are not tied; those that the base omits stand behind their embeddings.
     /// - Returns: The layout; a single file is `model.safetensors`.
-    public static func layout(of base: SafetensorsSet, dataType: TensorDataType?, shardSize: Int?) -> ShardLayout {
+    public static func layout(
+        of base: SafetensorsSet, dataType: TensorDataType?, shardSize: Int?, heads: [String: String] = [:]
+    ) -> ShardLayout {
         let shards = base.layout.shards.map { shard in
             let isOnlyFile = base.layout.indexName == nil
             return ShardLayout.Shard(
                 fileName: isOnlyFile ? "model.safetensors" : shard.fileName,
-                tensors: shard.tensors.map { Self.description(of: $0, in: dataType) }
+                tensors: shard.tensors.flatMap { tensor in
+                    let added = heads.filter { $0.value == tensor.name && base[$0.key] == nil }.keys.sorted()
+                    return ([tensor.name] + added).map { name in
+                        Self.description(
+                            of: TensorDescription(name: name, dataType: tensor.dataType, shape: tensor.shape),
+                            in: dataType)
+                    }
+                }
             )
         }
         if let shardSize { return ShardLayout(tensors: shards.flatMap(\.tensors), shardElementLimit: shardSize) }
@@ -112,8 +126,8 @@ public final class CheckpointWriter: Sendable {
         for name in CompanionFiles(besides: base, hasTokenizer: hasTokenizer).copied {
             let path = FilePath(name)
             let (source, destination) = (base.path.pushing(path), directory.pushing(path))
-            if name == "config.json", let dataType {
-                try writeConfig(from: source, to: destination, dataType)
+            if name == "config.json", dataType != nil || !heads.isEmpty {
+                try writeConfig(from: source, to: destination)
                 continue
             }
             if path.components.count > 1 { try makeDirectory(destination.removingLastComponent()) }
@@ -129,14 +143,14 @@ public final class CheckpointWriter: Sendable {
         }
     }
 
-    private func writeConfig(from source: FilePath, to destination: FilePath, _ type: TensorDataType)
-        throws(JobFileError)
-    {
+    private func writeConfig(from source: FilePath, to destination: FilePath) throws(JobFileError) {
         let bytes = try wrapping { () throws(FileError) in
             try WholeFile.read(source, limit: Self.configByteLimit, within: base.roots)
         }
-        let config = try wrapping { () throws(JSONError) in try JSONValue(parsing: bytes, file: source) }
-        let text = ModelConfig.replacingDataType(in: config, by: type).text(indent: 2) + "\n"
+        var config = try wrapping { () throws(JSONError) in try JSONValue(parsing: bytes, file: source) }
+        if let dataType { config = ModelConfig.replacingDataType(in: config, by: dataType) }
+        if !heads.isEmpty { config = ModelConfig.untyingEmbeddings(in: config) }
+        let text = config.text(indent: 2) + "\n"
         try wrapping { () throws(FileError) in try WholeFile.write(Array(text.utf8), to: destination) }
     }
 }

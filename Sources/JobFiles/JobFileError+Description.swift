@@ -23,6 +23,9 @@ extension JobFileError {
         case .noConfiguration(let file, let found):
             "\(file): is \(found); expected an object of keys and values, as transformers writes it. Save the model's "
                 + "configuration again."
+        case .noVocabulary(let file):
+            "\(file): has no vocabulary of a known form; expected the tokenizer.json that Hugging Face tokenizers write, "
+                + "with \"vocab\" under \"model\"."
         case .wrongFormat, .metadataMissing, .metadataInvalid, .zeroSamples: metadataDescription
         case .unknownTensor, .missingTensor, .shape, .dataType, .noFactor: tensorDescription
         case .partnerMissing, .rowsWithoutSamples, .samplesWithoutRows, .gradientRows, .parameterRows, .differs:

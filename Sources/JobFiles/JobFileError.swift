@@ -55,6 +55,8 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case partials(PartialsProblem)
     /// A sum whose rows are announced or have come cannot become a tensor of the file.
     case draft(file: FilePath, tensor: String, DraftFlaw)
+    /// A `tokenizer.json` has no vocabulary of a known form.
+    case noVocabulary(file: FilePath)
     /// A model's `config.json` is JSON, but not an object.
     case noConfiguration(file: FilePath, found: String)
     /// Two or more of these errors.

@@ -14,6 +14,25 @@ enum ModelConfig {
         }
     }
 
+    /// The config with `tie_word_embeddings: false`, at the top and wherever it says otherwise.
+    static func untyingEmbeddings(in config: JSONValue) -> JSONValue {
+        guard case .object(let members) = config else { return config }
+        let key = "tie_word_embeddings"
+        func untied(_ value: JSONValue) -> JSONValue {
+            guard case .object(let members) = value else { return value }
+            return .object(
+                members.map {
+                    .init($0.key, $0.key == key && $0.value == .bool(true) ? .bool(false) : untied($0.value))
+                })
+        }
+        // A config that does not say it may tie by default.
+        let isSaid = members.contains { $0.key == key }
+        guard isSaid, case .object(let changed) = untied(config) else {
+            return .object((untied(config).members ?? members) + [.init(key, .bool(false))])
+        }
+        return .object(changed.map { $0.key == key ? .init(key, .bool(false)) : $0 })
+    }
+
     /// The config with `torch_dtype` (and its newer name `dtype`) replaced wherever it names a floating-point type,
     /// also in the configs of a model's parts.
     ///

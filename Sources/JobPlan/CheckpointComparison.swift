@@ -20,9 +20,12 @@ struct CheckpointComparison {
         owner = "the checkpoint of task \"\(task.name)\""
         var missing = base.tensors.keys.filter { checkpoint.tensors[$0] == nil && !ignored.contains($0) }.sorted()
         var strangers = checkpoint.tensors.keys.filter { base.tensors[$0] == nil && !ignored.contains($0) }.sorted()
-        if explainByAdapter(strangers) { return }
+        if explainByAdapter(strangers) || explainByQuantization() || explainByStacking(missing, strangers) { return }
+        if explainByPrefixes(missing, strangers) { return }
+        var isRenamed = false
         if let mapping = NameMapping(from: missing, to: strangers) {
             let explained = Set(mapping.names.values)
+            isRenamed = true
             report(
                 mapping.sentence(
                     of: max(missing.count, strangers.count), "tensors", of: owner, and: "the base \(base.location)",
@@ -32,7 +35,7 @@ struct CheckpointComparison {
         }
         if let renaming { explainByRenaming(renaming, &missing, &strangers) }
         checkMissing(missing)
-        checkStrangers(strangers)
+        checkStrangers(strangers, areSuggested: !isRenamed)
         noteTies(ignored)
         checkCommon(ignored)
     }
@@ -71,6 +74,64 @@ struct CheckpointComparison {
             "\(adapters.count) tensors of \(owner) are those of an adapter (\(adapters.quotedList)), not weights. Merge it "
                 + "into its model first: model.merge_and_unload(), then model.save_pretrained().")
         return true
+    }
+
+    /// Codes and scales have other names and types than the weights that they stand for.
+    private mutating func explainByQuantization() -> Bool {
+        let (own, other) = (QuantizedForm.find(in: checkpoint), QuantizedForm.find(in: base))
+        guard own?.form != other?.form, let found = own ?? other else { return false }
+        let (quantized, partner) =
+            own == nil ? ("the base", owner) : (owner, other.map { "the base as \($0.form.rawValue)" } ?? "the base")
+        let relation = own == nil || other == nil ? "and \(partner) is not" : "and \(partner)"
+        report(
+            "\(quantized) is quantised as \(found.form.rawValue), \(relation): \(found.names.count) "
+                + "\(found.names.count == 1 ? "tensor" : "tensors") of codes (\(found.names.quotedList)) cannot be merged. "
+                + "\(found.form.remedy).")
+        return true
+    }
+
+    /// Versions of one library put the parts of a model of text and images below other modules.
+    private mutating func explainByPrefixes(_ missing: [String], _ strangers: [String]) -> Bool {
+        let lacking = Dictionary(
+            uniqueKeysWithValues: missing.compactMap { name in base.tensors[name].map { (name, $0) } })
+        guard
+            let entries = CompositePrefixes.entries(
+                from: strangers.compactMap { checkpoint.tensors[$0] }, to: lacking,
+                keeping: checkpoint.tensors.keys.filter { base.tensors[$0] != nil })
+        else { return false }
+        let list = entries.map { "\"\($0.from)\": \"\($0.to)\"" }.joined(separator: ", ")
+        report(
+            "\(strangers.count) tensors of \(owner) have the shapes of the base's and other beginnings of names, as another "
+                + "version of transformers writes them: \"\(strangers[0])\". Save both with one version, or write rename: "
+                + "{\(list)} in the model's entry.")
+        return true
+    }
+
+    /// One model stacks its experts, and the other has them one by one.
+    private mutating func explainByStacking(_ missing: [String], _ strangers: [String]) -> Bool {
+        func stacks(_ names: [String], _ owner: CheckpointInventory) -> [String] {
+            names.filter { name in owner.tensors[name].flatMap(ExpertStack.init) != nil }
+        }
+        func singles(_ names: [String], of stack: String) -> [String] {
+            guard let experts = stack.firstRange(of: "experts.") else { return [] }
+            let start = stack[..<experts.upperBound]
+            return names.filter { $0.hasPrefix(start) && $0.dropFirst(start.count).first?.isNumber ?? false }
+        }
+        let (inBase, inModel) = (stacks(missing, base), stacks(strangers, checkpoint))
+        let pairs = [
+            (stack: inBase.first, single: inBase.first.flatMap { singles(strangers, of: $0).min() }, isBase: true),
+            (stack: inModel.first, single: inModel.first.flatMap { singles(missing, of: $0).min() }, isBase: false),
+        ]
+        for pair in pairs {
+            guard let stack = pair.stack, let single = pair.single else { continue }
+            let (first, second) = pair.isBase ? ("the base", owner) : (owner, "the base")
+            report(
+                "\(first) stacks its experts, as in \"\(stack)\", but \(second) has them one by one, as in \"\(single)\". "
+                    + "Save both in one form (in transformers: save_pretrained(save_original_format=True) for one by one)."
+            )
+            return true
+        }
+        return false
     }
 
     /// Names that the base lacks because `rename` gave them, and the names that the base has in their place.
@@ -127,7 +188,8 @@ struct CheckpointComparison {
         "tensor \"\(tensor.name)\" of the base is missing in \(owner); expected \(tensor.elementType) \(tensor.shape)."
     }
 
-    private mutating func checkStrangers(_ names: [String]) {
+    /// Reports what only the model has; names that another cause explains are no slips of others.
+    private mutating func checkStrangers(_ names: [String], areSuggested: Bool) {
         lazy var known = base.tensors.keys.sorted()
         lazy var twins = embeddings(in: checkpoint)
         let tensors = names.compactMap { checkpoint.tensors[$0] }.filter { checkpoint.ties[$0.name] == nil }
@@ -140,7 +202,8 @@ struct CheckpointComparison {
         }
         var others: [TensorInventory] = []
         for (position, tensor) in tensors.filter({ !$0.isBuffer }).enumerated() {
-            let suggested = position < JobFileLimits.suggestions ? suggestion(for: tensor.name, among: known) : ""
+            let isSuggested = areSuggested && position < JobFileLimits.suggestions
+            let suggested = isSuggested ? suggestion(for: tensor.name, among: known) : ""
             if let twin = embedding(like: tensor, among: twins) {
                 report(
                     sentence(
@@ -194,7 +257,9 @@ struct CheckpointComparison {
             return found.shape != expected.shape || found.elementType != expected.elementType
         }
         for (name, expected) in differing.sorted(by: { $0.key < $1.key }) {
-            guard let found = checkpoint.tensors[name], !ignored.contains(name) else { continue }
+            guard let found = checkpoint.tensors[name], !ignored.contains(name), !base.kept.contains(name) else {
+                continue
+            }
             // A merge copies the base's buffers and ignores the checkpoint's.
             if found.isBuffer, expected.isBuffer { continue }
             if found.shape != expected.shape {
@@ -214,11 +279,12 @@ struct CheckpointComparison {
     private mutating func reportShapes(_ tensors: [TensorInventory]) {
         sentences(about: tensors) {
             "tensor \"\($0.name)\" of task \"\(task)\" has the shape \($0.shape); the base has "
-                + "\(base.tensors[$0.name]?.shape ?? [])."
+                + "\(base.tensors[$0.name]?.shape ?? []). Merge models of one architecture and size, or write "
+                + "\"mismatched_shapes: base\" to keep the base's."
         } all: {
             "tensors of task \"\(task)\" have other shapes than in the base: \($0). The first has "
                 + "\(tensors.first?.shape ?? []); the base has \(tensors.first.flatMap { base.tensors[$0.name]?.shape } ?? []). "
-                + "Merge models of one architecture and size."
+                + "Merge models of one architecture and size, or write \"mismatched_shapes: base\" to keep the base's."
         }.forEach { report($0) }
     }
 
@@ -251,8 +317,9 @@ struct CheckpointComparison {
             report(
                 "\(tensors.map(\.name).quotedList) of task \"\(task)\" \(tensors.count == 1 ? "has" : "have") \(found) "
                     + "rows; the base has \(expected): the vocabulary was resized, or the head has other classes. Give both "
-                    + "the same (model.resize_token_embeddings(\(expected)), if the further tokens are not used), or add "
-                    + "\(tensors.count == 1 ? "it" : "them") to \"ignore\".")
+                    + "the same (model.resize_token_embeddings(\(expected)), if the further tokens are not used), or write "
+                    + "\"mismatched_shapes: slice\" to merge the rows of the tokens that all models have, or "
+                    + "\"mismatched_shapes: base\" to keep the base's.")
         }
     }
 }

@@ -6,6 +6,8 @@ public enum CopyReason: String, Sendable, CaseIterable {
     case ignored
     /// It holds no floating-point numbers.
     case notFloatingPoint = "not_floating_point"
+    /// A model has it in another shape, and the job keeps the base's.
+    case mismatchedShape = "mismatched_shape"
     /// It is a buffer of floating-point numbers: a mask or a computed table.
     case buffer
 }
@@ -23,6 +25,7 @@ public struct CopiedTensors: Sendable {
         self.base = base
         reasons = base.tensors.compactMapValues { tensor in
             if ignored.contains(tensor.name) { return .ignored }
+            if base.kept.contains(tensor.name) { return .mismatchedShape }
             if tensor.floatingType == nil { return .notFloatingPoint }
             return tensor.isBuffer ? .buffer : nil
         }

@@ -176,12 +176,10 @@ struct CurvatureSelection {
     private mutating func reportLayouts() {
         let pairs = Dictionary(grouping: contradictions) { [$0.found.first.location, $0.found.other.location] }
         for (_, found) in pairs.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
-            let (first, other) = (found[0].found.first, found[0].found.other)
+            let contradiction = found[0].found
             problems.append(
                 JobProblem(
-                    at: first.location,
-                    "the layout of \(found.map(\.layer).quotedList) is \(first.value.rawValue) here, but "
-                        + "\(other.value.rawValue) in \(other.location). Correct one of them."))
+                    at: contradiction.first.location, contradiction.sentence(about: found.map(\.layer))))
         }
         problems += undeclared.problems(in: inventory.base, declarations)
     }

@@ -6,6 +6,8 @@ struct JobExamination {
     let inventory: JobInventory
     /// The blocks with curvature.
     let selection: CurvatureSelection
+    /// What is merged at a time of tensors without factors.
+    let matrices: MergedMatrices
     /// The comparisons of the checkpoints with the base.
     let comparisons: [CheckpointComparison]
     /// The comparison of the models' configurations with the base's.
@@ -15,6 +17,8 @@ struct JobExamination {
         self.spec = spec
         self.inventory = inventory
         selection = CurvatureSelection(spec: spec, inventory: inventory)
+        matrices = MergedMatrices(
+            spec: spec, base: inventory.base, layouts: WeightLayouts(spec: spec, inventory: inventory))
         let ignored = IgnoredTensors(spec)
         comparisons = spec.tasks.compactMap { task in
             inventory.checkpoints[task.name].map {

@@ -8,8 +8,8 @@ import Yams
 extension JobFileReader {
     private static let jobKeys = [
         "merge_method", "base_model", "models", "parameters", "dtype", "out_dtype", "tokenizer_source", "kfac",
-        "ignore", "allow_config_differences", "allow_unchanged", "non_finite", "checkpoint", "outputs",
-        "output",
+        "ignore", "allow_config_differences", "allow_unchanged", "non_finite", "split_fused",
+        "mismatched_shapes", "checkpoint", "outputs", "output",
     ]
 
     private static let unsupportedJobKeys = [
@@ -45,6 +45,10 @@ extension JobFileReader {
         let outputType = readElementType(entries["dtype"], "dtype")
         let finalType = readElementType(entries["out_dtype"], "out_dtype") ?? outputType
         let nonFinite = entries["non_finite"].flatMap { word($0, "non_finite", as: NonFiniteValues.self) }
+        let splitsFused = entries["split_fused"].flatMap { truth($0, "split_fused") }
+        let mismatched = entries["mismatched_shapes"].flatMap {
+            word($0, "mismatched_shapes", as: MismatchedShapes.self)
+        }
         guard let base = base ?? models?.first, let output else { return nil }
         return JobSpec(
             // An unreadable method is already a problem; the files can be checked without it.
@@ -59,7 +63,7 @@ extension JobFileReader {
             allowedDifferences: readAllowedDifferences(entries["allow_config_differences"]),
             checkpoint: readCheckpoint(entries["checkpoint"]),
             allowedUnchanged: readAllowedUnchanged(entries["allow_unchanged"], among: models?.entries ?? []),
-            notices: notices)
+            splitsFused: splitsFused ?? false, mismatchedShapes: mismatched ?? .refuse, notices: notices)
     }
 
     /// `true` for all differences, or the keys whose differences are allowed.

@@ -14,8 +14,12 @@ extension JobInventory {
     ///   - specText: The job file's text.
     ///   - output: Absolute path of the output directory.
     ///   - blocks: The plan's blocks.
+    ///   - parts: The plan's parts of tensors without factors.
     /// - Returns: The SHA-256 over the text, the path, the identities, and the regions that names do not tell.
-    public func fingerprint(specText: String, output: String, blocks: [CurvatureBlock] = []) -> BlobDigest {
+    public func fingerprint(
+        specText: String, output: String, blocks: [CurvatureBlock] = [],
+        parts: [String: ParameterRegion] = [:]
+    ) -> BlobDigest {
         var hash = SHA256()
         func absorb(_ text: String) {
             // Lengths separate neighbouring texts.
@@ -37,6 +41,9 @@ extension JobInventory {
             for region in block.regions where region.layout != .outIn || !plain.contains(region.tensor) {
                 absorb("\(block.name) is \(region.tensor) \(region.elements) \(region.layout.rawValue)")
             }
+        }
+        for (name, part) in parts.sorted(by: { $0.key < $1.key }) where part.layout != .outIn || part.tensor != name {
+            absorb("\(name) is merged as \(part.tensor) \(part.elements) \(part.layout.rawValue)")
         }
         return BlobDigest(sha256: hash.finalize())
     }

@@ -97,6 +97,14 @@ public struct CheckpointInventory: Equatable, Sendable {
     public private(set) var ties: [String: String] = [:]
     /// The embedding of which a stored tensor is a second copy, by the tensor's name: of an output head tied to it.
     public private(set) var copies: [String: String] = [:]
+    /// The heads that models have apart from the embedding, with that embedding, by name.
+    ///
+    /// The merged checkpoint then has them, and says that they are not tied.
+    public private(set) var heads: [String: String] = [:]
+    /// The tensors that models have in another shape, so that those of this base are kept.
+    public private(set) var kept: Set<String> = []
+    /// What is left of a base's tensors behind the rows that all models have, by name.
+    public private(set) var tails: [String: TensorInventory] = [:]
     /// The content of its `config.json`; `nil` without one.
     public var configuration: ModelConfiguration?
     /// Whether the model states that its weights are quantised.
@@ -117,6 +125,46 @@ public struct CheckpointInventory: Equatable, Sendable {
 
     /// Records that a stored tensor is a second copy of another, so that both are one weight.
     public mutating func note(_ name: String, asCopyOf other: String) { copies[name] = other }
+
+    /// Records that a model has a head of its own where this base's head is its embedding.
+    ///
+    /// A head that the files omit then stands behind the embedding, with its values.
+    public mutating func separate(_ head: String, from embedding: String) {
+        guard let tensor = tensors[embedding] else { return }
+        heads[head] = embedding
+        guard tensors[head] == nil else { return }
+        let own = TensorInventory(
+            name: head, elementType: tensor.elementType, shape: tensor.shape, slice: tensor.slice)
+        tensors[head] = own
+        for shard in shards.indices {
+            if let place = shards[shard].tensors.firstIndex(where: { $0.name == embedding }) {
+                shards[shard].tensors.insert(own, at: place + 1)
+            }
+        }
+    }
+
+    /// Records that a base's tensor is kept, because models have it in another shape.
+    public mutating func keep(_ name: String) { kept.insert(name) }
+
+    /// Leaves only the first rows of a tensor; ``tails`` then has the others.
+    public mutating func cut(_ name: String, toRows rows: Int) {
+        guard let whole = tensors[name], let all = whole.shape.first, rows < all, all > 0 else { return }
+        let rowBytes = whole.slice.byteCount / UInt64(all)
+        func part(_ range: Range<Int>) -> TensorInventory {
+            TensorInventory(
+                name: name, elementType: whole.elementType, shape: [range.count] + whole.shape.dropFirst(),
+                slice: FileSlice(
+                    file: whole.slice.file, offset: whole.slice.offset + UInt64(range.lowerBound) * rowBytes,
+                    byteCount: UInt64(range.count) * rowBytes))
+        }
+        tails[name] = part(rows..<all)
+        tensors[name] = part(0..<rows)
+        for shard in shards.indices {
+            for place in shards[shard].tensors.indices where shards[shard].tensors[place].name == name {
+                shards[shard].tensors[place] = part(0..<rows)
+            }
+        }
+    }
 
     /// Parts of tensors, with the same parts of the tensors' second copies.
     public func withCopies(_ regions: some Sequence<ParameterRegion>) -> [ParameterRegion] {

@@ -54,7 +54,7 @@ extension JobPlan {
         return mergedRegions.map(\.output).filter { seen.insert($0).inserted }
     }
 
-    /// The parts of tensors that workers merge, each with its blob: those of blocks, then whole tensors.
+    /// The parts of tensors that workers merge, each with its blob: those of blocks, then those without factors.
     public var mergedRegions: [(region: ParameterRegion, output: UnitOutput)] {
         let ofBlocks = blocks.flatMap { block in
             block.regions.enumerated().flatMap { position, region in
@@ -63,9 +63,8 @@ extension JobPlan {
                 } ?? []
             }
         }
-        let ofTensors = products.outputs(for: .tensorMerge).map { tensor, output in
-            let count = inventory.base.tensors[tensor]?.elementCount ?? 0
-            return (region: ParameterRegion(tensor: tensor, elements: 0..<count), output: output)
+        let ofTensors = products.outputs(for: .tensorMerge).compactMap { part, output in
+            mergedParts[part].map { (region: $0, output: output) }
         }
         return ofBlocks + ofTensors
     }

@@ -18,7 +18,8 @@ extension JobSpec {
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
                 + depthNotices(inventory, settings) + examination.comparisons.flatMap(\.notices)
                 + examination.configurations.notices + tasks.compactMap { inventory.renamings[$0.name]?.notice }
-                + missingCurvatureNotices(examination.selection, inventory) + covarianceNotices)
+                + missingCurvatureNotices(examination.selection, inventory) + examination.matrices.notices
+                + quantizationNotices(inventory) + covarianceNotices)
     }
 
     // MARK: - The base among the models

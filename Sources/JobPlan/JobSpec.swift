@@ -42,6 +42,10 @@ public struct JobSpec: Equatable, Sendable {
     public var checkpoint = CheckpointSpec()
     /// The models that may equal the base.
     public var allowedUnchanged: AllowedUnchanged = .none
+    /// Whether a gate and its partner that one weight holds are merged as two matrices.
+    public var splitsFused = false
+    /// What becomes of tensors that models have in another shape than the base.
+    public var mismatchedShapes = MismatchedShapes.refuse
     /// The remarks found while reading the file.
     public var notices: [JobNotice] = []
 

@@ -82,11 +82,8 @@ public struct MergeSettings: Sendable {
         return spec.method.terms == .models ? .weightedSum : .taskArithmetic
     }
 
-    /// Whether a tensor is merged as a whole, without factors.
-    func mergesWhole(_ tensor: TensorInventory) -> Bool {
-        guard spec.method.scope.mergesWhole(shape: tensor.shape) else { return false }
-        return arguments(tensor: tensor.name)[.asMatrix] != .truth(false)
-    }
+    /// Whether a matrix is merged as one, and not like vectors.
+    func mergesAsMatrix(tensor: String) -> Bool { arguments(tensor: tensor)[.asMatrix] != .truth(false) }
 
     /// The job's values of the parameters that only the method's computation knows.
     public func arguments(tensor: String) -> MergeArguments {
@@ -107,10 +104,11 @@ public struct MergeSettings: Sendable {
 
     /// A model's random numbers for a tensor, under a method that draws any.
     ///
-    /// The key has the names in the job and in the base, so another model or another order changes no number.
-    public func randomStream(of task: TaskSpec, tensor: String) -> RandomStream? {
+    /// The key has the names in the job and in the base, so another model or another order changes no number. A part
+    /// of a tensor that is merged alone, such as one expert, has numbers of its own.
+    public func randomStream(of task: TaskSpec, tensor: String, part: String) -> RandomStream? {
         guard spec.method.isRandom, case .count(let seed)? = arguments(tensor: tensor)[.randomSeed] else { return nil }
-        return RandomStream(seed: UInt64(seed), task: task.name.rawValue, tensor: tensor)
+        return RandomStream(seed: UInt64(seed), task: task.name.rawValue, tensor: part)
     }
 
     private func arguments(_ parameters: [MergeParameter], of task: TaskSpec?, _ tensor: String) -> MergeArguments {

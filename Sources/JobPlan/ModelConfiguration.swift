@@ -98,7 +98,8 @@ extension JobSpec {
             var faults = SharedFaults()
             for difference in own.differences(from: base) {
                 // The tensors have already shown this difference.
-                if difference.key.hasSuffix("tie_word_embeddings"), !checkpoint.ties.isEmpty { continue }
+                let areShown = !checkpoint.ties.isEmpty || !inventory.base.heads.isEmpty
+                if difference.key.hasSuffix("tie_word_embeddings"), areShown { continue }
                 let sentence =
                     "\"\(difference.key)\" is \(difference.own.excerpt) for task \"\(task.name)\"; the base has "
                     + "\(difference.base.excerpt) (\(base.location))"

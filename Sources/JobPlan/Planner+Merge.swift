@@ -21,10 +21,11 @@ extension Planner {
             products[block.name, .blockMerge] = UnitOutput(addMerge(part))
         }
         let coverage = RegionCoverage(inventory.base.withCopies(mergedBlocks.flatMap(\.regions)))
-        for tensor in mergedTensors
-        where settings.mergesWhole(tensor) && !coverage.touches(tensor.name) {
-            guard let part = part(tensor, settings, shares) else { continue }
-            products[tensor.name, .tensorMerge] = UnitOutput(addMerge(part))
+        let others = mergedTensors.filter { !coverage.touches($0.name) && settings.mergesAsMatrix(tensor: $0.name) }
+        for matrix in others.flatMap(matrices.parts) {
+            guard let part = part(matrix, settings, shares) else { continue }
+            products[matrix.name, .tensorMerge] = UnitOutput(addMerge(part))
+            parts[matrix.name] = matrix.region
         }
         let merges = products.outputs(for: .blockMerge) + products.outputs(for: .tensorMerge)
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
@@ -127,23 +128,11 @@ extension Planner {
             .sorted { $0.name < $1.name }
     }
 
-    private func part(_ tensor: TensorInventory, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
-        var region = ParameterRegion(tensor: tensor.name, elements: 0..<tensor.elementCount)
-        var shape = tensor.shape
-        // A method of matrices takes a layer's weight as [d_out, d_in], however it is stored. What merges models as
-        // they are takes them as they are stored.
-        if shape.count == 2, spec.method.terms == .taskVectors, weightLayouts.layout(ofTensor: tensor.name) == .inOut {
-            region.layout = .inOut
-            shape.reverse()
-        }
-        return part(region, MergedParameters(tensorOfShape: shape), settings, shares)
-    }
-
     /// A tensor, or a part of it, without factors.
     private func part(
-        _ region: ParameterRegion, _ parameters: MergedParameters, _ settings: MergeSettings, _ shares: TaskShares
+        _ matrix: MergedMatrices.Part, _ settings: MergeSettings, _ shares: TaskShares
     ) -> MergedPart? {
-        let name = region.tensor
+        let (region, name) = (matrix.region, matrix.region.tensor)
         guard let base = source(region, in: inventory.base) else { return nil }
         let weighted = weightedTasks(name, settings)
         let participants = weighted.map(\.task.name)
@@ -153,7 +142,7 @@ extension Planner {
                 parameters: [own], place: place(of: task), weight: weight,
                 lambda: shares.share(of: task.name, among: participants),
                 arguments: settings.arguments(of: task, tensor: name))
-            share.randomStream = settings.randomStream(of: task, tensor: name)
+            share.randomStream = settings.randomStream(of: task, tensor: name, part: matrix.name)
             return share
         }
         // The base's own vector is zero, but its weight counts. An origin has no weight, and is read.
@@ -165,10 +154,10 @@ extension Planner {
         guard !tasks.isEmpty else { return nil }
         let operation = MergeOperation(
             method: spec.method.name, arguments: settings.arguments(tensor: name),
-            parameters: parameters, base: spec.method.terms == .taskVectors ? [base] : [],
+            parameters: matrix.parameters, base: spec.method.terms == .taskVectors ? [base] : [],
             tasks: tasks, scale: settings.scale(tensor: name), divides: settings.divides(tensor: name),
             damping: spec.curvature.damping, outputTypes: [spec.outputType ?? base.elementType])
-        return MergedPart(operation: operation, name: name)
+        return MergedPart(operation: operation, name: matrix.name)
     }
 
     // MARK: - Statistics of the whole model
@@ -182,15 +171,7 @@ extension Planner {
         parts += merged.compactMap { part($0, settings, shares) }
         let coverage = RegionCoverage(inventory.base.withCopies(merged.flatMap(\.regions)))
         for tensor in mergedTensors {
-            guard coverage.touches(tensor.name) else {
-                if let part = part(tensor, settings, shares) { parts.append(part) }
-                continue
-            }
-            parts += coverage.rest(of: tensor).compactMap {
-                part(
-                    ParameterRegion(tensor: tensor.name, elements: $0), .tensor(rows: 1, columns: $0.elementCount),
-                    settings, shares)
-            }
+            parts += measuredParts(of: tensor, coverage).compactMap { part($0, settings, shares) }
         }
         guard !parts.isEmpty else { return }
         for round in 0..<measured.rounds {
@@ -205,6 +186,21 @@ extension Planner {
             }
             statistics.append(combined(lists, round: round))
         }
+    }
+
+    /// What is measured of a tensor at a time: what is merged at a time, or what no block covers, as single rows.
+    private func measuredParts(of tensor: TensorInventory, _ coverage: RegionCoverage) -> [MergedMatrices.Part] {
+        func part(_ elements: ElementRuns, _ parameters: MergedParameters) -> MergedMatrices.Part {
+            MergedMatrices.Part(
+                name: tensor.name, region: ParameterRegion(tensor: tensor.name, elements: elements),
+                parameters: parameters)
+        }
+        guard !coverage.touches(tensor.name) else {
+            return coverage.rest(of: tensor).map { part($0, .tensor(rows: 1, columns: $0.elementCount)) }
+        }
+        let merged = matrices.parts(of: tensor)
+        guard merged.isEmpty else { return merged }
+        return [part(ElementRuns(0..<tensor.elementCount), MergedParameters(tensorOfShape: tensor.shape))]
     }
 
     private mutating func combined(_ lists: [UnitMeasurement], round: Int) -> UnitMeasurement {

@@ -16,8 +16,8 @@ struct Planner {
     /// The targets that are inverted.
     let invertedTargets: [TargetName]
     let copied: CopiedTensors
-    /// What is declared about the layouts of weights.
-    let weightLayouts: WeightLayouts
+    /// What is merged at a time of tensors without factors.
+    let matrices: MergedMatrices
     /// The weights w_t that λ_t follows from, by task.
     let curvatureWeights: [TaskName: Double]
     private let groups: [String: Int]
@@ -25,6 +25,8 @@ struct Planner {
     var units: [WorkUnit] = []
     var products: PlanProducts
     var statistics: [UnitMeasurement] = []
+    /// The tensors, or parts of them, that are merged whole, by the subjects of their units.
+    var parts: [String: ParameterRegion] = [:]
 
     init(_ examination: JobExamination, limits: PlanLimits) {
         let (spec, inventory) = (examination.spec, examination.inventory)
@@ -34,7 +36,7 @@ struct Planner {
         let blocks = examination.selection.blocks
         self.blocks = blocks
         copied = CopiedTensors(spec: spec, base: inventory.base)
-        weightLayouts = WeightLayouts(spec: spec, inventory: inventory)
+        matrices = examination.matrices
         curvatureWeights = inventory.curvatureWeights(of: spec)
         let (asked, read) = (spec.regularizerTargets, Self.targetsOfMethod(in: spec))
         let summed = asked + read.filter { !asked.contains($0) }

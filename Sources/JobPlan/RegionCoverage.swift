@@ -16,7 +16,9 @@ public struct RegionCoverage: Sendable {
     ///
     /// Gaps of equal length at equal distances are one part: the other columns of a matrix.
     public func rest(of tensor: TensorInventory) -> [ElementRuns] {
-        let covered = (regions[tensor.name] ?? []).flatMap(\.ranges).sorted { $0.lowerBound < $1.lowerBound }
+        // The columns of a large matrix are many ranges, and all columns together are one.
+        let groups = ElementRuns.groups(of: regions[tensor.name] ?? [])
+        let covered = groups.map(\.elements).flatMap(\.ranges).sorted { $0.lowerBound < $1.lowerBound }
         var gaps: [Range<Int>] = []
         var next = 0
         for range in covered {

@@ -12,6 +12,17 @@ public struct StoredTies: Sendable {
         public let isStated: Bool
     }
 
+    /// The only word embedding of a checkpoint that stores no head and does not deny that its head is tied to it.
+    public static func embedding(of checkpoint: CheckpointInventory) -> TensorInventory? {
+        guard !checkpoint.tensors.keys.contains(where: isHead) else { return nil }
+        return TensorNames.tiedEmbedding(of: checkpoint)
+    }
+
+    /// Whether a tensor of this name is an output head.
+    public static func isHead(_ name: String) -> Bool {
+        TensorNames.isTied(name) && !name.hasSuffix("embed_tokens.weight")
+    }
+
     /// The ties, by the tensors' names.
     public let ties: [Tie]
 

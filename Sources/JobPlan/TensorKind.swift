@@ -58,6 +58,7 @@ public struct TensorKinds: Sendable {
         let (module, last) = Self.split(tensor.name)
         let isPacked =
             Self.weights.contains(last) || Self.companions.contains(last) || owners.contains(tensor.name)
+            || (tensor.elementType == "U8" && ["_blocks", "_scales"].contains(where: last.hasSuffix))
             || (owners.contains(module) && last != "num_batches_tracked")
             || (isQuantized && !Self.counters.contains(tensor.elementType) && tensor.elementCount > 1)
         return isPacked ? .encoded : .buffer

@@ -30,7 +30,7 @@ struct TensorNames {
     /// The only word embedding of a base, unless its configuration denies that others are tied to it.
     ///
     /// Hugging Face models tie their word embeddings by default. Two embeddings do not tell which one is meant.
-    private static func tiedEmbedding(of base: CheckpointInventory) -> TensorInventory? {
+    static func tiedEmbedding(of base: CheckpointInventory) -> TensorInventory? {
         guard let configuration = base.configuration, !configuration.untiesEmbeddings else { return nil }
         let embeddings = base.tensors.values.filter { isWordEmbedding($0) && base.copies[$0.name] == nil }
         return embeddings.count == 1 ? embeddings.first : nil

@@ -25,7 +25,7 @@ public enum UnitPurpose: Hashable, Sendable {
     case norms
     /// The merge of a block, from its factors.
     case blockMerge
-    /// The merge of a whole tensor without factors.
+    /// The merge of a whole tensor without factors, or of one expert of a stack.
     case tensorMerge
 }
 

@@ -10,6 +10,12 @@ struct WeightLayouts {
     struct Contradiction: Error, Equatable {
         let first: Located<WeightLayout>
         let other: Located<WeightLayout>
+
+        /// The contradiction in words, without the place of the first declaration.
+        func sentence(about names: [String]) -> String {
+            "the layout of \(names.quotedList) is \(first.value.rawValue) here, but \(other.value.rawValue) in "
+                + "\(other.location). Correct one of them."
+        }
     }
 
     private let patterns: [(declared: LayoutPattern, glob: Glob)]
@@ -18,6 +24,8 @@ struct WeightLayouts {
     private let files: [[String: Located<WeightLayout>]]
     /// The statement of an architecture whose Conv1D modules store `[d_in, d_out]`.
     private let architecture: Located<WeightLayout>?
+    /// What the base's `config.json` tells about stacked experts, by module.
+    private let stacks: [String: Located<WeightLayout>]
 
     /// Collects the declarations of a job.
     init(spec: JobSpec, inventory: JobInventory) {
@@ -30,10 +38,19 @@ struct WeightLayouts {
                 },
             ].compactMap { $0 }
         }
-        architecture = Self.architecture(of: inventory.base)
-        matrixLayers = inventory.base.tensors.values.filter {
-            $0.shape.count == 2 && $0.name.hasSuffix(".weight") && spec.method.scope.mergesWhole(shape: $0.shape)
-        }.map { String($0.name.dropLast(7)) }
+        let base = inventory.base
+        architecture = Self.architecture(of: base)
+        let stacks = base.tensors.values.compactMap(ExpertStack.init)
+        self.stacks = Dictionary(
+            stacks.compactMap { stack in stack.layout(by: base).map { (stack.module, $0) } }, uniquingKeysWith: { $1 })
+        matrixLayers = base.tensors.values.compactMap { tensor in
+            let isWhole = spec.method.scope.mergesWhole(shape: [tensor.shape.first ?? 0, 1])
+            switch tensor.shape.count {
+            case 2 where isWhole && tensor.name.hasSuffix(".weight"): return String(tensor.name.dropLast(7))
+            case 3 where isWhole: return ExpertStack(declared: tensor).module
+            default: return nil
+            }
+        }
     }
 
     /// The declared layout of a layer.
@@ -44,11 +61,13 @@ struct WeightLayouts {
     /// - Returns: The layout with the place of its first declaration; `nil` if nothing declares it.
     /// - Throws: ``Contradiction``.
     func declared(_ layer: String, module: String) throws(Contradiction) -> Located<WeightLayout>? {
-        var declarations = patterns.filter { $0.glob.matches(layer) }.map {
+        var declarations = patterns.filter { $0.glob.matches(layer) || $0.glob.matches(module) }.map {
             Located($0.declared.layout, at: $0.declared.pattern.location)
         }
         declarations += files.compactMap { $0[layer] }
         if let architecture, Self.isConvolution(module) { declarations.append(architecture) }
+        // [d_out, d_in] is what a layer has without a declaration.
+        if let stack = stacks[module], stack.value == .inOut || !declarations.isEmpty { declarations.append(stack) }
         guard let first = declarations.first else { return nil }
         if let other = declarations.first(where: { $0.value != first.value }) {
             throw Contradiction(first: first, other: other)
@@ -63,6 +82,37 @@ struct WeightLayouts {
         guard name.hasSuffix(".weight") else { return nil }
         let layer = String(name.dropLast(7))
         return (try? declared(layer, module: layer))?.value
+    }
+
+    /// The layout of a stack's experts; `nil` if nothing tells it, or declarations contradict each other.
+    func layout(ofStack stack: ExpertStack) -> Located<WeightLayout>? {
+        (try? declared("\(stack.module)[0]", module: stack.module)) ?? (contradicts(stack) ? nil : stacks[stack.module])
+    }
+
+    /// Whether declarations of a stack contradict each other.
+    func contradicts(_ stack: ExpertStack) -> Bool {
+        do throws(Contradiction) {
+            _ = try declared("\(stack.module)[0]", module: stack.module)
+            return false
+        } catch {
+            return true
+        }
+    }
+
+    /// Problems of stacks whose declarations contradict each other, one for each pair of places.
+    func contradictions(ofStacks stacks: [ExpertStack]) -> [JobProblem] {
+        var found: [[String]: (contradiction: Contradiction, tensors: [String])] = [:]
+        for stack in stacks {
+            do throws(Contradiction) {
+                _ = try declared("\(stack.module)[0]", module: stack.module)
+            } catch {
+                found[[error.first.location, error.other.location], default: (error, [])].tensors.append(
+                    stack.tensor.name)
+            }
+        }
+        return found.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { _, found in
+            JobProblem(at: found.contradiction.first.location, found.contradiction.sentence(about: found.tensors))
+        }
     }
 
     /// Problems of patterns that match no layer.
@@ -81,10 +131,14 @@ struct WeightLayouts {
     }
 
     /// Whether a declaration comes from the base's architecture, which states nothing about other modules.
-    func isArchitecture(_ declared: Located<WeightLayout>) -> Bool { declared == architecture }
+    func isArchitecture(_ declared: Located<WeightLayout>) -> Bool {
+        declared == architecture || stacks.values.contains(declared)
+    }
 
     /// Whether the base's architecture states a module's layout.
-    func recognises(_ module: String) -> Bool { architecture != nil && Self.isConvolution(module) }
+    func recognises(_ module: String) -> Bool {
+        (architecture != nil && Self.isConvolution(module)) || stacks[module] != nil
+    }
 
     // MARK: - Architectures
 

@@ -64,6 +64,10 @@ public struct MergeMethod: Sendable {
     ///
     /// The sentence continues "the merge method …", and ends with what to do.
     public let fault: @Sendable ([MergeRequest]) -> String?
+    /// Whether the result depends on which dimension of a matrix are the outputs, in a job with these parameters.
+    ///
+    /// If not, the merge of transposed matrices is the transposed merge.
+    public let dependsOnLayout: @Sendable (MergeArguments) -> Bool
 
     /// Writes a method down.
     public init(
@@ -72,7 +76,8 @@ public struct MergeMethod: Sendable {
         cancellingWeights: CancellingWeights = .refused,
         modelCount: ClosedRange<Int> = 1...Int.max, scope: MergeScope,
         statistics: (any (ModelStatistics & ~Copyable).Type)? = nil,
-        fault: @escaping @Sendable ([MergeRequest]) -> String? = { _ in nil }
+        fault: @escaping @Sendable ([MergeRequest]) -> String? = { _ in nil },
+        dependsOnLayout: @escaping @Sendable (MergeArguments) -> Bool = { _ in false }
     ) {
         self.name = name
         self.aliases = aliases
@@ -87,6 +92,7 @@ public struct MergeMethod: Sendable {
         self.scope = scope
         self.statistics = statistics
         self.fault = fault
+        self.dependsOnLayout = dependsOnLayout
     }
 }
 

@@ -43,6 +43,14 @@ public enum MergeScope: Sendable {
         }
     }
 
+    /// Whether workers merge matrices, or whole tensors, without factors.
+    public var mergesMatrices: Bool {
+        switch self {
+        case .elements, .blocks: false
+        case .tensors, .matrices: true
+        }
+    }
+
     /// The inverses that a block's computation reads.
     public var inverses: MergeInverses {
         if case .blocks(_, let inverses, _) = self { inverses } else { .none }

@@ -93,6 +93,46 @@ public struct ElementRuns: Hashable, Sendable, Codable {
     }
 }
 
+extension ElementRuns {
+    /// Some runs that together are contiguous: one by itself, or several that fill each other's gaps.
+    public struct Group: Equatable, Sendable {
+        /// The positions of the members in the list, in the order of their first elements.
+        public let members: [Int]
+        /// The elements of all members.
+        public let elements: ElementRuns
+    }
+
+    /// The groups of runs that fill each other's gaps, such as the even and the odd columns of a matrix.
+    ///
+    /// - Parameter runs: Runs that do not overlap.
+    /// - Returns: Groups in the order of their first elements; each run is in one.
+    public static func groups(of runs: [ElementRuns]) -> [Group] {
+        let order = runs.indices.sorted { runs[$0].lowerBound < runs[$1].lowerBound }
+        var groups: [Group] = []
+        var next = 0
+        while next < order.count {
+            let first = runs[order[next]]
+            var end = next + 1
+            var length = first.length
+            while length < first.distance, end < order.count, case let run = runs[order[end]],
+                run.distance == first.distance, run.count == first.count, run.lowerBound == first.lowerBound + length
+            {
+                length += run.length
+                end += 1
+            }
+            if length == first.distance, end > next + 1 {
+                let elements = first.lowerBound..<first.lowerBound + first.distance * first.count
+                groups.append(Group(members: Array(order[next..<end]), elements: ElementRuns(elements)))
+                next = end
+            } else {
+                groups.append(Group(members: [order[next]], elements: first))
+                next += 1
+            }
+        }
+        return groups
+    }
+}
+
 extension ElementRuns: CustomStringConvertible {
     /// The elements in words: `0..<6`, or `0..<3 and 4 more at a distance of 9`.
     public var description: String {

@@ -85,7 +85,7 @@ import Testing
             try findings(base: more, own: common + many.map { ($0.name, "F32", [5, 3]) }).problems == [
                 "a: 50 tensors of task \"a\" have other shapes than in the base: \"block.10.gamma\", \"block.11.gamma\", "
                     + "\"block.12.gamma\", \"block.13.gamma\" and 46 more. The first has [5, 3]; the base has [3, 5]. Merge "
-                    + "models of one architecture and size."
+                    + "models of one architecture and size, or write \"mismatched_shapes: base\" to keep the base's."
             ])
         #expect(
             try findings(base: more, own: common + many.map { ($0.name, "I8", [3, 5]) }).problems == [
@@ -180,7 +180,8 @@ import Testing
             try findings(base: base, own: own).problems == [
                 "a: \"embed.weight\", \"lm_head.weight\" of task \"a\" have 41 rows; the base has 40: the vocabulary was "
                     + "resized, or the head has other classes. Give both the same (model.resize_token_embeddings(40), if "
-                    + "the further tokens are not used), or add them to \"ignore\"."
+                    + "the further tokens are not used), or write \"mismatched_shapes: slice\" to merge the rows of the "
+                    + "tokens that all models have, or \"mismatched_shapes: base\" to keep the base's."
             ])
         #expect(try findings(base: base, own: own, rest: ["ignore: [embed.*, lm_head.*]"]).problems == [])
     }

@@ -8,7 +8,8 @@ import Testing
 @Suite struct JobFileProblemTests {
     private static let known =
         "Known keys: merge_method, base_model, models, parameters, dtype, out_dtype, tokenizer_source, kfac, "
-        + "ignore, allow_config_differences, allow_unchanged, non_finite, checkpoint, outputs, output."
+        + "ignore, allow_config_differences, allow_unchanged, non_finite, split_fused, mismatched_shapes, checkpoint, "
+        + "outputs, output."
 
     private func expect(
         _ text: JobFileText,

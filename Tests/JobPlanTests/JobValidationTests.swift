@@ -61,7 +61,8 @@ import UnitOperations
     @Test func `a tensor of another shape is named with both shapes`() throws {
         #expect(
             try problems { $0.checkpoints["a"] = $0.checkpoints["a"]?.with("embed.weight", shape: [4, 5]) } == [
-                "models/a: tensor \"embed.weight\" of task \"a\" has the shape [4, 5]; the base has [5, 4]."
+                "models/a: tensor \"embed.weight\" of task \"a\" has the shape [4, 5]; the base has [5, 4]. Merge models "
+                    + "of one architecture and size, or write \"mismatched_shapes: base\" to keep the base's."
             ]
         )
     }

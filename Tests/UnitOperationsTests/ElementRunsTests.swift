@@ -52,4 +52,21 @@ struct ElementRunsTests {
         }
         #expect(!ElementRuns(3..<3).overlaps(ElementRuns(0..<9)))
     }
+
+    @Test func `runs that fill each other's gaps are one group, and others are alone`() {
+        let (even, odd) = (
+            ElementRuns(from: 8, length: 1, distance: 2, count: 4),
+            ElementRuns(from: 9, length: 1, distance: 2, count: 4)
+        )
+        let groups = ElementRuns.groups(of: [odd, ElementRuns(0..<8), even])
+        #expect(groups.map(\.members) == [[1], [2, 0]])
+        #expect(groups.map(\.elements) == [ElementRuns(0..<8), ElementRuns(8..<16)])
+        let uneven = [
+            ElementRuns(from: 0, length: 1, distance: 6, count: 3),
+            ElementRuns(from: 1, length: 2, distance: 6, count: 3),
+            ElementRuns(from: 3, length: 3, distance: 6, count: 3),
+        ]
+        #expect(ElementRuns.groups(of: uneven).map(\.elements) == [ElementRuns(0..<18)])
+        #expect(ElementRuns.groups(of: Array(uneven.dropLast())).map(\.members) == [[0], [1]])
+    }
 }

@@ -42,7 +42,8 @@ struct CheckpointMerge: Sendable {
         let outputType = plan.spec.outputType.flatMap { TensorDataType(rawValue: $0.rawValue) }
         let writer = try CheckpointWriter(
             directory: try job.output.stage("merged"), base: job.inputs.base, dataType: outputType,
-            shardSize: plan.spec.checkpoint.shardSize, hasTokenizer: plan.spec.checkpoint.copiesTokenizer,
+            shardSize: plan.spec.checkpoint.shardSize, heads: plan.inventory.base.heads,
+            hasTokenizer: plan.spec.checkpoint.copiesTokenizer,
             texts: ModelCard(
                 of: plan.spec, source: job.source, title: job.output.path.lastComponent?.string ?? "merge"
             ).files, provenance: provenance)
@@ -55,6 +56,10 @@ struct CheckpointMerge: Sendable {
         var tensors = MergedTensors()
         for tensor in plan.inventory.base.shards.flatMap(\.tensors) {
             let kind = kinds.kind(of: tensor)
+            // The rows that only the base has.
+            if let tail = plan.inventory.base.tails[tensor.name] {
+                try copyValues(of: tail, to: writer, from: tensor.elementCount)
+            }
             if kind != .encoded, copied.reason(of: tensor.name) != nil {
                 tensors.tensors.append(try copy(tensor, isWeight: false, writer, settings))
             } else if let parts = merged[tensor.name] {
@@ -162,17 +167,23 @@ struct CheckpointMerge: Sendable {
             }
             state.differing.insert(position)
         }
+        try copyValues(of: tensor, to: writer, from: 0)
+        return state
+    }
+
+    /// Copies values of the base in the checkpoint's type, to the elements of the tensor from a first one on.
+    private func copyValues(of tensor: TensorInventory, to writer: CheckpointWriter, from element: Int) throws {
         if let type = tensor.floatingType, let outputType = plan.spec.outputType, outputType != type {
-            try TensorConversion(job: job, tensor: tensor, type: type, outputType: outputType).run(writer)
-            return state
+            let conversion = TensorConversion(job: job, tensor: tensor, type: type, outputType: outputType)
+            return try conversion.run(writer, from: element)
         }
+        let start = element * (tensor.floatingType?.byteCount ?? 0)
         try copy(byteCount: Int(tensor.slice.byteCount)) { offset, target throws in
             try job.inputs.files[tensor.slice.file].read(
                 fromFileOffset: Int(tensor.slice.offset) + offset, into: &target)
         } write: { offset, bytes throws in
-            try writer.write(bytes, to: tensor.name, at: offset)
+            try writer.write(bytes, to: tensor.name, at: start + offset)
         }
-        return state
     }
 
     /// Copies the parts of a tensor that workers merged.
@@ -185,27 +196,71 @@ struct CheckpointMerge: Sendable {
             state.differing.insert(position)
         }
         let elementBytes = (plan.spec.outputType ?? tensor.floatingType)?.byteCount ?? 1
-        for part in parts {
-            // The blob is hashed during the copy. If its last range shows damage, nothing is published.
-            let source = try store.blob(part.blob.digest, byteCount: Int(clamping: part.blob.byteCount))
-            try copy(byteCount: source.byteCount) { offset, target throws in
-                try source.read(at: offset, into: &target)
-            } write: { offset, bytes throws in
-                let elements = offset / elementBytes..<(offset + bytes.byteCount) / elementBytes
-                var next = 0
-                for positions in part.region.elements.positions(of: elements) {
-                    let piece = bytes.extracting(next..<next + positions.count * elementBytes)
-                    let start = positions.lowerBound * elementBytes
-                    next += piece.byteCount
-                    try writer.write(piece, to: tensor.name, at: start)
-                    // Without differences there is no vector that could change the base.
-                    guard state.state == .unchanged, !(startsAtBase && state.differing.isEmpty) else { continue }
-                    if try differs(piece, at: start, from: tensor) { state.state = .changed }
+        /// Writes a piece of a part, and compares it with the base.
+        func write(_ piece: RawSpan, at start: Int) throws {
+            try writer.write(piece, to: tensor.name, at: start)
+            // Without differences there is no vector that could change the base.
+            guard state.state == .unchanged, !(startsAtBase && state.differing.isEmpty) else { return }
+            if try differs(piece, at: start, from: tensor) { state.state = .changed }
+        }
+        for group in ElementRuns.groups(of: parts.map(\.region.elements)) {
+            // The blobs are hashed during the copy. If their last ranges show damage, nothing is published.
+            let sources = try group.members.map { member in
+                let blob = parts[member].blob
+                return try store.blob(blob.digest, byteCount: Int(clamping: blob.byteCount))
+            }
+            if sources.count > 1 {
+                let runs = group.members.map { parts[$0].region.elements }
+                try interleave(sources, runs, elementBytes: elementBytes, write: write)
+            } else {
+                try copy(byteCount: sources[0].byteCount) { offset, target throws in
+                    try sources[0].read(at: offset, into: &target)
+                } write: { offset, bytes throws in
+                    let elements = offset / elementBytes..<(offset + bytes.byteCount) / elementBytes
+                    var next = 0
+                    for positions in group.elements.positions(of: elements) {
+                        let count = positions.count * elementBytes
+                        try write(bytes.extracting(next..<next + count), at: positions.lowerBound * elementBytes)
+                        next += count
+                    }
                 }
             }
-            try source.verify()
+            for source in sources { try source.verify() }
         }
         return state
+    }
+
+    /// Writes blobs whose elements take turns in a tensor: the even and the odd columns of a matrix.
+    ///
+    /// One write takes many turns, because short runs can be single elements.
+    private func interleave(
+        _ sources: [VerifiedBlob], _ runs: [ElementRuns], elementBytes: Int, write: (RawSpan, Int) throws -> Void
+    ) throws {
+        let first = runs[0]
+        let turnBytes = first.distance * elementBytes
+        let most = max(1, (1 << 20) / turnBytes)
+        var output = [UInt8](repeating: 0, count: min(most, first.count) * turnBytes)
+        var own: [UInt8] = []
+        for turn in stride(from: 0, to: first.count, by: most) {
+            let turns = min(most, first.count - turn)
+            var start = 0
+            for (source, run) in zip(sources, runs) {
+                let length = run.length * elementBytes
+                own = [UInt8](repeating: 0, count: turns * length)
+                do {
+                    var span = own.mutableSpan
+                    var target = span.mutableBytes
+                    try source.read(at: turn * length, into: &target)
+                }
+                for index in 0..<turns {
+                    for byte in 0..<length { output[index * turnBytes + start + byte] = own[index * length + byte] }
+                }
+                start += length
+            }
+            try write(
+                output.span.bytes.extracting(first: turns * turnBytes),
+                first.lowerBound * elementBytes + turn * turnBytes)
+        }
     }
 
     /// Whether part of a merged tensor differs from the base's values.

@@ -16,8 +16,11 @@ struct TensorConversion {
 
     /// Writes the tensor into the checkpoint.
     ///
+    /// - Parameters:
+    ///   - writer: The checkpoint.
+    ///   - start: The first of the checkpoint's elements; more than 0 for the last rows of a tensor.
     /// - Throws: `CoordinatorWorkError.badInput` for values beyond the type's range, or what reading and writing throw.
-    func run(_ writer: CheckpointWriter) throws {
+    func run(_ writer: CheckpointWriter, from start: Int) throws {
         var source = RangeBytes()
         var output = [UInt8](repeating: 0, count: TensorMerge.rangeElements * outputType.byteCount)
         var overflow: RangeOverflow?
@@ -35,7 +38,9 @@ struct TensorConversion {
                     magnitude: max(overflow?.magnitude ?? 0, values[position].magnitude), type: outputType,
                     isMerged: false)
             }
-            if overflow == nil { try writer.write(target.bytes, to: tensor.name, at: first * outputType.byteCount) }
+            if overflow == nil {
+                try writer.write(target.bytes, to: tensor.name, at: (start + first) * outputType.byteCount)
+            }
         }
         guard let overflow else { return }
         throw CoordinatorWorkError.badInput("tensor \"\(tensor.name)\" of the merged checkpoint: \(overflow)")

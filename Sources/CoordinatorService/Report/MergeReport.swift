@@ -52,7 +52,8 @@ struct MergeReport {
         func names(_ state: MergedTensors.State, _ isWanted: (String) -> Bool = { _ in true }) -> JSONValue {
             .array(tensors.filter { $0.tensor.state == state && isWanted($0.name) }.map { .string($0.name) })
         }
-        func isWhole(_ name: String) -> Bool { plan.products[name, .tensorMerge] != nil }
+        let whole = Set(plan.mergedParts.values.map(\.tensor))
+        func isWhole(_ name: String) -> Bool { whole.contains(name) }
         let tasks = plan.spec.mergedTasks.map(\.name.rawValue)
         let differing = tensors.filter { $0.tensor.state == .copied && !$0.tensor.differing.isEmpty }.map {
             name, tensor in
@@ -65,9 +66,9 @@ struct MergeReport {
             }
             return merged == .array([]) ? nil : JSONValue.Member(rule.reportKey, merged)
         }
-        let whole: [JSONValue.Member] =
-            plan.products.outputs(for: .tensorMerge).isEmpty ? [] : [.init("merged_whole", names(.changed, isWhole))]
-        return byRule + whole + [
+        let mergedWhole: [JSONValue.Member] =
+            whole.isEmpty ? [] : [.init("merged_whole", names(.changed, isWhole))]
+        return byRule + mergedWhole + [
             .init("merged_with_factors", names(.changed, coverage.touches)),
             .init(
                 "tensors",

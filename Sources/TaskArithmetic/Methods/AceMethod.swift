@@ -9,7 +9,8 @@ extension MergeMethod {
             + "and the leading directions evened out.",
         parameters: [.weight, .lambda, .covariancePrior, .centered, .evenedFraction, .covariance, .asMatrix, .vectors],
         scope: .matrices(
-            AceMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<CentredEstimate>.self))
+            AceMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<CentredEstimate>.self),
+        dependsOnLayout: { _ in true })
 }
 
 extension MergeParameter {

@@ -8,7 +8,8 @@ extension MergeMethod {
         summary: "regmean without data: each task vector stands for the covariance of its own inputs.",
         parameters: [.weight, .lambda, .relativeTolerance, .ridge(default: 0), .covariance, .asMatrix, .vectors],
         scope: .matrices(
-            ActmatMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<VectorEstimate>.self))
+            ActmatMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<VectorEstimate>.self),
+        dependsOnLayout: { _ in true })
 }
 
 /// The merge `actmat` of one matrix.

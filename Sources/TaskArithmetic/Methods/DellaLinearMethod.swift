@@ -13,8 +13,8 @@ extension MergeMethod {
             .weight, .density, .epsilon, .normalize(default: false), .rescale(default: DellaLinearRule.rescales),
             .rescaleBy, .randomSeed, .lambda,
         ],
-        cancellingWeights: .notDivided, scope: .tensors(TaskVectorMerge<DellaLinearRule>.self)
-    ) { $0.probabilityFault }
+        cancellingWeights: .notDivided, scope: .tensors(TaskVectorMerge<DellaLinearRule>.self),
+        fault: { $0.probabilityFault }, dependsOnLayout: { _ in true })
 }
 
 /// The rule of ``MergeMethod/dellaLinear``.

@@ -11,8 +11,8 @@ extension MergeMethod {
             .weight, .density, .epsilon, .normalize(default: true), .rescale(default: DellaRule.rescales), .rescaleBy,
             .consensus, .randomSeed, .lambda,
         ],
-        scope: .tensors(TaskVectorMerge<DellaRule>.self)
-    ) { $0.negationFault ?? $0.probabilityFault }
+        scope: .tensors(TaskVectorMerge<DellaRule>.self), fault: { $0.negationFault ?? $0.probabilityFault },
+        dependsOnLayout: { _ in true })
 }
 
 /// The rule of ``MergeMethod/della``.

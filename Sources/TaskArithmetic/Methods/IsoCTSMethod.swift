@@ -7,7 +7,7 @@ extension MergeMethod {
         formula: "θ₀ + α s̄ polar(Û) polar(V̂)ᵀ",
         summary: "iso_c, with the smallest common directions replaced by leading ones of each task.",
         parameters: [.weight, .lambda, .commonSpaceFraction, .asMatrix, .vectors],
-        scope: .matrices(IsoCTSMerge.self, others: VectorRule.self))
+        scope: .matrices(IsoCTSMerge.self, others: VectorRule.self), dependsOnLayout: { _ in true })
 }
 
 extension MergeParameter {

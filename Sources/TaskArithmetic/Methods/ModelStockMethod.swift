@@ -9,7 +9,8 @@ extension MergeMethod {
             Takes the mean of task vectors, less of it the wider their angle is. It estimates the centre of all \
             fine-tunings from a few. Vectors that point apart can give a factor beyond 0 to 1; "clamp" keeps it within.
             """,
-        parameters: [.filterWise, .clamp], modelCount: 2...Int.max, scope: .tensors(StockMerge.self))
+        parameters: [.filterWise, .clamp], modelCount: 2...Int.max, scope: .tensors(StockMerge.self),
+        dependsOnLayout: { (try? $0.truth(.filterWise)) ?? false })
 }
 
 extension MergeParameter {

@@ -10,7 +10,8 @@ extension MergeMethod {
             .weight, .lambda, .tactDensity, .relativeTolerance, .ridge(default: 0), .covariance, .asMatrix, .vectors,
         ],
         scope: .matrices(
-            TactMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<LargestEstimate>.self))
+            TactMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<LargestEstimate>.self),
+        dependsOnLayout: { _ in true })
 }
 
 extension MergeParameter {

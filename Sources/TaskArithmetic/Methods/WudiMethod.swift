@@ -8,12 +8,11 @@ extension MergeMethod {
         summary: "Disturbs no task in the directions of its own vector. The published method stops Adam early.",
         parameters: [
             .weight, .lambda, .wudiSolver, .relativeTolerance, .ridge(default: 1e-8), .adamSteps, .adamRate,
-            .covariance,
-            .asMatrix, .vectors,
+            .covariance, .asMatrix, .vectors,
         ],
         scope: .matrices(
             WudiMerge.self, others: VectorRule.self, captured: CapturedCovarianceMerge<WudiEstimate>.self),
-        fault: fault(of:))
+        fault: fault(of:), dependsOnLayout: { _ in true })
 
     /// Adam minimises the loss of the estimates.
     private static func fault(of requests: [MergeRequest]) -> String? {

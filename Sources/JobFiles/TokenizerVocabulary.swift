@@ -1,0 +1,66 @@
+public import FileAccess
+import JSONText
+public import SystemPackage
+
+/// The tokens of a model by their ids, from the `tokenizer.json` beside its weights.
+///
+/// Source: the format of Hugging Face tokenizers.
+public struct TokenizerVocabulary: Equatable, Sendable {
+    /// The file.
+    public let location: FilePath
+    /// The tokens by id.
+    public let tokens: [Int: String]
+
+    /// The size limit of the file; the largest vocabularies take 35 MB.
+    private static let byteLimit = 256 << 20
+
+    /// Reads the vocabulary of a model.
+    ///
+    /// - Parameters:
+    ///   - directory: The model's directory.
+    ///   - roots: The directories below which files may be read.
+    /// - Returns: The vocabulary; `nil` if there is no `tokenizer.json`, or none that may be read.
+    /// - Throws: ``JobFileError`` when it cannot be read, is not JSON, or has no vocabulary of a known form.
+    public static func read(in directory: FilePath, within roots: FileRoots) throws(JobFileError) -> Self? {
+        let path = directory.appending("tokenizer.json")
+        let bytes: [UInt8]
+        do throws(FileError) {
+            bytes = try WholeFile.read(path, limit: byteLimit, within: roots)
+        } catch .callFailed(_, _, .noSuchFileOrDirectory) {
+            return nil
+        } catch .outsideRoots {
+            return nil
+        } catch {
+            throw .file(error)
+        }
+        let content = try wrapping { () throws(JSONError) in try JSONValue(parsing: bytes, file: path) }
+        var tokens: [Int: String] = [:]
+        switch content["model"]?["vocab"] {
+        // Byte pairs, word pieces and words: token → id.
+        case .object(let members)?:
+            for member in members {
+                if case .number(let id) = member.value, let id = Int(id) { tokens[id] = member.key }
+            }
+        // Unigrams: tokens with scores, in the order of the ids.
+        case .array(let entries)?:
+            for (id, entry) in entries.enumerated() {
+                if case .array(let pair) = entry, let token = pair.first?.stringValue { tokens[id] = token }
+            }
+        default: throw .noVocabulary(file: path)
+        }
+        if case .array(let added)? = content["added_tokens"] {
+            for token in added {
+                guard case .number(let text)? = token["id"], let id = Int(text),
+                    let word = token["content"]?.stringValue
+                else { continue }
+                tokens[id] = word
+            }
+        }
+        return TokenizerVocabulary(location: path, tokens: tokens)
+    }
+
+    /// The first id below a bound whose tokens differ, or that only one of both has.
+    public func firstDifference(from other: TokenizerVocabulary, below bound: Int) -> Int? {
+        (0..<bound).first { tokens[$0] != other.tokens[$0] }
+    }
+}
