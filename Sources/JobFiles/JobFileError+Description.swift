@@ -23,6 +23,9 @@ extension JobFileError {
         case .noConfiguration(let file, let found):
             "\(file): is \(found); expected an object of keys and values, as transformers writes it. Save the model's "
                 + "configuration again."
+        case .adapterSetting(let file, let key, let found, let expected):
+            "\(file): \"\(key)\" is \(found.excerpt); expected \(expected). Merge the adapter into its model first: "
+                + "model.merge_and_unload(), then model.save_pretrained()."
         case .wrongFormat, .metadataMissing, .metadataInvalid, .zeroSamples: metadataDescription
         case .unknownTensor, .missingTensor, .shape, .dataType, .noFactor: tensorDescription
         case .partnerMissing, .rowsWithoutSamples, .samplesWithoutRows, .gradientRows, .parameterRows, .differs:
