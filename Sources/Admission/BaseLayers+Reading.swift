@@ -65,6 +65,7 @@ extension CheckpointInventory {
     /// - Parameters:
     ///   - file: The file.
     ///   - index: Its number, to which slices refer.
+    /// - Returns: The tensors, in the order of the file.
     static func tensors(of file: SafetensorsFile, numbered index: Int) -> [TensorInventory] {
         file.header.tensors.map { tensor in
             TensorInventory(

@@ -33,8 +33,8 @@ public struct AdapterConfiguration {
     /// - Parameters:
     ///   - directory: The adapter's directory.
     ///   - roots: The directories below which files may be read.
-    /// - Throws: ``JobFileError`` when the file cannot be read or is no object; ``JobFileError/adapterSetting`` for each
-    ///   setting with which the update would be another one.
+    /// - Throws: ``JobFileError`` when the file cannot be read or is no object, and for each setting with which the
+    ///   update would be another one.
     public init(in directory: FilePath, within roots: FileRoots) throws(JobFileError) {
         let path = directory.appending(Self.fileName)
         let bytes = try wrapping { () throws(FileError) in

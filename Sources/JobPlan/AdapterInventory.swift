@@ -142,8 +142,8 @@ extension AdapterInventory: Renamable {
 extension AdapterInventory.Update {
     /// The update of a tensor; `nil` for shapes that do not fit, or tensors that are not numbers.
     ///
-    /// PEFT decides by the module's class whether a weight is stored transposed, and the adapter's setting holds for one
-    /// class. So where only the other order fits, it is the module's.
+    /// PEFT decides by the module's class whether a weight is stored transposed, and the adapter's setting holds for
+    /// one class. So where only the other order fits, it is the module's.
     func lowRank(for tensor: TensorInventory) -> LowRankUpdate? {
         guard tensor.floatingType != nil, let rows = tensor.shape.first, rows > 0, tensor.elementCount > 0,
             let upType = up.floatingType

@@ -7,8 +7,8 @@ extension JobInventory {
     ///
     /// Equal fingerprints mean equal plans, and so equal results. A job submitted twice is one job, and after a restart
     /// the journal's results belong to the new plan. A file's identity is its path, size, modification time and header;
-    /// contents are not read again. An `adapter_config.json` is identified by its content. A `config.json` has no identity, so what it tells about the places and layouts of
-    /// layers is part of the digest itself.
+    /// contents are not read again. An `adapter_config.json` is identified by its content. A `config.json` has no
+    /// identity, so what it tells about the places and layouts of layers is part of the digest itself.
     ///
     /// - Parameters:
     ///   - specText: The job file's text.

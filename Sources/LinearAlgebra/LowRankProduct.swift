@@ -59,8 +59,8 @@ public struct LowRankProduct: Sendable {
     /// - Parameters:
     ///   - elements: The elements, counted row by row.
     ///   - values: As many values.
-    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for another number of values, or elements
-    ///   that the product does not have.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for another number of values, or for
+    ///   elements that the product does not have.
     public func add(_ elements: Range<Int>, to values: inout MutableSpan<Double>) throws(LinearAlgebraError) {
         guard values.count == elements.count, elements.lowerBound >= 0, elements.upperBound <= rows * columns else {
             throw .lengthMismatch(buffer: "the values of an update", expected: rows * columns, found: values.count)

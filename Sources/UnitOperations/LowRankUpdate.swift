@@ -2,8 +2,8 @@ public import LinearAlgebra
 
 /// What an adapter adds to a stored tensor: scale · up · down, formed when the tensor is read.
 ///
-/// The sum of the tensor and its update is never stored. So the task vector is the update itself, rounded to fp64 beside
-/// the base's values, whatever the base's type is.
+/// The sum of the tensor and its update is formed in fp64 and never stored. So the task vector is the update, whatever
+/// the base's type is.
 ///
 /// Source: DESIGN section 2.5.
 public struct LowRankUpdate: Hashable, Sendable {
@@ -56,6 +56,15 @@ public struct LowRankUpdate: Hashable, Sendable {
     /// The slices of files that it reads.
     public var slices: [FileSlice] { [up.slice] + (down.map { [$0.slice] } ?? []) }
 
+    /// Whether the factors have as many bytes as the tensor's extents and the rank need.
+    public var hasWholeFactors: Bool {
+        func isWhole(_ factor: Factor, _ extent: Int) -> Bool {
+            factor.slice.byteCount == UInt64(extent * rank) * UInt64(factor.elementType.byteCount)
+        }
+        let (outputs, inputs) = isTransposed ? (columns, rows) : (rows, columns)
+        return isWhole(up, outputs) && (down.map { isWhole($0, inputs) } ?? (rank == 1 && inputs == 1))
+    }
+
     /// Bytes of the factors in memory.
     public var memoryBytes: UInt64 {
         UInt64(saturating: Double(rank) * (Double(rows) + Double(columns)) * 8)
@@ -76,6 +85,7 @@ public struct LowRankUpdate: Hashable, Sendable {
     /// - Parameters:
     ///   - up: The bytes of ``up``.
     ///   - down: The bytes of ``down``; empty without it.
+    /// - Returns: The product, in fp64.
     /// - Throws: `LinearAlgebraError` for other numbers of bytes.
     public func product(up: [UInt8], down: [UInt8]) throws(LinearAlgebraError) -> LowRankProduct {
         try LowRankProduct(

@@ -107,6 +107,9 @@ struct ParameterReader {
     /// The update that an adapter adds to a parameter; `nil` for none.
     private func product(of source: TensorSource) async throws -> LowRankProduct? {
         guard let update = source.update else { return nil }
+        guard update.hasWholeFactors else {
+            throw UnitError.malformedLease("an update of \"\(input.lease.subject)\" has factors of other sizes")
+        }
         var (up, down): ([UInt8], [UInt8]) = ([], [])
         try await input.read(update.up.slice, into: &up)
         if let factor = update.down { try await input.read(factor.slice, into: &down) }

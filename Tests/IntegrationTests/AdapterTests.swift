@@ -14,9 +14,15 @@ extension SerialIntegrationTests {
             for name in SmallModel.taskNames {
                 var adapter = Adapter()
                 for layer in ["q", "v", "fc"] { try adapter.add(layer, of: model.base, &random) }
+                try adapter.addBias("v", of: model.base, &random)
                 try adapter.addEmbedding("embed", of: model.base, &random)
                 let bias = try model.base.tensor("q.bias")
                 adapter.replace(Tensor(bias.name, bias.shape, random.values(5).map { Float($0) }))
+                // Other programs than PEFT leave the adapter's own name.
+                let word = name == "gamma" ? "default." : ""
+                adapter.tensors = adapter.tensors.map { tensor in
+                    tensor.renamed(tensor.name.replacing(/lora_(A|B)\./) { "lora_\($0.1).\(word)" })
+                }
                 adapters[name] = adapter
                 model.checkpoints[name] = adapter.merged(into: model.base)
             }
@@ -151,6 +157,57 @@ extension SerialIntegrationTests {
             #expect(plain.tensors.map(\.bytes) == renamed.tensors.map(\.bytes))
         }
 
+        @Test func `updates of columns of a weight that is stored transposed are those of the full model`() async throws
+        {
+            // The middle columns have no factors, and take the mean.
+            let layers = [0..<3, 6..<9].map { part in
+                StoredLayerExample(
+                    name: "c_attn[\(part.lowerBound):\(part.upperBound)]", inputs: 4, outputs: 3,
+                    tensors: ["c_attn.weight", "c_attn.bias"]
+                ) { _, _ in [] }
+            }
+            let stored = try StoredModel(layers, tensors: [("c_attn.weight", [4, 9]), ("c_attn.bias", [9])])
+            stored.job.curvature.append(#"layout: {"c_attn*": in_out}"#)
+            var random = SplitMix64(seed: 5)
+            for task in StoredModel.tasks {
+                var adapter = Adapter()
+                adapter.settings["fan_in_fan_out"] = "true"
+                try adapter.add("c_attn", of: stored.base, isTransposed: true, &random)
+                stored.checkpoints[task] = adapter.merged(into: stored.base)
+                try adapter.write(to: stored.directory.appending("adapters/\(task)"))
+            }
+            let expected = try await stored.run().merged
+            for index in stored.job.tasks.indices {
+                stored.job.tasks[index].model = "adapters/\(StoredModel.tasks[index])"
+            }
+            let found = try await stored.run("own").merged
+            for tensor in expected.tensors {
+                #expect(relativeDistance(try found.tensor(tensor.name).values, tensor.values) < 1e-6, "\(tensor.name)")
+            }
+        }
+
+        @Test func `inspect shows what an adapter changes`() async throws {
+            let path = model.directory.appending("adapters/alpha")
+            let table = try await Client.run(["inspect", path], in: model.directory)
+            #expect(table.exitCode == 0, "\(table.errors)")
+            let rows = table.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+            #expect(rows.contains(["q.weight", "product", "2", "1.5", "[2,", "6]", "[5,", "2]"]), "\(table.output)")
+            #expect(
+                rows.contains(["embed.weight", "product", "2", "1.5", "[2,", "4]", "[6,", "2]"]), "\(table.output)")
+            #expect(rows.contains(["q.bias", "replaced", "-", "-", "[5]"]), "\(table.output)")
+            let json = try await Client.run(["inspect", path, "--output", "json"], in: model.directory)
+            let object = try #require(try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any])
+            let changes = try #require(object["changes"] as? [[String: Any]])
+            let weight = try #require(changes.first { $0["tensor"] as? String == "fc.weight" })
+            #expect(weight["rank"] as? Int == 2)
+            #expect(weight["scale"] as? Double == 1.5)
+            #expect(changes.first { $0["tensor"] as? String == "q.bias" }?["change"] as? String == "replaced")
+            try Data("{}".utf8).write(to: URL(fileURLWithPath: "\(path)/adapter_config.json"))
+            let refused = try await Client.run(["inspect", path], in: model.directory)
+            #expect(refused.exitCode == 2)
+            #expect(refused.errors.contains("\"peft_type\" is null; expected \"LORA\"."), "\(refused.errors)")
+        }
+
         // MARK: - Bad input
 
         /// Expects the whole message of a job with one adapter.
@@ -225,7 +282,7 @@ extension SerialIntegrationTests {
             try await expect(
                 "DIRECTORY: the model of task \"bad\" contributes to no tensor: 9 of its tensors are merged"
             ) {
-                $0.tensors = $0.tensors.filter { !$0.name.hasSuffix("bias") }.map {
+                $0.tensors = $0.tensors.filter { !$0.name.hasSuffix("q.bias") }.map {
                     $0.name.contains("_B") ? Tensor($0.name, $0.shape, $0.values.map { _ in 0 }) : $0
                 }
             }

@@ -209,13 +209,14 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.damping.rule = .pi }, { $0.damping.value = 0 },
         ])
 
+    private static let update = LowRankUpdate(
+        up: LowRankUpdate.Factor(elementType: .f32, slice: slice(2, byteCount: 56)),
+        down: LowRankUpdate.Factor(elementType: .bf16, slice: slice(4, byteCount: 28)), rows: 7, columns: 7, rank: 2,
+        scale: 0.5, isTransposed: true, firstElement: 9)
+
     static let parameters: ParameterSources = {
         var updated = TensorSource(elementType: .f64, slice: slice(1, offset: 1 << 62, byteCount: 24))
-        updated.update = LowRankUpdate(
-            up: LowRankUpdate.Factor(elementType: .f32, slice: slice(2, byteCount: 56)),
-            down: LowRankUpdate.Factor(elementType: .bf16, slice: slice(4, byteCount: 28)), rows: 7, columns: 7,
-            rank: 2,
-            scale: 0.5, isTransposed: true, firstElement: 9)
+        updated.update = update
         return [TensorSource(elementType: .f16, slice: slice(3)), updated]
     }()
 
@@ -323,7 +324,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
     ) -> [(inout Operation) -> Void] {
         let update = path.appending(path: \.update!)
         return [
-            { $0[keyPath: path].update = nil }, { $0[keyPath: update].scale = 0.25 },
+            { $0[keyPath: update].scale = 0.25 },
             { $0[keyPath: update].firstElement = 8 }, { $0[keyPath: update].isTransposed = false },
             { $0[keyPath: update].rows = 8 }, { $0[keyPath: update].columns = 8 }, { $0[keyPath: update].rank = 1 },
             { $0[keyPath: update].up.elementType = .bf16 }, { $0[keyPath: update].up.slice.file = 5 },
@@ -348,6 +349,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0[keyPath: path].slice.file = 5 },
             { $0[keyPath: path].slice.offset -= 1 }, { $0[keyPath: path].slice.byteCount += 1 },
             { $0[keyPath: path].runs = ends(of: $0[keyPath: path]) },
+            { $0[keyPath: path].update = $0[keyPath: path].update == nil ? update : nil },
         ]
     }
 }

@@ -15,10 +15,13 @@ struct Adapter {
 
     init() {}
 
-    /// Adds factors of rank 2 for a linear layer's weight.
-    mutating func add(_ layer: String, of base: TensorFile, _ random: inout SplitMix64) throws {
+    /// Adds factors of rank 2 for a linear layer's weight, which may be stored as `[in, out]`.
+    mutating func add(
+        _ layer: String, of base: TensorFile, isTransposed: Bool = false, _ random: inout SplitMix64
+    ) throws {
         let weight = try base.tensor("\(layer).weight")
-        let (outputs, inputs) = (weight.shape[0], weight.shape[1])
+        let (outputs, inputs) =
+            isTransposed ? (weight.shape[1], weight.shape[0]) : (weight.shape[0], weight.shape[1])
         let down = random.values(2 * inputs).map { Float($0) }
         let up = random.values(outputs * 2).map { Float($0) }
         tensors.append(Tensor("base_model.model.\(layer).lora_A.weight", [2, inputs], down))
@@ -27,7 +30,7 @@ struct Adapter {
         for row in 0..<outputs {
             for column in 0..<inputs {
                 for term in 0..<2 {
-                    sum[row * inputs + column] +=
+                    sum[isTransposed ? column * outputs + row : row * inputs + column] +=
                         Self.scale * Double(up[row * 2 + term]) * Double(down[term * inputs + column])
                 }
             }
@@ -53,6 +56,14 @@ struct Adapter {
             }
         }
         values[weight.name] = sum
+    }
+
+    /// Adds the bias of a layer's B.
+    mutating func addBias(_ layer: String, of base: TensorFile, _ random: inout SplitMix64) throws {
+        let bias = try base.tensor("\(layer).bias")
+        let own = random.values(bias.shape[0]).map { Float($0) }
+        tensors.append(Tensor("base_model.model.\(layer).lora_B.bias", bias.shape, own))
+        values[bias.name] = zip(bias.values, own).map { $0 + Self.scale * Double($1) }
     }
 
     /// Adds a whole tensor, as `modules_to_save` and trained biases are.
