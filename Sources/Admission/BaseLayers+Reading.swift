@@ -49,18 +49,30 @@ extension CheckpointInventory {
     init(_ set: SafetensorsSet, at path: FilePath, numbered indexes: [Int], description: ModelDescription?) {
         var shards: [Shard] = []
         for ((shard, file), index) in zip(zip(set.layout.shards, set.files), indexes) {
-            let tensors = file.header.tensors.map { tensor in
-                TensorInventory(
-                    name: tensor.name, elementType: tensor.dataType.rawValue, shape: tensor.shape,
-                    slice: FileSlice(
-                        file: index, offset: UInt64(file.header.dataOffset + tensor.byteRange.lowerBound),
-                        byteCount: UInt64(tensor.byteCount)))
-            }
-            shards.append(Shard(name: shard.fileName, metadata: file.header.metadata, tensors: tensors))
+            shards.append(
+                Shard(
+                    name: shard.fileName, metadata: file.header.metadata,
+                    tensors: Self.tensors(of: file, numbered: index)))
         }
         self.init(
             location: path.string, shards: shards, isQuantized: description?.isQuantized ?? false,
             modelType: description?.modelType)
         configuration = description.map { ModelConfiguration(location: $0.location.string, values: $0.values) }
+    }
+
+    /// The tensors of one file by its header.
+    ///
+    /// - Parameters:
+    ///   - file: The file.
+    ///   - index: Its number, to which slices refer.
+    /// - Returns: The tensors, in the order of the file.
+    static func tensors(of file: SafetensorsFile, numbered index: Int) -> [TensorInventory] {
+        file.header.tensors.map { tensor in
+            TensorInventory(
+                name: tensor.name, elementType: tensor.dataType.rawValue, shape: tensor.shape,
+                slice: FileSlice(
+                    file: index, offset: UInt64(file.header.dataOffset + tensor.byteRange.lowerBound),
+                    byteCount: UInt64(tensor.byteCount)))
+        }
     }
 }

@@ -65,8 +65,9 @@ struct CheckpointAdvice {
         }
         if let mark = written.firstIndex(of: "+") {
             return
-                "\(start) \"\(written[mark...].excerpt)\" names an adapter in mergekit; that is not offered. Merge it "
-                + "first: model.merge_and_unload(), then model.save_pretrained()."
+                "\(start) \"\(written[mark...].excerpt)\" names an adapter in mergekit: a directory with "
+                + "adapter_config.json and adapter_model.safetensors, which is not there. Correct the path; relative "
+                + "paths start at the job file's directory."
         }
         if let mark = written.lastIndex(of: "@"), isHubID(String(written[..<mark])) {
             let revision = written[written.index(after: mark)...]

@@ -92,6 +92,7 @@ struct InventoryReader {
 
     private mutating func readCheckpoint(of task: TaskSpec) {
         guard let model = task.model else { return }
+        if let adapter = adapter(named: model.value) { return readAdapter(adapter, of: task, model) }
         let path = paths.absolute(model.value)
         guard let set = openSet(path, for: model, what: "model") else { return }
         var checkpoint = renamed(checkpoint(set, at: path, role: "checkpoint of task \"\(task.name)\""), of: task)
@@ -121,12 +122,12 @@ struct InventoryReader {
     }
 
     /// Whether two checkpoints are the same files, whatever their paths; a copy is not the same.
-    private static func isSame(_ set: SafetensorsSet, _ other: SafetensorsSet) -> Bool {
+    static func isSame(_ set: SafetensorsSet, _ other: SafetensorsSet) -> Bool {
         set.files.map { JobPaths.resolved($0.path) } == other.files.map { JobPaths.resolved($0.path) }
     }
 
     /// Opens a checkpoint; its problems are reported under the key that names it.
-    private mutating func openSet(_ path: FilePath, for written: Located<String>, what: String) -> SafetensorsSet? {
+    mutating func openSet(_ path: FilePath, for written: Located<String>, what: String) -> SafetensorsSet? {
         let advice = CheckpointAdvice(written: written.value, path: path, roots: roots)
         if let problem = advice.problemOfText {
             report([problem], at: written, key: what)
@@ -142,7 +143,7 @@ struct InventoryReader {
         return nil
     }
 
-    private mutating func checkpoint(_ set: SafetensorsSet, at path: FilePath, role: String) -> CheckpointInventory {
+    mutating func checkpoint(_ set: SafetensorsSet, at path: FilePath, role: String) -> CheckpointInventory {
         let indexes = set.files.map { register($0, role: role) }
         return CheckpointInventory(set, at: path, numbered: indexes, description: description(besides: set))
     }

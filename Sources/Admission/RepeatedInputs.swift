@@ -172,7 +172,10 @@ struct RepeatedInputs {
     /// A task's checkpoint, or nil for a task that lists the base itself: another check reports that.
     private func checkpoint(of task: TaskName) -> Part? {
         guard let checkpoint = inventory.checkpoints[task], !inventory.baseTasks.contains(task) else { return nil }
-        return whole(task, Array(checkpoint.tensors.values))
+        // The other tensors of an adapter are the base's.
+        guard let adapter = checkpoint.adapter else { return whole(task, Array(checkpoint.tensors.values)) }
+        return Part(
+            task: task, file: adapter.file, tensors: checkpoint.tensors.values.sorted { $0.name < $1.name })
     }
 
     private func factorSet(of task: TaskName) -> Part? {

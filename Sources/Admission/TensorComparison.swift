@@ -8,6 +8,8 @@ public struct TensorComparison: Sendable {
     /// Bytes of a piece; most tensors that differ do so in the first one.
     private static let pieceBytes = 1 << 20
     private static let firstBytes = 1 << 16
+    /// Elements of tensors of two types that are compared at a time.
+    private static let pieceElements = 1 << 16
     /// Bytes of a sample.
     private static let sampleBytes = 4096
 
@@ -63,6 +65,8 @@ public struct TensorComparison: Sendable {
     private func differ(
         _ left: TensorInventory, _ right: TensorInventory, pieces: (Int) -> [Range<Int>]
     ) throws -> Bool {
+        // An update is not stored, so its bytes cannot be compared; nearly every first element differs.
+        guard left.update == right.update else { return try valuesDiffer(left, right) }
         guard left.elementType == right.elementType, left.shape == right.shape,
             left.slice.byteCount == right.slice.byteCount
         else { return true }
@@ -73,6 +77,22 @@ public struct TensorComparison: Sendable {
             try read(left, piece, into: &bytes.left)
             try read(right, piece, into: &bytes.right)
             if !Self.areEqual(bytes.left.span.bytes, bytes.right.span.bytes) { return true }
+        }
+        return false
+    }
+
+    /// Whether two tensors differ in any value; their types do not count.
+    ///
+    /// - Throws: `SafetensorsError` when bytes cannot be read.
+    func valuesDiffer(_ left: TensorInventory, _ right: TensorInventory) throws -> Bool {
+        guard let leftType = left.floatingType, let rightType = right.floatingType, left.shape == right.shape else {
+            return true
+        }
+        let leftValues = try TensorValues(left, leftType, files: files)
+        let rightValues = try TensorValues(right, rightType, files: files)
+        for first in stride(from: 0, to: left.elementCount, by: Self.pieceElements) {
+            let elements = first..<min(first + Self.pieceElements, left.elementCount)
+            if try leftValues.values(elements) != rightValues.values(elements) { return true }
         }
         return false
     }

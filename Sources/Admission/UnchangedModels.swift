@@ -1,7 +1,5 @@
 import JobPlan
-import LinearAlgebra
 import Safetensors
-import UnitOperations
 
 /// Finds models that change nothing: each holds the base's values in every tensor that is merged with a weight other
 /// than 0.
@@ -9,9 +7,6 @@ import UnitOperations
 /// Such a model is nearly always the wrong directory. Samples find nearly all differences, so only a model that is
 /// equal is read in full.
 struct UnchangedModels {
-    /// Elements of tensors of two types that are compared at a time.
-    private static let pieceElements = 1 << 16
-
     let spec: JobSpec
     let inventory: JobInventory
     let comparison: TensorComparison
@@ -52,23 +47,7 @@ struct UnchangedModels {
 
     /// Whether two tensors differ in any value; their types do not count.
     private func valuesDiffer(_ left: TensorInventory, _ right: TensorInventory) throws -> Bool {
-        guard left.elementType != right.elementType else { return try comparison.differ(left, right) }
-        guard let leftType = left.floatingType, let rightType = right.floatingType, left.shape == right.shape else {
-            return true
-        }
-        for first in stride(from: 0, to: left.elementCount, by: Self.pieceElements) {
-            let elements = first..<min(first + Self.pieceElements, left.elementCount)
-            if try values(left, leftType, elements) != values(right, rightType, elements) { return true }
-        }
-        return false
-    }
-
-    private func values(_ tensor: TensorInventory, _ type: ElementType, _ elements: Range<Int>) throws -> [Double] {
-        let range = elements.lowerBound * type.byteCount..<elements.upperBound * type.byteCount
-        let bytes = try comparison.bytes(of: tensor, range)
-        var values = [Double](repeating: 0, count: elements.count)
-        var target = values.mutableSpan
-        try type.decode(bytes.span.bytes, into: &target)
-        return values
+        try left.elementType == right.elementType
+            ? comparison.differ(left, right) : comparison.valuesDiffer(left, right)
     }
 }

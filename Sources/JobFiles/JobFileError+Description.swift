@@ -26,6 +26,9 @@ extension JobFileError {
         case .noVocabulary(let file):
             "\(file): has no vocabulary of a known form; expected the tokenizer.json that Hugging Face tokenizers write, "
                 + "with \"vocab\" under \"model\"."
+        case .adapterSetting(let file, let key, let found, let expected):
+            "\(file): \"\(key)\" is \(found.excerpt); expected \(expected). Merge the adapter into its model first: "
+                + "model.merge_and_unload(), then model.save_pretrained()."
         case .wrongFormat, .metadataMissing, .metadataInvalid, .zeroSamples: metadataDescription
         case .unknownTensor, .missingTensor, .shape, .dataType, .noFactor: tensorDescription
         case .partnerMissing, .rowsWithoutSamples, .samplesWithoutRows, .gradientRows, .parameterRows, .differs:

@@ -30,7 +30,8 @@ extension JobFileError {
             .partnerMissing(let file, _, _, _), .rowsWithoutSamples(let file, _, _),
             .samplesWithoutRows(let file, _, _), .gradientRows(let file, _, _, _, _),
             .parameterRows(let file, _, _, _, _), .differs(let file, _, _, _, _, _), .noFactor(let file, _, _),
-            .noConfiguration(let file, _), .noVocabulary(let file), .draft(let file, _, _):
+            .noConfiguration(let file, _), .noVocabulary(let file), .adapterSetting(let file, _, _, _),
+            .draft(let file, _, _):
             file.string
         }
     }

@@ -59,6 +59,8 @@ public enum JobFileError: Error, Equatable, Sendable, CustomStringConvertible {
     case noVocabulary(file: FilePath)
     /// A model's `config.json` is JSON, but not an object.
     case noConfiguration(file: FilePath, found: String)
+    /// A setting of an adapter has a value with which its update is not formed.
+    case adapterSetting(file: FilePath, key: String, found: String, expected: String)
     /// Two or more of these errors.
     case several([JobFileError])
 

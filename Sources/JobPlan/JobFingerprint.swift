@@ -7,8 +7,8 @@ extension JobInventory {
     ///
     /// Equal fingerprints mean equal plans, and so equal results. A job submitted twice is one job, and after a restart
     /// the journal's results belong to the new plan. A file's identity is its path, size, modification time and header;
-    /// contents are not read again. A `config.json` has no identity, so what it tells about the places and layouts of
-    /// layers is part of the digest itself.
+    /// contents are not read again. An `adapter_config.json` is identified by its content. A `config.json` has no
+    /// identity, so what it tells about the places and layouts of layers is part of the digest itself.
     ///
     /// - Parameters:
     ///   - specText: The job file's text.
@@ -33,6 +33,9 @@ extension JobInventory {
         for file in files {
             absorb(file.path)
             absorb("\(file.byteCount) \(file.modificationTime) \(file.headerDigest) \(file.role)")
+        }
+        for (task, checkpoint) in checkpoints.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            if let adapter = checkpoint.adapter { absorb("\(task) is an adapter by \(adapter.configurationDigest)") }
         }
         for (name, other) in base.copies.sorted(by: { $0.key < $1.key }) { absorb("\(name) is a copy of \(other)") }
         for block in blocks {

@@ -53,6 +53,8 @@ public struct TensorInventory: Hashable, Sendable {
     public var shape: [Int]
     /// Its bytes.
     public var slice: FileSlice
+    /// What an adapter adds to the bytes' values; `nil` for a tensor whose values are stored.
+    public var update: LowRankUpdate?
 
     /// Describes a tensor.
     public init(name: String, elementType: String, shape: [Int], slice: FileSlice) {
@@ -66,6 +68,8 @@ public struct TensorInventory: Hashable, Sendable {
     public var floatingType: ElementType? { ElementType(rawValue: elementType) }
     /// Number of elements.
     public var elementCount: Int { shape.reduce(1, *) }
+    /// The slice of the file to which a message about the values belongs: an adapter's, if it changes them.
+    public var ownSlice: FileSlice { update?.up.slice ?? slice }
 }
 
 /// A checkpoint: its tensors, in the order and sharding of its files.
@@ -111,6 +115,8 @@ public struct CheckpointInventory: Equatable, Sendable {
     public var isQuantized: Bool
     /// The architecture that the model states.
     public var modelType: String?
+    /// The adapter that changes another checkpoint's tensors to these; `nil` for a checkpoint that is stored whole.
+    public var adapter: AdapterSource?
 
     /// Records that a tensor is tied to another.
     ///
@@ -121,6 +127,19 @@ public struct CheckpointInventory: Equatable, Sendable {
         guard tensors[name] == nil else { return }
         tensors[name] = TensorInventory(
             name: name, elementType: tensor.elementType, shape: tensor.shape, slice: tensor.slice)
+    }
+
+    /// Gives tensors of these names other values, and those tied to them.
+    mutating func replace(_ changed: [String: TensorInventory]) {
+        for (name, tensor) in changed { tensors[name] = tensor }
+        for (name, other) in ties where changed[name] == nil {
+            guard var tensor = changed[other] else { continue }
+            tensor.name = name
+            tensors[name] = tensor
+        }
+        for shard in shards.indices {
+            shards[shard].tensors = shards[shard].tensors.map { tensors[$0.name] ?? $0 }
+        }
     }
 
     /// Records that a stored tensor is a second copy of another, so that both are one weight.

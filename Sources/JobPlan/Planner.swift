@@ -148,7 +148,10 @@ struct Planner {
             elements.isContiguous
             ? nil
             : ElementRuns(from: 0, length: elements.length, distance: elements.distance, count: elements.count)
-        return TensorSource(elementType: type, slice: slice, runs: runs, layout: region.layout)
+        var source = TensorSource(elementType: type, slice: slice, runs: runs, layout: region.layout)
+        source.update = tensor.update
+        source.update?.firstElement = elements.lowerBound
+        return source
     }
 
     /// The outputs for both sides of a layer, A then B, or for a full block; `nil` unless the plan has all.

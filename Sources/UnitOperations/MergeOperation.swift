@@ -98,7 +98,7 @@ public struct MergeOperation: UnitOperation {
     /// The stage that it belongs to.
     public static var stage: UnitStage { .merge }
     /// The slices of files that it reads.
-    public var slices: [FileSlice] { (base + tasks.flatMap(\.parameters)).map(\.slice) }
+    public var slices: [FileSlice] { (base + tasks.flatMap(\.parameters)).flatMap(\.slices) }
     /// Number of blobs that it reads.
     public var inputBlobCount: Int { parameters.factors.count * (tasks.count + inverseCount) }
     /// Number of lists of numbers that it reads.
@@ -119,16 +119,17 @@ public struct MergeOperation: UnitOperation {
             ? method?.statistics?.cost(of: parameters.shape, models: tasks.count)
             : method?.scope.streamed(for: parameters.shape)?.cost(of: parameters.shape, models: tasks.count)
         guard let cost = stated else { return .streaming(inputBytes: 0, outputBytes: 0) }
+        let sources = tasks.map(\.parameters)
         let (matrix, packed) = (parameters.elementCount, parameters.packedBytes)
         let (factorPasses, valuePasses) = (UInt64(cost.factorPasses), UInt64(cost.valuePasses))
         return UnitCost(
-            multiplyAdds: cost.multiplyAdds,
+            multiplyAdds: cost.multiplyAdds + Double(valuePasses) * LowRankUpdate.multiplyAdds(of: sources),
             inputBytes: packed.saturatingProduct(
                 UInt64(tasks.count) * factorPasses + UInt64(inverseCount) * UInt64(cost.inversePasses)
             ).saturatingSum(matrix.saturatingProduct((UInt64(tasks.count) * valuePasses + 1) * 4)),
             outputBytes: measures ? 0 : matrix.saturatingProduct(4),
             memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
-                .saturatingSum(parameters.wholeBytes))
+                .saturatingSum(parameters.wholeBytes).saturatingSum(LowRankUpdate.memoryBytes(of: sources)))
     }
 
     /// Products of matrices, in which methods state their cost.

@@ -26,7 +26,7 @@ public struct NormOperation: UnitOperation {
     /// The stage that its durations count for.
     public static var stage: UnitStage { .penalty }
     /// The slices of files that it reads.
-    public var slices: [FileSlice] { (base + checkpoints.flatMap { $0 }).map(\.slice) }
+    public var slices: [FileSlice] { (base + checkpoints.flatMap { $0 }).flatMap(\.slices) }
     /// Number of blobs that it reads.
     public var inputBlobCount: Int { 0 }
     /// Number of blobs that it makes.
@@ -38,6 +38,7 @@ public struct NormOperation: UnitOperation {
         let largest = base.map { $0.byteCount / UInt64($0.elementType.byteCount) }.max() ?? 0
         var cost = UnitCost.streaming(inputBytes: bytes, outputBytes: 0)
         cost.memoryBytes = cost.memoryBytes.saturatingSum(largest.saturatingProduct(2 * 8))
+            .saturatingSum(LowRankUpdate.memoryBytes(of: checkpoints))
         return cost
     }
 

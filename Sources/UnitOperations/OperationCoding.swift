@@ -193,9 +193,14 @@ func blockParameters(
 ) throws(OperationError) -> ParameterSources {
     try list(wire.tensors, "a block's parameters") { tensor throws(OperationError) in
         let type: ElementType = try word(tensor.elementType, "an element type")
-        return TensorSource(
+        var source = TensorSource(
             elementType: type, slice: try FileSlice(tensor.slice, files), runs: try runs(tensor, of: type),
             layout: tensor.inOut ? .inOut : .outIn)
+        if tensor.hasUpdate {
+            let elements = source.slice.byteCount / UInt64(type.byteCount)
+            source.update = try LowRankUpdate(tensor.update, elements: elements, files)
+        }
+        return source
     }
 }
 
@@ -224,6 +229,7 @@ extension WireParameterSources {
             tensor.inOut = source.layout == .inOut
             tensor.runLength = UInt64(source.runs?.length ?? 0)
             tensor.runDistance = UInt64(source.runs?.distance ?? 0)
+            if let update = source.update { tensor.update = update.wire(&files) }
             tensors.append(tensor)
         }
     }

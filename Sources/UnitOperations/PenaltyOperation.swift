@@ -35,7 +35,7 @@ public struct PenaltyOperation: UnitOperation {
     /// The stage that it belongs to.
     public static var stage: UnitStage { .penalty }
     /// The slices of files that it reads.
-    public var slices: [FileSlice] { (base + checkpoints.flatMap { $0 }).map(\.slice) }
+    public var slices: [FileSlice] { (base + checkpoints.flatMap { $0 }).flatMap(\.slices) }
     /// Number of blobs that it reads.
     public var inputBlobCount: Int { block.factors.count }
     /// Number of blobs that it makes.
@@ -65,7 +65,7 @@ public struct PenaltyOperation: UnitOperation {
             inputBytes: packed.saturatingSum(matrix.saturatingProduct(reads.saturatingProduct(4))),
             outputBytes: 0,
             memoryBytes: squares.saturatingSum(packed).saturatingSum(matrix.saturatingProduct(UInt64(5 + kept) * 8))
-                .saturatingSum(UnitCost.streamingBytes))
+                .saturatingSum(UnitCost.streamingBytes).saturatingSum(LowRankUpdate.memoryBytes(of: checkpoints)))
     }
 
     /// Products with the factors.

@@ -11,6 +11,8 @@ public struct TensorSource: Hashable, Sendable {
     public var runs: ElementRuns?
     /// The order of a weight's dimensions; a merge writes the weight in the base's order.
     public var layout: WeightLayout
+    /// What an adapter adds to the parameter; `nil` if the slice has its values.
+    public var update: LowRankUpdate?
 
     /// Describes a parameter's place.
     public init(elementType: ElementType, slice: FileSlice, runs: ElementRuns? = nil, layout: WeightLayout = .outIn) {
@@ -19,6 +21,15 @@ public struct TensorSource: Hashable, Sendable {
         self.runs = runs
         self.layout = layout
     }
+
+    /// The slices of files that it reads.
+    public var slices: [FileSlice] { [slice] + (update?.slices ?? []) }
+
+    /// The slice of the file to which a message about the parameter belongs.
+    public var ownSlice: FileSlice { update?.up.slice ?? slice }
+
+    /// Number of the parameter's elements.
+    public var elementCount: Int { runs?.elementCount ?? Int(slice.byteCount) / elementType.byteCount }
 
     /// Bytes of the parameter's elements, which are fewer than the slice's if there are gaps between them.
     public var byteCount: UInt64 {

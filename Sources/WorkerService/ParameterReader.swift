@@ -66,6 +66,7 @@ struct ParameterReader {
         guard source.byteCount == UInt64(storedRows) * UInt64(rowBytes) else {
             throw UnitError.malformedLease("a parameter of \"\(input.lease.subject)\" has \(source.byteCount) bytes")
         }
+        let product = try await product(of: source)
         var raw: [UInt8] = []
         let width = matrix.columnCount
         var values: [Double] = []
@@ -76,13 +77,19 @@ struct ParameterReader {
             if let position = source.elementType.firstNonFinite(in: raw.span.bytes) {
                 throw nonFinite(parameter, source, element: first * storedColumns + position)
             }
-            if isTransposed {
+            if isTransposed || product != nil {
                 values = [Double](repeating: 0, count: count * storedColumns)
                 var target = values.mutableSpan
                 try source.elementType.decode(raw.span.bytes.extracting(0..<count * rowBytes), into: &target)
+                try product?.add(first * storedColumns..<(first + count) * storedColumns, of: source, to: &target)
                 matrix.withMutableSpan { span in
-                    StoredOrder.scatter(
-                        values.span, into: &span, columns: column + first..<column + first + count, width: width)
+                    if isTransposed {
+                        StoredOrder.scatter(
+                            values.span, into: &span, columns: column + first..<column + first + count, width: width)
+                    } else {
+                        StoredOrder.copy(
+                            values.span, into: &span, columns: column..<column + columns, firstRow: first, width: width)
+                    }
                 }
                 continue
             }
@@ -95,6 +102,26 @@ struct ParameterReader {
                 }
             }
         }
+    }
+
+    /// The update that an adapter adds to a parameter; `nil` for none.
+    private func product(of source: TensorSource) async throws -> LowRankProduct? {
+        guard let update = source.update else { return nil }
+        guard update.hasWholeFactors else {
+            throw UnitError.malformedLease("an update of \"\(input.lease.subject)\" has factors of other sizes")
+        }
+        var (up, down): ([UInt8], [UInt8]) = ([], [])
+        try await input.read(update.up.slice, into: &up)
+        if let factor = update.down { try await input.read(factor.slice, into: &down) }
+        let isFinite =
+            update.up.elementType.firstNonFinite(in: up.span.bytes) == nil
+            && update.down?.elementType.firstNonFinite(in: down.span.bytes) == nil
+        guard isFinite else {
+            throw UnitError.nonFinite(
+                "\(input.path(of: update.up.slice.file)): a factor of the update of \"\(input.lease.subject)\" holds NaN "
+                    + "or infinity; expected finite factors. Save the adapter again, or give the model the weight 0.")
+        }
+        return try update.product(up: up, down: down)
     }
 
     /// Reads some of a parameter's elements, in the order in which they are stored.
@@ -128,7 +155,7 @@ struct ParameterReader {
 
     /// The error for NaN or infinity; one such value would spread over the whole matrix, so no option allows it.
     private func nonFinite(_ parameter: Int, _ source: TensorSource, element: Int) -> UnitError {
-        let place = "\(input.path(of: source.slice.file)): \(descriptions[parameter])"
+        let place = "\(input.path(of: source.ownSlice.file)): \(descriptions[parameter])"
         let (use, remedy) =
             switch parameters {
             case .block: ("factors are used", "leave \"\(input.lease.subject)\" out with \"layers\"")
@@ -138,5 +165,26 @@ struct ParameterReader {
             "\(place) holds NaN or infinity, first in element \(element); expected finite values where \(use). "
                 + "Save the model again, or \(remedy); a fine-tuned model may be given the "
                 + "weight 0 instead.")
+    }
+}
+
+extension LowRankProduct {
+    /// Adds the elements of a parameter, which may lie in runs of the tensor that the update is of.
+    ///
+    /// - Parameters:
+    ///   - elements: The elements, counted among the parameter's.
+    ///   - source: The parameter.
+    ///   - values: Their values.
+    /// - Throws: `LinearAlgebraError` for elements that the update does not have.
+    fileprivate func add(
+        _ elements: Range<Int>, of source: TensorSource, to values: inout MutableSpan<Double>
+    ) throws {
+        let start = source.update?.firstElement ?? 0
+        var next = 0
+        for places in source.runs.map({ Array($0.positions(of: elements)) }) ?? [elements] {
+            var part = values._mutatingExtracting(next..<next + places.count)
+            try add(start + places.lowerBound..<start + places.upperBound, to: &part)
+            next += places.count
+        }
     }
 }

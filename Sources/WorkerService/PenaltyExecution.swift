@@ -113,7 +113,7 @@ struct PenaltyExecution {
         let unweighted = Set(operation.unweighted)
         guard let position = penalties.indices.first(where: { !penalties[$0].isFinite && !unweighted.contains($0) })
         else { return }
-        let file = operation.checkpoints[position].first.map { input.path(of: $0.slice.file) } ?? "checkpoint"
+        let file = operation.checkpoints[position].first.map { input.path(of: $0.ownSlice.file) } ?? "checkpoint"
         throw UnitError.nonFinite(
             "\(file): the penalty of \"\(input.lease.subject)\" overflows fp64, though its parameters are finite; "
                 + "expected parameters near the base's. Check the checkpoint, or write \"interference: false\".")

@@ -23,6 +23,23 @@ enum StoredOrder {
         }
     }
 
+    /// Copies stored rows into rows of the matrix.
+    ///
+    /// - Parameters:
+    ///   - stored: Stored rows, one after the other.
+    ///   - matrix: The matrix's elements, row by row.
+    ///   - columns: The columns that the stored rows have in the matrix.
+    ///   - firstRow: The row of the matrix that receives the first one.
+    ///   - width: The matrix's number of columns.
+    static func copy(
+        _ stored: Span<Double>, into matrix: inout MutableSpan<Double>, columns: Range<Int>, firstRow: Int, width: Int
+    ) {
+        for row in 0..<stored.count / columns.count {
+            let start = (firstRow + row) * width + columns.lowerBound
+            for column in 0..<columns.count { matrix[start + column] = stored[row * columns.count + column] }
+        }
+    }
+
     /// Copies columns of the matrix into stored rows.
     ///
     /// - Parameters:

@@ -1,7 +1,9 @@
+import Admission
 import ArgumentParser
 import Console
 import Identifiers
 import JobFiles
+import JobPlan
 import Safetensors
 import SystemPackage
 
@@ -9,15 +11,22 @@ import SystemPackage
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Shows what a capture, factor set, regularizer, inverse set or checkpoint holds.")
+        abstract: "Shows what a capture, factor set, regularizer, inverse set, checkpoint or adapter holds.")
 
-    @Argument(help: "A safetensors file, or a directory in Hugging Face layout.")
+    @Argument(help: "A safetensors file, or a directory in Hugging Face layout or of an adapter.")
     var file: String
 
     @Option(name: .shortAndLong, help: "table or json.")
     var output: OutputFormat = .table
 
     func run() throws {
+        let adapter: AdapterDescription?
+        do throws(JobRefusal) {
+            adapter = try AdapterDescription(at: FilePath(file))
+        } catch {
+            throw CommandFailure(.badInput, error.problems.map(\.description).joined(separator: "\n"))
+        }
+        if let adapter { return try AdapterTable(adapter).show(as: output) }
         let description: JobFileDescription
         do {
             description = try JobFileDescription(of: FilePath(file))

@@ -37,7 +37,11 @@ extension SerialIntegrationTests {
             ),
             ("org/name@main", "hf download org/name --revision main --local-dir DIRECTORY."),
             ("~/models/a", "\"~\" is not replaced by the home directory. Write the whole path."),
-            ("models/a+lora", "\"+lora\" names an adapter in mergekit; that is not offered."),
+            (
+                "models/a+lora",
+                "\"+lora\" names an adapter in mergekit: a directory with adapter_config.json and "
+                    + "adapter_model.safetensors, which is not there. Correct the path;"
+            ),
             (
                 "https://huggingface.co/org/name",
                 "is a URL; expected a file or a directory. Download the model first (hf download org/name --local-dir "
@@ -103,10 +107,16 @@ extension SerialIntegrationTests {
 
         @Test func `an adapter, a cache and a dangling link are told what they are`() async throws {
             try write("a/adapter_config.json", Array("{}".utf8))
-            #expect(try await problems(of: "a").contains("is an adapter (adapter_config.json), not a model"))
-            try TensorFile([Tensor("x.lora_A.weight", [2], [1, 2])])
-                .write(to: directory.appending("a/adapter_model.safetensors"))
-            #expect(try await problems(of: "a").contains("is an adapter (adapter_config.json), not a model"))
+            #expect(
+                try await problems(of: "a").contains("a/adapter_config.json: \"peft_type\" is null; expected \"LORA\".")
+            )
+            try write("a/adapter_config.json", Array("{\"peft_type\": \"LORA\"}".utf8))
+            let alone = try await problems(of: "a")
+            #expect(alone.contains("a/adapter_model.safetensors: open failed: there is no such file"), "\(alone)")
+            let job = "merge_method: task_arithmetic\nbase_model: a\nmodels: [{model: b}]\noutput: out\n"
+            try write("job.yaml", Array(job.utf8))
+            let asBase = try await Client.run(["plan", directory.appending("job.yaml")], in: directory)
+            #expect(asBase.errors.contains("is an adapter (adapter_config.json), not a model"), "\(asBase.errors)")
             try write("hub/models--org--m/snapshots/0a/x", [])
             let cached = try await problems(of: "hub/models--org--m")
             #expect(cached.contains("Name one of its snapshots: "), "\(cached)")

@@ -273,6 +273,24 @@ struct MalformedOperationTests {
         try expectPenalty("the distance of runs is \(UInt64.max)") { $0.base.tensors[0].runDistance = .max }
     }
 
+    @Test func `an update has the sizes of its tensor and its factors`() throws {
+        try expectPenalty("the rows of an update is 18446744073709551615") { $0.base.tensors[1].update.rows = .max }
+        try expectPenalty("an update of [7, 7] with rank 0 begins at element 9") { $0.base.tensors[1].update.rank = 0 }
+        try expectPenalty("an update of [7, 7] with rank 2 begins at element 47") {
+            $0.base.tensors[1].update.firstElement = 47
+        }
+        try expectPenalty("an update of [2147483648, 72057594037927936] with rank 2 begins at element 9") {
+            $0.base.tensors[1].update.rows = 1 << 31
+            $0.base.tensors[1].update.columns = 1 << 56
+        }
+        try expectPenalty("the scale of an update is not finite") { $0.base.tensors[1].update.scale = .nan }
+        try expectPenalty("the factors of an update are 67108864 times 2147483648") {
+            $0.base.tensors[1].update.rows = 1 << 26
+            $0.base.tensors[1].update.rank = 1 << 31
+        }
+        try expectPenalty("an element type is \"I8\"") { $0.base.tensors[1].update.down.elementType = "I8" }
+    }
+
     @Test func `sums have parts, tasks, weights and targets`() throws {
         try expect("a sum has no parts", "combine_parts", as: WireCombineOperation.self) { $0.parts = 0 }
         try expect("the number of parts is 131073", "combine_parts", as: WireCombineOperation.self) {

@@ -209,10 +209,16 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.damping.rule = .pi }, { $0.damping.value = 0 },
         ])
 
-    static let parameters: ParameterSources = [
-        TensorSource(elementType: .f16, slice: slice(3)),
-        TensorSource(elementType: .f64, slice: slice(1, offset: 1 << 62, byteCount: 24)),
-    ]
+    private static let update = LowRankUpdate(
+        up: LowRankUpdate.Factor(elementType: .f32, slice: slice(2, byteCount: 56)),
+        down: LowRankUpdate.Factor(elementType: .bf16, slice: slice(4, byteCount: 28)), rows: 7, columns: 7, rank: 2,
+        scale: 0.5, isTransposed: true, firstElement: 9)
+
+    static let parameters: ParameterSources = {
+        var updated = TensorSource(elementType: .f64, slice: slice(1, offset: 1 << 62, byteCount: 24))
+        updated.update = update
+        return [TensorSource(elementType: .f16, slice: slice(3)), updated]
+    }()
 
     private static let penalty = OperationExample(
         PenaltyOperation(
@@ -225,14 +231,16 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: true, diagonals: .input) },
             { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: true, diagonals: .gradient) },
             { $0.block = .full(dimension: 768) }, { $0.checkpoints.removeLast() }, { $0.checkpoints.reverse() },
-        ] + parameterChanges(\.base) + parameterChanges(\.checkpoints[0]) + sourceChanges(\.checkpoints[1][0]))
+        ] + parameterChanges(\.base) + parameterChanges(\.checkpoints[0]) + sourceChanges(\.checkpoints[1][0])
+            + updateChanges(\.checkpoints[1][0]))
 
     private static let penaltyOfFullBlock = OperationExample(
         PenaltyOperation(
             block: .full(dimension: 7), base: [parameters[0]], checkpoints: [[parameters[1]], [parameters[0]]],
             unweighted: [0]),
         [{ $0.unweighted[0] = 1 }, { $0.block = .full(dimension: 8) }, { $0.checkpoints[1] = [] }]
-            + sourceChanges(\.base[0]) + sourceChanges(\.checkpoints[0][0]) + sourceChanges(\.checkpoints[1][0]))
+            + sourceChanges(\.base[0]) + sourceChanges(\.checkpoints[0][0]) + updateChanges(\.checkpoints[0][0])
+            + sourceChanges(\.checkpoints[1][0]))
 
     private static let norm = OperationExample(
         NormOperation(base: parameters, checkpoints: [parameters, [parameters[1]]]),
@@ -312,7 +320,24 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         _ path: WritableKeyPath<Operation, ParameterSources>
     ) -> [(inout Operation) -> Void] {
         sourceChanges(path.appending(path: \.[0])) + sourceChanges(path.appending(path: \.[1]))
+            + updateChanges(path.appending(path: \.[1]))
             + [{ $0[keyPath: path].reverse() }, { $0[keyPath: path].removeLast() }]
+    }
+
+    private static func updateChanges<Operation>(
+        _ path: WritableKeyPath<Operation, TensorSource>
+    ) -> [(inout Operation) -> Void] {
+        let update = path.appending(path: \.update!)
+        return [
+            { $0[keyPath: update].scale = 0.25 },
+            { $0[keyPath: update].firstElement = 8 }, { $0[keyPath: update].isTransposed = false },
+            { $0[keyPath: update].rows = 8 }, { $0[keyPath: update].columns = 8 }, { $0[keyPath: update].rank = 1 },
+            { $0[keyPath: update].up.elementType = .bf16 }, { $0[keyPath: update].up.slice.file = 5 },
+            { $0[keyPath: update].up.slice.offset = 9 }, { $0[keyPath: update].up.slice.byteCount = 28 },
+            { $0[keyPath: update].down = nil }, { $0[keyPath: update].down?.elementType = .f32 },
+            { $0[keyPath: update].down?.slice.file = 5 }, { $0[keyPath: update].down?.slice.offset = 9 },
+            { $0[keyPath: update].down?.slice.byteCount = 14 },
+        ]
     }
 
     /// The first and the last element of a slice.
@@ -329,6 +354,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0[keyPath: path].slice.file = 5 },
             { $0[keyPath: path].slice.offset -= 1 }, { $0[keyPath: path].slice.byteCount += 1 },
             { $0[keyPath: path].runs = ends(of: $0[keyPath: path]) },
+            { $0[keyPath: path].update = $0[keyPath: path].update == nil ? update : nil },
         ]
     }
 }

@@ -66,12 +66,12 @@ struct CheckpointMerge: Sendable {
                 var state = try copy(parts, to: tensor, writer, settings)
                 let rest = coverage.rest(of: tensor)
                 if !rest.isEmpty, case .summed(let type) = kind {
-                    let operands = operands(of: tensor, type, settings, shares)
+                    let operands = try operands(of: tensor, type, settings, shares)
                     state.join(try TensorMerge(job: job, operands: operands, elements: rest).run(writer))
                 }
                 tensors.tensors.append(state)
             } else if case .summed(let type) = kind {
-                let operands = operands(of: tensor, type, settings, shares)
+                let operands = try operands(of: tensor, type, settings, shares)
                 let merge = TensorMerge(job: job, operands: operands, elements: [ElementRuns(0..<tensor.elementCount)])
                 tensors.tensors.append(try merge.run(writer))
             } else {
@@ -124,17 +124,18 @@ struct CheckpointMerge: Sendable {
 
     private func operands(
         of tensor: TensorInventory, _ type: ElementType, _ settings: MergeSettings, _ shares: TaskShares
-    ) -> TensorMerge.Operands {
+    ) throws -> TensorMerge.Operands {
         let participants = participants(in: tensor, settings)
         let names = participants.map(\.task.name)
         let method = plan.spec.method
+        let files = job.inputs.files
         return TensorMerge.Operands(
-            computation: method.scope.elementwise, base: tensor, type: type,
-            models: participants.compactMap { position, task, own, weight in
-                own.floatingType.map {
+            computation: method.scope.elementwise, base: try TensorValues(tensor, type, files: files),
+            models: try participants.compactMap { position, task, own, weight in
+                try own.floatingType.map {
                     let share = shares.share(of: task.name, among: names)
                     return TensorMerge.Operands.Model(
-                        position: position, tensor: own, type: $0,
+                        position: position, values: try TensorValues(own, $0, files: files),
                         merged: MergedModel(
                             place: position + 1, weight: share * weight, lambda: share,
                             arguments: settings.arguments(of: task, tensor: tensor.name)))
@@ -267,12 +268,13 @@ struct CheckpointMerge: Sendable {
     private func differs(_ merged: RawSpan, at offset: Int, from tensor: TensorInventory) throws -> Bool {
         guard let type = tensor.floatingType else { return false }
         let outputType = plan.spec.outputType ?? type
+        let values = try TensorValues(tensor, type, files: job.inputs.files)
         let rangeBytes = TensorMerge.rangeElements * outputType.byteCount
         var base = RangeBytes()
         for first in stride(from: 0, to: merged.byteCount, by: rangeBytes) {
             let count = min(rangeBytes, merged.byteCount - first)
             let start = (offset + first) / outputType.byteCount
-            try base.read(tensor, type, start..<start + count / outputType.byteCount, job)
+            try base.read(values, start..<start + count / outputType.byteCount)
             if try base.differs(fromMerged: merged.extracting(first..<first + count), outputType) { return true }
         }
         return false

@@ -17,9 +17,8 @@ struct RangeAudit {
     private var allowsNonFinite: Bool { merge.job.plan.spec.nonFinite == .allow }
 
     /// The base and the models: 0 for the base, else the task's position + 1.
-    private var checkpoints: [(place: Int, tensor: TensorInventory, type: ElementType)] {
-        (operands.readsBase ? [(0, operands.base, operands.type)] : [])
-            + operands.models.map { ($0.position + 1, $0.tensor, $0.type) }
+    private var checkpoints: [(place: Int, values: TensorValues)] {
+        (operands.readsBase ? [(0, operands.base)] : []) + operands.models.map { ($0.position + 1, $0.values) }
     }
 
     /// Computes a range again in fp64; a difference that overflows fp32 may be in range there.
@@ -54,7 +53,7 @@ struct RangeAudit {
                 if let message = try nonFiniteMessage(checkpoint) { return .badInput(message) }
             }
         }
-        let name = operands.base.name
+        let name = operands.base.tensor.name
         guard let overflow = try overflow() else {
             return .badInput("tensor \"\(name)\" changed while it was merged. Submit the job again.")
         }
@@ -64,16 +63,14 @@ struct RangeAudit {
     // MARK: - Operands
 
     private func nonFinitePositions(
-        in checkpoint: (place: Int, tensor: TensorInventory, type: ElementType), _ elements: Range<Int>
+        in checkpoint: (place: Int, values: TensorValues), _ elements: Range<Int>
     ) throws -> [Int] {
         var bytes = RangeBytes()
-        try bytes.read(checkpoint.tensor, checkpoint.type, elements, merge.job)
-        return checkpoint.type.nonFinitePositions(in: bytes.buffer.span.bytes.extracting(first: bytes.byteCount))
+        try bytes.read(checkpoint.values, elements)
+        return checkpoint.values.type.nonFinitePositions(in: bytes.buffer.span.bytes.extracting(first: bytes.byteCount))
     }
 
-    private func nonFiniteMessage(
-        _ checkpoint: (place: Int, tensor: TensorInventory, type: ElementType)
-    ) throws -> String? {
+    private func nonFiniteMessage(_ checkpoint: (place: Int, values: TensorValues)) throws -> String? {
         var (count, first): (Int, Int?) = (0, nil)
         for elements in merge.ranges {
             let positions = try nonFinitePositions(in: checkpoint, elements)
@@ -81,9 +78,10 @@ struct RangeAudit {
             first = first ?? positions.first.map { elements.lowerBound + $0 }
         }
         guard let first else { return nil }
-        let path = merge.job.inputs.files[checkpoint.tensor.slice.file].path
-        return "\(path): tensor \"\(checkpoint.tensor.name)\" holds NaN or infinity in \(count) of "
-            + "\(checkpoint.tensor.elementCount) elements, first in element \(first); expected finite values. Save the "
+        let tensor = checkpoint.values.tensor
+        let path = merge.job.inputs.files[tensor.ownSlice.file].path
+        return "\(path): tensor \"\(tensor.name)\" holds NaN or infinity in \(count) of "
+            + "\(tensor.elementCount) elements, first in element \(first); expected finite values. Save the "
             + "model again, give it the weight 0 there, or write \"non_finite: allow\" to merge them as they are."
     }
 
@@ -128,7 +126,7 @@ struct RangeAudit {
     ) throws -> [Double] {
         var wide = try merge.makeComputation(computation, precision: .double)
         var range = RangeOperands(count: operands.models.count)
-        try range.read(elements, of: operands, merge.job)
+        try range.read(elements, of: operands)
         var values = [Double](repeating: 0, count: elements.count)
         var span = values.mutableSpan
         var target = span.mutableBytes

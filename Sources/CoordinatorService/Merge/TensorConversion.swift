@@ -21,12 +21,13 @@ struct TensorConversion {
     ///   - start: The first of the checkpoint's elements; more than 0 for the last rows of a tensor.
     /// - Throws: `CoordinatorWorkError.badInput` for values beyond the type's range, or what reading and writing throw.
     func run(_ writer: CheckpointWriter, from start: Int) throws {
+        let stored = try TensorValues(tensor, type, files: job.inputs.files)
         var source = RangeBytes()
         var output = [UInt8](repeating: 0, count: TensorMerge.rangeElements * outputType.byteCount)
         var overflow: RangeOverflow?
         for first in stride(from: 0, to: tensor.elementCount, by: TensorMerge.rangeElements) {
             let elements = first..<min(first + TensorMerge.rangeElements, tensor.elementCount)
-            try source.read(tensor, type, elements, job)
+            try source.read(stored, elements)
             let values = source.values
             var span = output.mutableSpan
             var raw = span.mutableBytes

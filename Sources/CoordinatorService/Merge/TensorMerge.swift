@@ -32,16 +32,14 @@ struct TensorMerge: Sendable {
         struct Model: Sendable {
             /// Position of the task among the merged ones.
             let position: Int
-            let tensor: TensorInventory
-            let type: ElementType
+            let values: TensorValues
             /// Its weight and its own parameters of the method.
             let merged: MergedModel
         }
 
         let computation: any (ElementwiseComputation & ~Copyable).Type
 
-        let base: TensorInventory
-        let type: ElementType
+        let base: TensorValues
         let models: [Model]
         let outputType: ElementType
         let scale: Double
@@ -64,7 +62,7 @@ struct TensorMerge: Sendable {
         var readsBase: Bool { startsAtBase || (baseModel?.weight ?? 0) != 0 }
 
         /// The types of all operands and of the result.
-        var types: [ElementType] { [type, outputType] + models.map(\.type) }
+        var types: [ElementType] { [base.type, outputType] + models.map(\.values.type) }
     }
 
     let job: Job
@@ -156,7 +154,7 @@ struct TensorMerge: Sendable {
         for model in operands.models.indices {
             let own = range.models[model]
             try merge.add(
-                own.buffer.span.bytes.extracting(own.place(of: block)), type: operands.models[model].type,
+                own.buffer.span.bytes.extracting(own.place(of: block)), type: operands.models[model].values.type,
                 of: operands.models[model].merged)
         }
         try merge.finish(
@@ -177,7 +175,7 @@ struct TensorMerge: Sendable {
         var base = [Double](repeating: 0, count: block.count)
         do {
             var values = base.mutableSpan
-            try operands.type.decode(
+            try operands.base.type.decode(
                 range.base.buffer.span.bytes.extracting(range.base.place(of: block)), into: &values)
         }
         var loss = RoundingLoss()
@@ -197,13 +195,13 @@ struct TensorMerge: Sendable {
         _ merge: inout Computation, _ bytes: RawSpan, _ count: Int
     ) throws {
         if operands.startsAtBase {
-            try merge.begin(base: bytes, type: operands.type)
+            try merge.begin(base: bytes, type: operands.base.type)
             // With every weight 0 nothing is added. The base may still change its type.
             try merge.addBase(weight: operands.baseModel?.weight ?? 0)
         } else {
             try merge.begin(elements: count)
             guard let model = operands.baseModel else { return }
-            try merge.add(bytes, type: operands.type, of: model)
+            try merge.add(bytes, type: operands.base.type, of: model)
         }
     }
 
@@ -216,7 +214,7 @@ struct TensorMerge: Sendable {
         var output: [UInt8] = []
         var found = Findings()
         while let (index, elements) = next() {
-            try range.read(elements, of: operands, job)
+            try range.read(elements, of: operands)
             for model in operands.models.indices
             where !found.differing.contains(operands.models[model].position)
                 && range.models[model].differs(from: range.base)
@@ -240,7 +238,7 @@ struct TensorMerge: Sendable {
                 found.isChanged = try range.base.differs(fromMerged: target.bytes, operands.outputType)
             }
             try writer.write(
-                target.bytes, to: operands.base.name, at: elements.lowerBound * operands.outputType.byteCount)
+                target.bytes, to: operands.base.tensor.name, at: elements.lowerBound * operands.outputType.byteCount)
         }
         return found
     }
@@ -262,11 +260,11 @@ struct RangeOperands {
     /// Reads some elements of a tensor's operands.
     ///
     /// - Throws: What reading throws.
-    mutating func read(_ elements: Range<Int>, of operands: TensorMerge.Operands, _ job: Job) throws {
+    mutating func read(_ elements: Range<Int>, of operands: TensorMerge.Operands) throws {
         count = elements.count
-        try base.read(operands.base, operands.type, elements, job)
+        try base.read(operands.base, elements)
         for model in operands.models.indices {
-            try models[model].read(operands.models[model].tensor, operands.models[model].type, elements, job)
+            try models[model].read(operands.models[model].values, elements)
         }
     }
 }
@@ -279,17 +277,14 @@ struct RangeBytes {
     private var type = ElementType.f32
 
     /// Reads some elements of a tensor.
-    mutating func read(
-        _ tensor: TensorInventory, _ type: ElementType, _ elements: Range<Int>, _ job: Job
-    ) throws {
-        let count = elements.count * type.byteCount
+    mutating func read(_ values: TensorValues, _ elements: Range<Int>) throws {
+        let count = elements.count * values.type.byteCount
         if buffer.count < count { buffer = [UInt8](repeating: 0, count: count) }
-        (byteCount, self.type) = (count, type)
+        (byteCount, type) = (count, values.type)
         var span = buffer.mutableSpan
         var raw = span.mutableBytes
         var target = raw._mutatingExtracting(first: count)
-        try job.inputs.files[tensor.slice.file].read(
-            fromFileOffset: Int(tensor.slice.offset) + elements.lowerBound * type.byteCount, into: &target)
+        try values.read(elements, into: &target)
     }
 
     /// The place in the buffer of some elements, counted from the range's first.

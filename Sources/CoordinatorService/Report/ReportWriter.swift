@@ -72,6 +72,19 @@ struct ReportWriter {
                 members.append(.init("sha256", .string(digests[index].digest.description)))
             }
             return .object(members)
+        } + adapterConfigurations
+    }
+
+    /// The settings of the models that are adapters, which change their values.
+    private var adapterConfigurations: [JSONValue] {
+        plan.spec.mergedTasks.compactMap { task in
+            guard let adapter = plan.inventory.checkpoints[task.name]?.adapter else { return nil }
+            return .object([
+                .init("path", .string(adapter.configurationPath)),
+                .init("role", .string("settings of the adapter of task \"\(task.name)\"")),
+                .init("bytes", .number("\(adapter.configurationByteCount)")),
+                .init("sha256", .string(adapter.configurationDigest.description)),
+            ])
         }
     }
 

@@ -431,7 +431,60 @@ nonisolated struct WireLinearBlock: Sendable {
   init() {}
 }
 
-nonisolated struct WireTensorSource: Sendable {
+nonisolated struct WireTensorSource: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var elementType: String {
+    get {_storage._elementType}
+    set {_uniqueStorage()._elementType = newValue}
+  }
+
+  var slice: WireFileSlice {
+    get {_storage._slice ?? WireFileSlice()}
+    set {_uniqueStorage()._slice = newValue}
+  }
+  /// Returns true if `slice` has been explicitly set.
+  var hasSlice: Bool {_storage._slice != nil}
+  /// Clears the value of `slice`. Subsequent reads from it will return its default value.
+  mutating func clearSlice() {_uniqueStorage()._slice = nil}
+
+  /// Whether a weight is stored as [d_in, d_out].
+  var inOut: Bool {
+    get {_storage._inOut}
+    set {_uniqueStorage()._inOut = newValue}
+  }
+
+  /// Elements of each run, and from the start of one to the start of the next; both 0 for a whole slice.
+  var runLength: UInt64 {
+    get {_storage._runLength}
+    set {_uniqueStorage()._runLength = newValue}
+  }
+
+  var runDistance: UInt64 {
+    get {_storage._runDistance}
+    set {_uniqueStorage()._runDistance = newValue}
+  }
+
+  /// What an adapter adds.
+  var update: WireLowRankUpdate {
+    get {_storage._update ?? WireLowRankUpdate()}
+    set {_uniqueStorage()._update = newValue}
+  }
+  /// Returns true if `update` has been explicitly set.
+  var hasUpdate: Bool {_storage._update != nil}
+  /// Clears the value of `update`. Subsequent reads from it will return its default value.
+  mutating func clearUpdate() {_uniqueStorage()._update = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+nonisolated struct WireLowRankFactor: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -447,19 +500,57 @@ nonisolated struct WireTensorSource: Sendable {
   /// Clears the value of `slice`. Subsequent reads from it will return its default value.
   mutating func clearSlice() {self._slice = nil}
 
-  /// Whether a weight is stored as [d_in, d_out].
-  var inOut: Bool = false
-
-  /// Elements of each run, and from the start of one to the start of the next; both 0 for a whole slice.
-  var runLength: UInt64 = 0
-
-  var runDistance: UInt64 = 0
-
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _slice: WireFileSlice? = nil
+}
+
+/// scale * up * down of an adapter, for a tensor of rows times columns elements.
+nonisolated struct WireLowRankUpdate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var up: WireLowRankFactor {
+    get {_up ?? WireLowRankFactor()}
+    set {_up = newValue}
+  }
+  /// Returns true if `up` has been explicitly set.
+  var hasUp: Bool {self._up != nil}
+  /// Clears the value of `up`. Subsequent reads from it will return its default value.
+  mutating func clearUp() {self._up = nil}
+
+  /// Absent for a one.
+  var down: WireLowRankFactor {
+    get {_down ?? WireLowRankFactor()}
+    set {_down = newValue}
+  }
+  /// Returns true if `down` has been explicitly set.
+  var hasDown: Bool {self._down != nil}
+  /// Clears the value of `down`. Subsequent reads from it will return its default value.
+  mutating func clearDown() {self._down = nil}
+
+  var rows: UInt64 = 0
+
+  var columns: UInt64 = 0
+
+  var rank: UInt64 = 0
+
+  var scale: Double = 0
+
+  var transposed: Bool = false
+
+  /// The position in the tensor of the first element that is read.
+  var firstElement: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _up: WireLowRankFactor? = nil
+  fileprivate var _down: WireLowRankFactor? = nil
 }
 
 nonisolated struct WireParameterSources: Sendable {
@@ -1593,7 +1684,112 @@ nonisolated extension WireLinearBlock: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".TensorSource"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}slice\0\u{3}in_out\0\u{3}run_length\0\u{3}run_distance\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}slice\0\u{3}in_out\0\u{3}run_length\0\u{3}run_distance\0\u{1}update\0")
+
+  fileprivate class _StorageClass {
+    var _elementType: String = String()
+    var _slice: WireFileSlice? = nil
+    var _inOut: Bool = false
+    var _runLength: UInt64 = 0
+    var _runDistance: UInt64 = 0
+    var _update: WireLowRankUpdate? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _elementType = source._elementType
+      _slice = source._slice
+      _inOut = source._inOut
+      _runLength = source._runLength
+      _runDistance = source._runDistance
+      _update = source._update
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._elementType) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._slice) }()
+        case 3: try { try decoder.decodeSingularBoolField(value: &_storage._inOut) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._runLength) }()
+        case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._runDistance) }()
+        case 6: try { try decoder.decodeSingularMessageField(value: &_storage._update) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._elementType.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._elementType, fieldNumber: 1)
+      }
+      try { if let v = _storage._slice {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      if _storage._inOut != false {
+        try visitor.visitSingularBoolField(value: _storage._inOut, fieldNumber: 3)
+      }
+      if _storage._runLength != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._runLength, fieldNumber: 4)
+      }
+      if _storage._runDistance != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._runDistance, fieldNumber: 5)
+      }
+      try { if let v = _storage._update {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireTensorSource, rhs: WireTensorSource) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._elementType != rhs_storage._elementType {return false}
+        if _storage._slice != rhs_storage._slice {return false}
+        if _storage._inOut != rhs_storage._inOut {return false}
+        if _storage._runLength != rhs_storage._runLength {return false}
+        if _storage._runDistance != rhs_storage._runDistance {return false}
+        if _storage._update != rhs_storage._update {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireLowRankFactor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".LowRankFactor"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}element_type\0\u{1}slice\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1603,9 +1799,6 @@ nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._Me
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._slice) }()
-      case 3: try { try decoder.decodeSingularBoolField(value: &self.inOut) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.runLength) }()
-      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.runDistance) }()
       default: break
       }
     }
@@ -1622,24 +1815,81 @@ nonisolated extension WireTensorSource: SwiftProtobuf.Message, SwiftProtobuf._Me
     try { if let v = self._slice {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
-    if self.inOut != false {
-      try visitor.visitSingularBoolField(value: self.inOut, fieldNumber: 3)
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireLowRankFactor, rhs: WireLowRankFactor) -> Bool {
+    if lhs.elementType != rhs.elementType {return false}
+    if lhs._slice != rhs._slice {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireLowRankUpdate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".LowRankUpdate"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}up\0\u{1}down\0\u{1}rows\0\u{1}columns\0\u{1}rank\0\u{1}scale\0\u{1}transposed\0\u{3}first_element\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._up) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._down) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.rows) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.columns) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.rank) }()
+      case 6: try { try decoder.decodeSingularDoubleField(value: &self.scale) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.transposed) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.firstElement) }()
+      default: break
+      }
     }
-    if self.runLength != 0 {
-      try visitor.visitSingularUInt64Field(value: self.runLength, fieldNumber: 4)
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._up {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._down {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if self.rows != 0 {
+      try visitor.visitSingularUInt64Field(value: self.rows, fieldNumber: 3)
     }
-    if self.runDistance != 0 {
-      try visitor.visitSingularUInt64Field(value: self.runDistance, fieldNumber: 5)
+    if self.columns != 0 {
+      try visitor.visitSingularUInt64Field(value: self.columns, fieldNumber: 4)
+    }
+    if self.rank != 0 {
+      try visitor.visitSingularUInt64Field(value: self.rank, fieldNumber: 5)
+    }
+    if self.scale.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.scale, fieldNumber: 6)
+    }
+    if self.transposed != false {
+      try visitor.visitSingularBoolField(value: self.transposed, fieldNumber: 7)
+    }
+    if self.firstElement != 0 {
+      try visitor.visitSingularUInt64Field(value: self.firstElement, fieldNumber: 8)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: WireTensorSource, rhs: WireTensorSource) -> Bool {
-    if lhs.elementType != rhs.elementType {return false}
-    if lhs._slice != rhs._slice {return false}
-    if lhs.inOut != rhs.inOut {return false}
-    if lhs.runLength != rhs.runLength {return false}
-    if lhs.runDistance != rhs.runDistance {return false}
+  static func ==(lhs: WireLowRankUpdate, rhs: WireLowRankUpdate) -> Bool {
+    if lhs._up != rhs._up {return false}
+    if lhs._down != rhs._down {return false}
+    if lhs.rows != rhs.rows {return false}
+    if lhs.columns != rhs.columns {return false}
+    if lhs.rank != rhs.rank {return false}
+    if lhs.scale != rhs.scale {return false}
+    if lhs.transposed != rhs.transposed {return false}
+    if lhs.firstElement != rhs.firstElement {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,101 @@
+import Identifiers
+import JobFiles
+import JobPlan
+import Safetensors
+
+/// Sorts the tensors of an adapter's file by what they change.
+struct AdapterTensors {
+    let file: SafetensorsFile
+    let number: Int
+    let configuration: AdapterConfiguration
+    /// A sentence for each tensor that has no place.
+    private(set) var problems: [String] = []
+
+    init(file: SafetensorsFile, number: Int, configuration: AdapterConfiguration) {
+        self.file = file
+        self.number = number
+        self.configuration = configuration
+    }
+
+    /// A module's factors.
+    private struct Module {
+        var tensors: [AdapterTensorName.Role: TensorInventory] = [:]
+    }
+
+    /// The changes; ``problems`` has the tensors without a place afterwards.
+    mutating func inventory() -> AdapterInventory {
+        var modules: [String: Module] = [:]
+        var replacements: [String: TensorInventory] = [:]
+        for tensor in CheckpointInventory.tensors(of: file, numbered: number) {
+            let name = AdapterTensorName(tensor.name)
+            switch name.role {
+            case .unknown:
+                problems.append(
+                    "tensor \"\(tensor.name.excerpt)\" has no place in a LoRA adapter; expected lora_A, lora_B, "
+                        + "lora_embedding_A, lora_embedding_B or a tensor of the model. Merge the adapter into its model "
+                        + "first: model.merge_and_unload(), then model.save_pretrained().")
+            case .replacement:
+                if let other = replacements.updateValue(tensor, forKey: name.module) { repeated(tensor, other) }
+            default:
+                if let other = modules[name.module, default: Module()].tensors.updateValue(tensor, forKey: name.role) {
+                    repeated(tensor, other)
+                }
+            }
+        }
+        var updates: [String: AdapterInventory.Update] = [:]
+        for (path, module) in modules.sorted(by: { $0.key < $1.key }) {
+            let weight = "\(path).weight"
+            if let update = pair(
+                module, path, .down, .up, form: .weight(isTransposed: configuration.isTransposed))
+            {
+                updates[weight] = update
+                if let bias = module.tensors[.upBias] {
+                    updates["\(path).bias"] = AdapterInventory.Update(
+                        form: .bias, up: bias, down: nil, scale: update.scale)
+                }
+            } else if let bias = module.tensors[.upBias] {
+                lacks("lora_A", bias)
+            }
+            if let update = pair(module, path, .embeddingDown, .embeddingUp, form: .embedding) {
+                updates[weight] = update
+            }
+        }
+        for name in updates.keys.sorted() {
+            if let other = replacements[name], let update = updates[name] { repeated(update.up, other) }
+        }
+        return AdapterInventory(updates: updates, replacements: replacements)
+    }
+
+    /// A module's update from its two factors; `nil` without both.
+    private mutating func pair(
+        _ module: Module, _ path: String, _ down: AdapterTensorName.Role, _ up: AdapterTensorName.Role,
+        form: AdapterInventory.Update.Form
+    ) -> AdapterInventory.Update? {
+        let names = form == .embedding ? ("lora_embedding_A", "lora_embedding_B") : ("lora_A", "lora_B")
+        switch (module.tensors[down], module.tensors[up]) {
+        case (nil, nil): return nil
+        case (let down?, nil):
+            lacks(names.1, down)
+            return nil
+        case (nil, let up?):
+            lacks(names.0, up)
+            return nil
+        case (let down?, let up?):
+            let rank = max(1, down.shape.first ?? 1)
+            return AdapterInventory.Update(
+                form: form, up: up, down: down, scale: configuration.scale(of: path, rank: rank))
+        }
+    }
+
+    private mutating func lacks(_ factor: String, _ tensor: TensorInventory) {
+        problems.append(
+            "tensor \"\(tensor.name.excerpt)\" has no \(factor) beside it; expected both factors of a module. Save the "
+                + "adapter again.")
+    }
+
+    private mutating func repeated(_ tensor: TensorInventory, _ other: TensorInventory) {
+        problems.append(
+            "tensors \"\(other.name.excerpt)\" and \"\(tensor.name.excerpt)\" change the same tensor; expected one of "
+                + "them. Save the adapter again, with one adapter alone.")
+    }
+}

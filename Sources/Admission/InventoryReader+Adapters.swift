@@ -1,0 +1,100 @@
+import FileAccess
+import Identifiers
+import JobFiles
+import JobPlan
+import LinearAlgebra
+import Safetensors
+import SystemPackage
+import UnitOperations
+
+/// Models that are PEFT adapters: the base's tensors, some of which an adapter changes.
+extension InventoryReader {
+    /// What a model's path names, if it names an adapter.
+    struct AdapterReference {
+        /// The adapter's directory.
+        let directory: FilePath
+        /// The model that it changes; `nil` for the job's base.
+        let parent: FilePath?
+    }
+
+    /// The adapter that a path names; `nil` for anything else.
+    ///
+    /// mergekit writes `model+adapter` for an adapter of a named model.
+    func adapter(named written: String) -> AdapterReference? {
+        if let directory = adapterDirectory(paths.absolute(written)) {
+            return AdapterReference(directory: directory, parent: nil)
+        }
+        let parts = written.split(separator: "+", omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[0].isEmpty, !exists(paths.absolute(written)),
+            let directory = adapterDirectory(paths.absolute(String(parts[1])))
+        else { return nil }
+        return AdapterReference(directory: directory, parent: paths.absolute(String(parts[0])))
+    }
+
+    private func exists(_ path: FilePath) -> Bool { (try? roots.kind(of: path)) != nil }
+
+    private func adapterDirectory(_ path: FilePath) -> FilePath? { AdapterDirectory.find(at: path, within: roots) }
+
+    /// Reads a task's adapter, and applies it to its model.
+    mutating func readAdapter(_ reference: AdapterReference, of task: TaskSpec, _ model: Located<String>) {
+        guard let parent = parent(of: reference, task, model) else { return }
+        let configuration: AdapterConfiguration
+        let file: SafetensorsFile
+        do {
+            configuration = try AdapterConfiguration(in: reference.directory, within: roots)
+            file = try SafetensorsFile(
+                opening: reference.directory.appending(AdapterConfiguration.tensorsName), within: roots)
+        } catch let error as JobFileError {
+            return report(error.sentences, at: model, key: "model")
+        } catch let error as SafetensorsError {
+            return report(error.sentences, at: model, key: "model")
+        } catch {
+            return report(["\(reference.directory): \(error)"], at: model, key: "model")
+        }
+        let number = register(file, role: "adapter of task \"\(task.name)\"")
+        var tensors = AdapterTensors(file: file, number: number, configuration: configuration)
+        let found = renamed(tensors.inventory(), of: task)
+        var problems = tensors.problems
+        if problems.isEmpty, depth == .contents { problems += nonFiniteFactors(of: found, in: file) }
+        var (checkpoint, misfits) = found.applied(to: parent, task: task.name, ignoring: IgnoredTensors(spec))
+        problems += misfits
+        guard problems.isEmpty else {
+            self.problems += problems.map { JobProblem(at: file.path.string, $0) }
+            return
+        }
+        checkpoint.location = reference.directory.string
+        checkpoint.adapter = AdapterSource(
+            file: number, configurationPath: JobPaths.resolved(configuration.location).string,
+            configurationByteCount: configuration.bytes.count,
+            configurationDigest: BlobDigest(sha256: FileDigest.sha256(of: configuration.bytes)))
+        inventory.checkpoints[task.name] = checkpoint
+        inventory.notices.append(JobNotice(at: reference.directory.string, found.description(of: task.name)))
+    }
+
+    /// The checkpoint that an adapter changes; `nil` if it cannot be read, which is a problem already.
+    private mutating func parent(
+        of reference: AdapterReference, _ task: TaskSpec, _ model: Located<String>
+    ) -> CheckpointInventory? {
+        guard let base else { return nil }
+        guard let path = reference.parent else { return inventory.base }
+        guard let set = openSet(path, for: model, what: "model") else { return nil }
+        guard !Self.isSame(set, base) else { return inventory.base }
+        var checkpoint = renamed(checkpoint(set, at: path, role: "checkpoint of task \"\(task.name)\""), of: task)
+        TiedTensors(files: openFiles).settle(&checkpoint, against: inventory.base)
+        return checkpoint
+    }
+
+    /// A sentence for each factor with a value that is not finite; one would spread over whole rows.
+    private func nonFiniteFactors(of adapter: AdapterInventory, in file: SafetensorsFile) -> [String] {
+        adapter.updates.values.flatMap(\.tensors).sorted { $0.name < $1.name }.compactMap { tensor in
+            // Factors that cannot be read are reported when they are.
+            guard let type = tensor.floatingType,
+                let bytes = try? file.bytes(of: tensor.name, count: Int(tensor.slice.byteCount)),
+                let first = type.firstNonFinite(in: bytes.span.bytes)
+            else { return nil }
+            return
+                "tensor \"\(tensor.name)\" holds NaN or infinity, first in element \(first); expected finite factors. "
+                + "Save the adapter again, or leave it out."
+        }
+    }
+}

@@ -1,0 +1,156 @@
+public import FileAccess
+import Identifiers
+import JSONText
+public import SystemPackage
+
+/// The settings of a LoRA adapter: what the factors in its file multiply to.
+///
+/// Source: PEFT, `peft/tuners/lora/config.py`.
+public struct AdapterConfiguration {
+    /// The name of the file.
+    public static let fileName = "adapter_config.json"
+    /// The name of the file of tensors beside it.
+    public static let tensorsName = "adapter_model.safetensors"
+    /// The size limit of the file, far above any real configuration.
+    private static let byteLimit = 16 << 20
+    /// The most bytes of a pattern, far above any real one.
+    private static let patternLimit = 4096
+
+    /// The file.
+    public let location: FilePath
+    /// Its bytes.
+    public let bytes: [UInt8]
+    /// Whether the factors' product is transposed before it is added, as for Conv1D of transformers.
+    public let isTransposed: Bool
+    private let alpha: Double
+    /// The modules with an α of their own; the first that fits counts.
+    private let alphas: [(modules: Regex<AnyRegexOutput>, value: Double)]
+    /// Whether α is divided by √r.
+    private let isRankStabilized: Bool
+
+    /// Reads the settings of an adapter.
+    ///
+    /// - Parameters:
+    ///   - directory: The adapter's directory.
+    ///   - roots: The directories below which files may be read.
+    /// - Throws: ``JobFileError`` when the file cannot be read or is no object, and for each setting with which the
+    ///   update would be another one.
+    public init(in directory: FilePath, within roots: FileRoots) throws(JobFileError) {
+        let path = directory.appending(Self.fileName)
+        let bytes = try wrapping { () throws(FileError) in
+            try WholeFile.read(path, limit: Self.byteLimit, within: roots)
+        }
+        let config = try wrapping { () throws(JSONError) in try JSONValue(parsing: bytes, file: path) }
+        guard let members = config.members else { throw .noConfiguration(file: path, found: config.kind) }
+        let settings = AdapterSettings(file: path, values: members)
+        location = path
+        self.bytes = bytes
+        var problems = settings.refusals
+        func reading<Value>(_ initial: Value, _ read: () throws(JobFileError) -> Value) -> Value {
+            do throws(JobFileError) { return try read() } catch { problems.append(error) }
+            return initial
+        }
+        isTransposed = reading(false) { () throws(JobFileError) in try settings.truth("fan_in_fan_out") }
+        isRankStabilized = reading(false) { () throws(JobFileError) in try settings.truth("use_rslora") }
+        alpha = reading(8) { () throws(JobFileError) in try settings.number("lora_alpha", 8) }
+        alphas = reading([]) { () throws(JobFileError) in try settings.alphas(patternLimit: Self.patternLimit) }
+        if let error = JobFileError.bundle(problems) { throw error }
+    }
+
+    /// The factor of a module's product.
+    ///
+    /// - Parameters:
+    ///   - module: The module's path in the model, such as `model.layers.0.self_attn.q_proj`.
+    ///   - rank: The rank of its factors.
+    /// - Returns: α/r, or α/√r.
+    public func scale(of module: String, rank: Int) -> Double {
+        let alpha = alphas.first { (try? $0.modules.wholeMatch(in: module)) != nil }?.value ?? alpha
+        return alpha / (isRankStabilized ? Double(rank).squareRoot() : Double(rank))
+    }
+}
+
+/// The values of an adapter's settings.
+private struct AdapterSettings {
+    let file: FilePath
+    let values: [JSONValue.Member]
+
+    /// Settings under which the base was changed, or the update is no product of two factors; any value but null, false
+    /// and an empty one is refused.
+    private static let refused = [
+        "use_dora": "false; the update of DoRA is not of low rank",
+        "layer_replication": "null; copies of layers are not in the base",
+        "use_qalora": "false", "use_bdlora": "null", "arrow_config": "null", "alora_invocation_tokens": "null",
+        "monteclora_config": "null", "use_kasa": "false", "kasa_config": "null", "velora_config": "null",
+        "target_parameters": "null; factors of experts are not read", "trainable_token_indices": "null",
+        "ensure_weight_tying": "false",
+    ]
+    /// The ways to begin that leave the base as it is.
+    private static let beginnings: Set<String> = ["gaussian", "eva", "orthogonal"]
+
+    private subscript(key: String) -> JSONValue? {
+        values.first { $0.key == key }.flatMap { $0.value == .null ? nil : $0.value }
+    }
+
+    private func error(_ key: String, _ value: JSONValue, _ expected: String) -> JobFileError {
+        .adapterSetting(file: file, key: key, found: value.text(), expected: expected)
+    }
+
+    var refusals: [JobFileError] {
+        var errors: [JobFileError] = []
+        let kind = self["peft_type"] ?? .null
+        if kind.stringValue != "LORA" { errors.append(error("peft_type", kind, "\"LORA\"")) }
+        for member in values where Self.refused[member.key] != nil && !Self.isEmpty(member.value) {
+            errors.append(error(member.key, member.value, Self.refused[member.key] ?? "null"))
+        }
+        switch self["init_lora_weights"] {
+        case nil, .bool: break
+        case .string(let name) where Self.beginnings.contains(name): break
+        case let value?:
+            errors.append(
+                error("init_lora_weights", value, "true, false or one that leaves the base as it is (gaussian, eva)"))
+        }
+        return errors
+    }
+
+    private static func isEmpty(_ value: JSONValue) -> Bool {
+        switch value {
+        case .null, .bool(false), .array([]), .object([]), .string(""): true
+        default: false
+        }
+    }
+
+    func truth(_ key: String) throws(JobFileError) -> Bool {
+        guard let value = self[key] else { return false }
+        guard case .bool(let truth) = value else { throw error(key, value, "true or false") }
+        return truth
+    }
+
+    func number(_ key: String, _ absent: Double) throws(JobFileError) -> Double {
+        guard let value = self[key] else { return absent }
+        return try finite(key, value)
+    }
+
+    private func finite(_ key: String, _ value: JSONValue) throws(JobFileError) -> Double {
+        guard case .number(let text) = value, let number = Double(text), number.isFinite else {
+            throw error(key, value, "a finite number")
+        }
+        return number
+    }
+
+    /// The modules with an α of their own, in the order of the file.
+    ///
+    /// PEFT takes a key as a regular expression for the end of a module's path.
+    func alphas(patternLimit: Int) throws(JobFileError) -> [(modules: Regex<AnyRegexOutput>, value: Double)] {
+        guard let value = self["alpha_pattern"] else { return [] }
+        guard let members = value.members else { throw error("alpha_pattern", value, "an object of patterns") }
+        var alphas: [(modules: Regex<AnyRegexOutput>, value: Double)] = []
+        for member in members {
+            let key = "alpha_pattern.\(member.key.excerpt)"
+            guard member.key.utf8.count <= patternLimit,
+                let regex = try? Regex("(?:.*\\.)?(?:\(member.key))")
+            else { throw error(key, member.value, "a regular expression for the paths of modules as its key") }
+            alphas.append((regex, try finite(key, member.value)))
+        }
+        return alphas
+    }
+}

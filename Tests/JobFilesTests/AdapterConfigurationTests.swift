@@ -1,0 +1,117 @@
+import FileAccess
+import JobFiles
+import SystemPackage
+import TestSupport
+import Testing
+
+/// The settings of an adapter, and the names of its tensors.
+@Suite struct AdapterConfigurationTests {
+    private let directory: TemporaryDirectory
+
+    init() throws {
+        directory = try TemporaryDirectory()
+    }
+
+    private func configuration(_ members: String) throws -> AdapterConfiguration {
+        try directory.write(
+            Array("{\"peft_type\": \"LORA\"\(members.isEmpty ? "" : ", ")\(members)}".utf8), to: "adapter_config.json")
+        return try AdapterConfiguration(in: FilePath(directory.path), within: .unlimited)
+    }
+
+    @Test(arguments: [
+        ("", 4, 2), (#""lora_alpha": 16, "r": 64"#, 4, 4), (#""lora_alpha": 16, "use_rslora": true"#, 4, 8),
+        (#""use_rslora": null, "lora_alpha": 1.5"#, 3, 0.5),
+    ])
+    func `the scale is alpha by the rank of the factors, or by its root`(
+        members: String, rank: Int, scale: Double
+    ) throws {
+        #expect(try configuration(members).scale(of: "model.q", rank: rank) == scale)
+    }
+
+    @Test(arguments: [
+        ("model.layers.3.q_proj", 1), ("model.layers.13.q_proj", 2), ("model.layers.3.xq_proj", 8), ("k", 4),
+        ("model.k", 4), ("model.kk", 8), ("model.layers.3.q_proj.sub", 8),
+    ])
+    func `a pattern fits the end of a module's path, and the first counts`(module: String, alpha: Double) throws {
+        let found = try configuration(
+            #""alpha_pattern": {"layers\\.[0-9]\\.q_proj": 1, "q_proj": 2, "k|v": 4, "v": 9}"#)
+        #expect(found.scale(of: module, rank: 1) == alpha)
+    }
+
+    @Test(arguments: [
+        (#""use_dora": true"#, "use_dora", "true", "false; the update of DoRA is not of low rank"),
+        (
+            #""layer_replication": [[0, 4]]"#, "layer_replication", "[[0,4]]",
+            "null; copies of layers are not in the base"
+        ),
+        (#""use_qalora": true"#, "use_qalora", "true", "false"),
+        (#""arrow_config": {"a": 1}"#, "arrow_config", #"{"a":1}"#, "null"),
+        (#""alora_invocation_tokens": [1]"#, "alora_invocation_tokens", "[1]", "null"),
+        (#""monteclora_config": {"a": 1}"#, "monteclora_config", #"{"a":1}"#, "null"),
+        (#""use_kasa": true"#, "use_kasa", "true", "false"),
+        (
+            #""target_parameters": ["experts"]"#, "target_parameters", #"["experts"]"#,
+            "null; factors of experts are not read"
+        ),
+        (#""trainable_token_indices": [1]"#, "trainable_token_indices", "[1]", "null"),
+        (
+            #""init_lora_weights": "pissa_niter_4""#, "init_lora_weights", #""pissa_niter_4""#,
+            "true, false or one that leaves the base as it is (gaussian, eva)"
+        ),
+        (
+            #""init_lora_weights": "olora""#, "init_lora_weights", #""olora""#,
+            "true, false or one that leaves the base as it is (gaussian, eva)"
+        ),
+        (#""fan_in_fan_out": 1"#, "fan_in_fan_out", "1", "true or false"),
+        (#""lora_alpha": "a""#, "lora_alpha", #""a""#, "a finite number"),
+        (#""alpha_pattern": [1]"#, "alpha_pattern", "[1]", "an object of patterns"),
+        (
+            #""alpha_pattern": {"(": 1}"#, "alpha_pattern.(", "1",
+            "a regular expression for the paths of modules as its key"
+        ),
+    ])
+    func `a setting with another update is refused by its key`(
+        members: String, key: String, found: String, expected: String
+    ) throws {
+        let file = FilePath(directory.appending("adapter_config.json"))
+        let error = JobFileError.adapterSetting(file: file, key: key, found: found, expected: expected)
+        #expect(throws: error) { try configuration(members) }
+        #expect(
+            error.description
+                == "\(file): \"\(key)\" is \(found); expected \(expected). Merge the adapter into its model first: "
+                + "model.merge_and_unload(), then model.save_pretrained().")
+    }
+
+    @Test func `settings at their defaults are accepted`() throws {
+        let found = try configuration(
+            #""use_dora": false, "layer_replication": null, "init_lora_weights": "gaussian", "alpha_pattern": {}, "#
+                + #""target_parameters": null, "fan_in_fan_out": true"#)
+        #expect(found.isTransposed)
+    }
+
+    @Test func `another method is refused`() throws {
+        try directory.write(Array(#"{"peft_type": "IA3"}"#.utf8), to: "adapter_config.json")
+        let file = FilePath(directory.appending("adapter_config.json"))
+        #expect(
+            throws: JobFileError.adapterSetting(
+                file: file, key: "peft_type", found: "\"IA3\"", expected: "\"LORA\"")
+        ) { try AdapterConfiguration(in: FilePath(directory.path), within: .unlimited) }
+    }
+
+    @Test(
+        arguments: [
+            ("base_model.model.a.q.lora_A.weight", "a.q", .down), ("a.q.lora_B.default.weight", "a.q", .up),
+            ("base_model.model.a.q.lora_B.bias", "a.q", .upBias), ("a.q.lora_B.default.bias", "a.q", .upBias),
+            ("base_model.model.e.lora_embedding_A", "e", .embeddingDown),
+            ("e.lora_embedding_B.default", "e", .embeddingUp), ("q.lora_magnitude_vector", "q", .unknown),
+            ("q.lora_A.bias", "q", .unknown), ("q.lora_A.default.extra.weight", "q", .unknown),
+            ("base_model.model.score.weight", "score.weight", .replacement),
+            ("base_model.model.score.modules_to_save.default.weight", "score.weight", .replacement),
+            ("base_model.model.fc.base_layer.bias", "fc.bias", .replacement),
+        ] as [(String, String, AdapterTensorName.Role)])
+    func `a name tells the module and the role`(name: String, module: String, role: AdapterTensorName.Role) {
+        let found = AdapterTensorName(name)
+        #expect(found.module == module)
+        #expect(found.role == role)
+    }
+}
