@@ -245,7 +245,8 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
     private static let norm = OperationExample(
         NormOperation(base: parameters, checkpoints: [parameters, [parameters[1]]]),
         [{ $0.checkpoints.removeLast() }, { $0.checkpoints.reverse() }] + parameterChanges(\.base)
-            + parameterChanges(\.checkpoints[0]) + sourceChanges(\.checkpoints[1][0]))
+            + parameterChanges(\.checkpoints[0]) + sourceChanges(\.checkpoints[1][0])
+            + updateChanges(\.checkpoints[1][0]))
 
     private static let merge: OperationExample = {
         var example = MergeOperation(
