@@ -23,13 +23,12 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from process_usage import Usage, run
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -70,16 +69,6 @@ models:
 dtype: bfloat16
 """,
 }
-
-
-@dataclass
-class Usage:
-    """What a program took."""
-
-    wall: float
-    cpu: float
-    own_memory: float
-    resident_memory: float
 
 
 def make_model(directory: Path, seed: int, *, hidden: int, layers: int, vocabulary: int, base: Path | None) -> None:
@@ -131,51 +120,6 @@ def make_model(directory: Path, seed: int, *, hidden: int, layers: int, vocabula
         "torch_dtype": "bfloat16",
     }
     (directory / "config.json").write_text(json.dumps(settings))
-
-
-def descendants(root: int) -> list[int]:
-    """A process and all that it started."""
-    found = [root]
-    for process in found:
-        try:
-            for task in os.listdir(f"/proc/{process}/task"):
-                found += [int(child) for child in Path(f"/proc/{process}/task/{task}/children").read_text().split()]
-        except OSError:
-            continue
-    return found
-
-
-def memory(root: int) -> tuple[float, float]:
-    """What a process and its descendants hold alone, and their resident pages, in MiB."""
-    own, resident = 0, 0
-    for process in descendants(root):
-        try:
-            lines = Path(f"/proc/{process}/status").read_text().splitlines()
-        except OSError:
-            continue
-        values = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("RssAnon", "VmRSS"))}
-        own += int(values.get("RssAnon", 0))
-        resident += int(values.get("VmRSS", 0))
-    return own / 1024, resident / 1024
-
-
-def run(command: list[str], directory: Path) -> Usage:
-    """Runs a program to its end and measures it."""
-    start = time.perf_counter()
-    with (directory / "log.txt").open("wb") as log:
-        process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
-        own, resident = 0.0, 0.0
-        while True:
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if ended:
-                break
-            now = memory(process.pid)
-            own, resident = max(own, now[0]), max(resident, now[1])
-            time.sleep(0.02)
-    wall = time.perf_counter() - start
-    if status:
-        sys.exit(f"{' '.join(command)} failed:\n{(directory / 'log.txt').read_text()[-4000:]}")
-    return Usage(wall, usage.ru_utime + usage.ru_stime, own, resident)
 
 
 def tensors(directory: Path) -> dict[str, Path]:
