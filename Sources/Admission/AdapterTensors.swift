@@ -26,8 +26,10 @@ struct AdapterTensors {
     mutating func inventory() -> AdapterInventory {
         var modules: [String: Module] = [:]
         var replacements: [String: TensorInventory] = [:]
+        var adapters: Set<String> = []
         for tensor in CheckpointInventory.tensors(of: file, numbered: number) {
             let name = AdapterTensorName(tensor.name)
+            if let adapter = name.adapter { adapters.insert(adapter) }
             switch name.role {
             case .unknown:
                 problems.append(
@@ -57,11 +59,20 @@ struct AdapterTensors {
                 lacks("lora_A", bias)
             }
             if let update = pair(module, path, .embeddingDown, .embeddingUp, form: .embedding) {
-                updates[weight] = update
+                if let other = updates.updateValue(update, forKey: weight) { repeated(update.up, other.up) }
             }
         }
         for name in updates.keys.sorted() {
-            if let other = replacements[name], let update = updates[name] { repeated(update.up, other) }
+            // PEFT saves the weight itself beside the factors of a resized embedding or head.
+            guard let other = replacements[name], let update = updates[name],
+                !AdapterTensorName.isOfBaseLayer(other.name)
+            else { continue }
+            repeated(update.up, other)
+        }
+        if adapters.count > 1 {
+            problems.append(
+                "the file holds the adapters \(adapters.sorted().map { "\"\($0)\"" }.listed(limit: 8)); expected one. Save one adapter alone."
+            )
         }
         return AdapterInventory(updates: updates, replacements: replacements)
     }

@@ -56,7 +56,7 @@ extension InventoryReader {
         let found = renamed(tensors.inventory(), of: task)
         var problems = tensors.problems
         if problems.isEmpty, depth == .contents { problems += nonFiniteFactors(of: found, in: file) }
-        var (checkpoint, misfits) = found.applied(to: parent, task: task.name, ignoring: IgnoredTensors(spec))
+        var (checkpoint, misfits) = found.applied(to: parent, task: task.name, of: spec)
         problems += misfits
         guard problems.isEmpty else {
             self.problems += problems.map { JobProblem(at: file.path.string, $0) }
@@ -69,6 +69,14 @@ extension InventoryReader {
             configurationDigest: BlobDigest(sha256: FileDigest.sha256(of: configuration.bytes)))
         inventory.checkpoints[task.name] = checkpoint
         inventory.notices.append(JobNotice(at: reference.directory.string, found.description(of: task.name)))
+        let shared = found.sharedEmbeddings(of: parent)
+        guard !shared.isEmpty else { return }
+        inventory.notices.append(
+            JobNotice(
+                at: reference.directory.string,
+                "the adapter of task \"\(task.name)\" changes \(shared.map { "\"\($0)\"" }.listed(limit: 8)), which the model's output head shares: "
+                    + "the head changes with it. While it trains, PEFT leaves the head as it was; to keep that, merge the "
+                    + "adapter first: model.merge_and_unload(), then model.save_pretrained()."))
     }
 
     /// The checkpoint that an adapter changes; `nil` if it cannot be read, which is a problem already.

@@ -71,7 +71,7 @@ struct TiedTensors {
                 guard let own = inventory.checkpoints[task.name]?.tensors, let head = own[name],
                     let other = own[embedding.name], head.slice != other.slice
                 else { return false }
-                return !holdSameBytes(head, other)
+                return head.update != other.update || !holdSameBytes(head, other)
             }
             guard let task else { continue }
             inventory.base.separate(name, from: embedding.name)

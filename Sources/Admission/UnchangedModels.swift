@@ -1,3 +1,4 @@
+import Identifiers
 import JobPlan
 import Safetensors
 
@@ -25,7 +26,8 @@ struct UnchangedModels {
             let pairs = merged.filter { settings.weight(of: task, tensor: $0.name) != 0 }.compactMap { tensor in
                 checkpoint.tensors[tensor.name].map { (tensor, $0) }
             }
-            guard !pairs.isEmpty, !differ(pairs) else { return nil }
+            guard !pairs.isEmpty else { return misfitting(task, checkpoint, copied) }
+            guard !differ(pairs) else { return nil }
             return JobProblem(
                 at: checkpoint.location,
                 "the model of task \"\(task.name)\" contributes to no tensor: \(pairs.count) of its tensors are merged "
@@ -33,6 +35,20 @@ struct UnchangedModels {
                     + "Name the model that was trained, remove the entry, or write \"allow_unchanged: "
                     + "[\(task.name)]\" to merge it all the same.")
         }
+    }
+
+    /// The problem of a model whose tensors have other shapes, all of which the job leaves out.
+    private func misfitting(
+        _ task: TaskSpec, _ checkpoint: CheckpointInventory, _ copied: CopiedTensors
+    ) -> JobProblem? {
+        let misfits = copied.names(.mismatchedShape).filter { checkpoint.tensors[$0] != nil }
+        guard !misfits.isEmpty else { return nil }
+        return JobProblem(
+            at: checkpoint.location,
+            "the model of task \"\(task.name)\" contributes to no tensor: \(misfits.map { "\"\($0)\"" }.listed(limit: 8)) \(misfits.count == 1 ? "is" : "are") "
+                + "kept from the base, because shapes differ (mismatched_shapes: base), and no other is merged. Name the "
+                + "model that was trained on this base, remove the entry, or write \"allow_unchanged: [\(task.name)]\"."
+        )
     }
 
     /// Whether any pair differs; tensors that cannot be read count as different, and the merge reports why.

@@ -26,6 +26,8 @@ public struct AdapterTensorName: Equatable, Sendable {
     public let module: String
     /// What the tensor is.
     public let role: Role
+    /// The adapter's own name, if the tensor's name has it.
+    public let adapter: String?
 
     /// The words before a module's path.
     private static let wrapper = "base_model.model."
@@ -35,7 +37,7 @@ public struct AdapterTensorName: Equatable, Sendable {
         let own = name.hasPrefix(Self.wrapper) ? name.dropFirst(Self.wrapper.count) : name[...]
         let parts = own.split(separator: ".", omittingEmptySubsequences: false)
         guard let place = parts.firstIndex(where: { $0.hasPrefix("lora_") }) else {
-            (module, role) = (Self.replaced(parts), .replacement)
+            (module, role, adapter) = (Self.replaced(parts), .replacement, nil)
             return
         }
         module = parts[..<place].joined(separator: ".")
@@ -43,6 +45,7 @@ public struct AdapterTensorName: Equatable, Sendable {
         let isEmbedding = parts[place].hasPrefix("lora_embedding_")
         // [weight], [default, weight], of an embedding [] and [default].
         let last = isEmbedding ? "weight" : rest.last ?? ""
+        adapter = rest.count > (isEmbedding ? 0 : 1) ? rest.first.map(String.init) : nil
         guard rest.count <= (isEmbedding ? 1 : 2) else {
             role = .unknown
             return
@@ -57,6 +60,9 @@ public struct AdapterTensorName: Equatable, Sendable {
             default: .unknown
             }
     }
+
+    /// Whether a tensor is the weight or the bias of the module itself, saved beside its factors.
+    public static func isOfBaseLayer(_ name: String) -> Bool { name.split(separator: ".").contains("base_layer") }
 
     /// The model's name of a tensor that stands in a wrapper: `score.modules_to_save.default.weight`,
     /// `fc.base_layer.bias`.

@@ -57,28 +57,17 @@ public struct AdapterInventory: Equatable, Sendable {
     /// - Parameters:
     ///   - parent: The checkpoint that the adapter was trained on.
     ///   - task: The task, for messages.
-    ///   - ignored: The tensors that the job does not merge; a change of one that the checkpoint lacks is left out.
+    ///   - spec: The job; a change of a tensor that it does not merge and that the checkpoint lacks is left out.
     /// - Returns: The checkpoint with the adapter's values, and a sentence for each change that does not fit.
     public func applied(
-        to parent: CheckpointInventory, task: TaskName, ignoring ignored: IgnoredTensors
+        to parent: CheckpointInventory, task: TaskName, of spec: JobSpec
     ) -> (checkpoint: CheckpointInventory, problems: [String]) {
         var changed: [String: TensorInventory] = [:]
         var problems: [String] = []
         var strangers: [(name: String, own: String)] = []
-        for (name, update) in updates.sorted(by: { $0.key < $1.key }) {
-            guard var tensor = parent.tensors[name] else {
-                strangers.append((name, update.up.name))
-                continue
-            }
-            if let sum = update.lowRank(for: tensor) {
-                tensor.update = sum
-                changed[name] = tensor
-            } else {
-                problems.append(update.misfit(with: tensor, task: task))
-            }
-        }
+        let ignored = IgnoredTensors(spec)
         for (name, own) in replacements.sorted(by: { $0.key < $1.key }) {
-            guard parent.tensors[name] != nil else {
+            guard parent.tensors[name] != nil || parent.isSharedHead(name, shape: own.shape) else {
                 strangers.append((name, own.name))
                 continue
             }
@@ -86,10 +75,33 @@ public struct AdapterInventory: Equatable, Sendable {
             tensor.name = name
             changed[name] = tensor
         }
+        let layouts = AdapterLayouts(spec: spec, base: parent)
+        for (name, update) in updates.sorted(by: { $0.key < $1.key }) {
+            // The weight itself may be in the adapter's file too.
+            guard var tensor = changed[name] ?? parent.tensors[name] else {
+                strangers.append((name, update.up.name))
+                continue
+            }
+            if let sum = update.lowRank(for: tensor, layout: layouts.layout(of: name)) {
+                tensor.update = sum
+                changed[name] = tensor
+            } else {
+                problems.append(update.misfit(with: tensor, task: task))
+            }
+        }
         problems += Self.sentences(of: strangers.filter { !ignored.contains($0.name) }, parent, task)
         var checkpoint = parent
         checkpoint.replace(changed)
         return (checkpoint, problems)
+    }
+
+    /// The word embeddings that it changes of a model whose head shares them, as long as it has no head of its own.
+    public func sharedEmbeddings(of parent: CheckpointInventory) -> [String] {
+        let names = Set(updates.keys).union(replacements.keys)
+        guard !parent.tensors.keys.contains(where: TensorNames.isHead), !names.contains(where: TensorNames.isHead),
+            parent.configuration?.tiesEmbeddings ?? false
+        else { return [] }
+        return names.filter { name in parent.tensors[name].map(TensorNames.isWordEmbedding) ?? false }.sorted()
     }
 
     /// What the adapter changes, in a sentence for a notice.
@@ -144,7 +156,8 @@ extension AdapterInventory.Update {
     ///
     /// PEFT decides by the module's class whether a weight is stored transposed, and the adapter's setting holds for
     /// one class. So where only the other order fits, it is the module's.
-    func lowRank(for tensor: TensorInventory) -> LowRankUpdate? {
+    /// A declared layout, by the job or by the model's type, counts more than the setting.
+    func lowRank(for tensor: TensorInventory, layout: WeightLayout?) -> LowRankUpdate? {
         guard tensor.floatingType != nil, let rows = tensor.shape.first, rows > 0, tensor.elementCount > 0,
             let upType = up.floatingType
         else { return nil }
@@ -155,19 +168,21 @@ extension AdapterInventory.Update {
             return LowRankUpdate(up: upFactor, down: nil, rows: rows, columns: 1, rank: 1, scale: scale)
         }
         guard let down, let downType = down.floatingType, rank > 0,
-            let isTransposed = orders.first(where: { fits(tensor, isTransposed: $0) })
+            let isTransposed = orders(layout).first(where: { fits(tensor, isTransposed: $0) })
         else { return nil }
         return LowRankUpdate(
             up: upFactor, down: LowRankUpdate.Factor(elementType: downType, slice: down.slice), rows: rows,
             columns: columns, rank: rank, scale: scale, isTransposed: isTransposed)
     }
 
-    /// The orders in which the weight may be stored, the stated one first.
-    private var orders: [Bool] {
+    /// The orders in which the weight may be stored, the known or stated one first.
+    private func orders(_ layout: WeightLayout?) -> [Bool] {
         switch form {
-        case .weight(let isTransposed): [isTransposed, !isTransposed]
-        case .embedding: [true]
-        case .bias: []
+        case .weight(let isStated):
+            let isTransposed = layout.map { $0 == .inOut } ?? isStated
+            return [isTransposed, !isTransposed]
+        case .embedding: return [true]
+        case .bias: return []
         }
     }
 

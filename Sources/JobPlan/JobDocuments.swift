@@ -1,28 +1,36 @@
 import Yams
 
-/// The documents of a job file: the job, and optionally a second one that adds some keys to it.
+/// The documents of a job file: the job, and optionally others that add some keys to it, one after the other.
 ///
 /// A program adds keys in this way without a change of the first document, so that all its lines keep their numbers.
 enum JobDocuments {
-    /// The keys that a second document may have; another one is more likely a second job.
+    /// The most documents: a user's second one, and one of a program.
+    private static let documentsMax = 3
+    /// The keys that a further document may have; another one is more likely a second job.
     private static let addedKeys: Set<String> = ["checkpoint", "parameters", "outputs", "kfac"]
 
-    /// The job of a text with one or two documents; `nil` for an empty text.
+    /// The job of a text with one to three documents; `nil` for an empty text.
     ///
     /// - Throws: `YamlError` for a text that is not YAML or that has more documents.
     static func job(in yaml: String) throws -> Node? {
         let documents = try all(in: yaml)
         guard documents.count > 1 else { return documents.first }
         // The parser's own error names the place of a further document.
-        guard documents.count == 2, let added = documents[1].mapping,
-            added.keys.allSatisfy({ $0.scalar.map { addedKeys.contains($0.string) } ?? false })
-        else { return try Yams.compose(yaml: yaml) }
-        return joined(documents[0], documents[1])
+        let additions = documents.dropFirst()
+        guard documents.count <= documentsMax, additions.allSatisfy(isAddition) else {
+            return try Yams.compose(yaml: yaml)
+        }
+        return additions.reduce(documents[0], joined)
     }
 
-    /// The first of two documents as it is written; the whole text if it has one document.
+    private static func isAddition(_ document: Node) -> Bool {
+        guard let added = document.mapping else { return false }
+        return added.keys.allSatisfy { $0.scalar.map { addedKeys.contains($0.string) } ?? false }
+    }
+
+    /// The first document as it is written; the whole text if it has one document.
     static func first(of yaml: String) -> String {
-        guard let documents = try? all(in: yaml), documents.count == 2, let line = documents[1].mark?.line else {
+        guard let documents = try? all(in: yaml), documents.count > 1, let line = documents[1].mark?.line else {
             return yaml
         }
         let lines = yaml.split(separator: "\n", omittingEmptySubsequences: false)

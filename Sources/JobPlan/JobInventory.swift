@@ -129,6 +129,12 @@ public struct CheckpointInventory: Equatable, Sendable {
             name: name, elementType: tensor.elementType, shape: tensor.shape, slice: tensor.slice)
     }
 
+    /// Whether a tensor is the head that this checkpoint shares with its word embedding and does not store.
+    func isSharedHead(_ name: String, shape: [Int]) -> Bool {
+        TensorNames.isHead(name)
+            && tensors.values.contains { TensorNames.isWordEmbedding($0) && $0.shape == shape }
+    }
+
     /// Gives tensors of these names other values, and those tied to them.
     mutating func replace(_ changed: [String: TensorInventory]) {
         for (name, tensor) in changed { tensors[name] = tensor }

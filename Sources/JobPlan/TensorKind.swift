@@ -22,17 +22,19 @@ public struct TensorKinds: Sendable {
     private let owners: Set<String>
 
     /// Final name parts of the tensors that quantisers put beside packed weights (GPTQ, AWQ, bitsandbytes, HQQ, AQLM,
-    /// compressed-tensors, torchao, QuIP#).
+    /// compressed-tensors, torchao, QuIP#, EXL2, quanto).
     private static let companions: Set<String> = [
         "scales", "weight_scale", "weight_scale_inv", "scale_inv", "qscales", "scale_and_zero", "scales_and_zeros",
         "weight_global_scale", "zeros", "qzeros", "zero_point", "weight_zero_point", "absmax", "quant_map",
         "nested_absmax", "nested_quant_map", "quant_state", "SCB", "CB", "g_idx", "codebook", "codebooks", "lut",
-        "weight_packed", "qweight",
+        "weight_packed", "qweight", "q_weight", "q_scale", "q_scale_max", "q_groups", "q_group_map", "q_invperm",
+        "_scale",
+        "_data",
     ]
     /// Final name parts of integers that are weights.
     private static let weights: Set<String> = [
-        "weight", "qweight", "weight_packed", "packed_weight", "qweight_packed", "W_q", "Qidxs", "codes",
-        "in_proj_weight",
+        "weight", "qweight", "weight_packed", "packed_weight", "qweight_packed", "q_weight", "_data", "W_q", "Qidxs",
+        "codes", "in_proj_weight",
     ]
     /// Types in which no quantiser packs weights, unless its other tensors stand beside them.
     private static let counters: Set<String> = ["I64", "BOOL"]

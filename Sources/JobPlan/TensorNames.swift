@@ -46,6 +46,9 @@ struct TensorNames {
         return parts.count == 2 && parts.last == "weight" && parts.first.map(heads.contains) ?? false
     }
 
+    /// Whether a tensor of this name is an output head.
+    static func isHead(_ name: String) -> Bool { isTied(name) && !name.hasSuffix("embed_tokens.weight") }
+
     /// The modules that models of Hugging Face transformers tie to their word embedding.
     private static let heads: Set<Substring> = ["lm_head", "embed_out", "output_projection", "embed_tokens"]
     private static let wordEmbeddings = [

@@ -148,7 +148,7 @@ struct WeightLayouts {
     private static let architectures: Set<String> = ["gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp"]
     private static let convolutions: Set<Substring> = ["c_attn", "c_proj", "c_fc", "q_attn"]
 
-    private static func isConvolution(_ module: String) -> Bool {
+    static func isConvolution(_ module: String) -> Bool {
         module.split(separator: ".").last.map(convolutions.contains) ?? false
     }
 
@@ -156,7 +156,7 @@ struct WeightLayouts {
     ///
     /// Some programs store models of these types with `[d_out, d_in]`. The bias of one such layer shows it, and then
     /// the type states nothing.
-    private static func architecture(of base: CheckpointInventory) -> Located<WeightLayout>? {
+    static func architecture(of base: CheckpointInventory) -> Located<WeightLayout>? {
         guard let type = base.modelType, architectures.contains(type) else { return nil }
         let isOtherwise = base.tensors.values.contains { weight in
             guard weight.shape.count == 2, weight.shape[0] != weight.shape[1], weight.name.hasSuffix(".weight") else {

@@ -88,7 +88,8 @@ public struct DriftModel: Equatable, Sendable {
 
     /// The coefficients with the least total: Σ λ_j G_j c = Σ λ_j G_j t_j.
     ///
-    /// Directions of at most ``tolerance`` of the system's largest eigenvalue count as flat, and c has no part there.
+    /// Each vector is measured in units of its own size. Directions of at most ``tolerance`` of the largest eigenvalue
+    /// count as flat, and c has no part there.
     ///
     /// - Parameter fixed: By task vector, a coefficient that is given, or `nil` for one that is sought.
     /// - Returns: All coefficients.
@@ -110,14 +111,22 @@ public struct DriftModel: Equatable, Sendable {
                     system[row, column] = tasks.reduce(0) { $0 + $1.share * $1.form[first, second] }
                 }
             }
+            // In units of their own size, so that a small vector is not flat beside a large one.
+            let sizes = free.indices.map { system[$0, $0] > 0 ? system[$0, $0].squareRoot() : 1 }
+            for row in free.indices {
+                for column in free.indices { system[row, column] /= sizes[row] * sizes[column] }
+            }
             let eigen = try SymmetricEigen(decomposing: system)
             let least = Self.tolerance * max(0, eigen.values.max() ?? 0)
             var values = start
             var rank = 0
             for (index, eigenvalue) in eigen.values.enumerated() where eigenvalue > least {
                 rank += 1
-                let along = free.indices.reduce(0) { $0 + eigen.vectors[index, $1] * right[$1] } / eigenvalue
-                for (place, vector) in free.enumerated() { values[vector] += along * eigen.vectors[index, place] }
+                let along =
+                    free.indices.reduce(0) { $0 + eigen.vectors[index, $1] * right[$1] / sizes[$1] } / eigenvalue
+                for (place, vector) in free.enumerated() {
+                    values[vector] += along * eigen.vectors[index, place] / sizes[place]
+                }
             }
             return Coefficients(values: values, isUnique: rank == free.count)
         } catch {

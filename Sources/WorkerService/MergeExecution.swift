@@ -64,6 +64,14 @@ struct MergeExecution {
         return try Matrix(rows: operation.parameters.shape.rows, columns: operation.parameters.shape.columns)
     }
 
+    /// θ_0 where the models themselves are merged and the base is one of them, or their origin; else nothing.
+    private func knownBase() async throws -> Matrix<Double>? {
+        guard operation.base.isEmpty, operation.outputTypes.contains(where: \.isHalf),
+            let base = operation.tasks.first(where: { $0.place == 0 })
+        else { return nil }
+        return try await reader.read(base.parameters)
+    }
+
     private func merge<Computation: StreamedComputation & ~Copyable>(
         _ computation: Computation.Type, _ scratch: inout LaneScratch
     ) async throws -> UnitResult {
@@ -81,7 +89,7 @@ struct MergeExecution {
         }
         if let norms = merged.norms { output.measurements.merge(norms.measurements) { $1 } }
         if let solution = merged.solution { output.measurements.merge(solution.measurements) { $1 } }
-        let (blobs, losses) = try encode(base, merged.intoValues())
+        let (blobs, losses) = try encode(base, merged.intoValues(), lossFrom: try await knownBase())
         output.blobs = blobs
         if losses.contains(where: { $0 != RoundingLoss() }) {
             output.measurements[.roundingLoss] = losses.flatMap { [$0.errorSquares, $0.changeSquares] }
@@ -180,9 +188,10 @@ struct MergeExecution {
 
     /// Encodes θ_0 + α Δ, each element rounded once: the weight's bytes, then the bias's; and says what rounding lost.
     private func encode(
-        _ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>
+        _ base: borrowing Matrix<Double>, _ delta: consuming Matrix<Double>, lossFrom known: consuming Matrix<Double>?
     ) throws -> (blobs: [BlobReference], losses: [RoundingLoss]) {
         var merged = delta
+        var known = known
         var isFinite = true
         let startsAtBase = !operation.base.isEmpty
         merged.withMutableSpan { merged in
@@ -209,8 +218,13 @@ struct MergeExecution {
         var losses: [RoundingLoss] = []
         for (parameter, columns) in parts.enumerated() {
             blobs.append(try encode(merged, parameter, columns: columns))
-            losses.append(
-                try startsAtBase ? loss(merged, base, columns, operation.outputTypes[parameter]) : RoundingLoss())
+            let type = operation.outputTypes[parameter]
+            if let origin = known.take() {
+                losses.append(try loss(merged, origin, columns, type))
+                known = .some(origin)
+            } else {
+                losses.append(try startsAtBase ? loss(merged, base, columns, type) : RoundingLoss())
+            }
         }
         return (blobs, losses)
     }

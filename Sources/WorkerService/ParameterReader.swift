@@ -29,29 +29,81 @@ struct ParameterReader {
     /// - Throws: ``UnitError/nonFinite(_:)`` for NaN or infinity in a parameter, ``UnitError/malformedLease(_:)`` when
     ///   the sizes in the lease contradict the block's, or what reading throws.
     func read(_ sources: ParameterSources) async throws -> Matrix<Double> {
-        guard sources.count == parameters.count else {
-            throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(sources.count) parameters")
-        }
-        var matrix = try Matrix<Double>(rows: shape.rows, columns: shape.columns)
-        switch parameters {
-        case .block(.full), .tensor:
-            try await read(0, of: sources, rows: shape.rows, columns: shape.columns, into: &matrix, at: 0)
-        case .block(.linear(let outputs, let inputs, let hasBias, _)):
-            try await read(0, of: sources, rows: outputs, columns: inputs, into: &matrix, at: 0)
-            if hasBias { try await read(1, of: sources, rows: outputs, columns: 1, into: &matrix, at: inputs) }
-        }
+        var matrix = try await readStored(sources)
+        try await addUpdates(of: sources, to: &matrix)
         return matrix
     }
 
     /// Reads θ_t − θ_0.
     ///
+    /// The update of an adapter is added to the difference of what is stored, which is 0 for an adapter of the base. So
+    /// it keeps its rank, and its digits where it is small beside the weights.
+    ///
     /// - Throws: What ``read(_:)`` throws.
     func taskVector(_ sources: ParameterSources, base: borrowing Matrix<Double>) async throws -> Matrix<Double> {
-        var delta = try await read(sources)
+        var delta = try await readStored(sources)
         try base.withSpan { base throws in
             try delta.withMutableSpan { delta throws in try VectorOperations.add(base, times: -1, to: &delta) }
         }
+        try await addUpdates(of: sources, to: &delta)
         return delta
+    }
+
+    /// The rows and columns that a parameter has in the matrix.
+    private func place(of parameter: Int) -> (rows: Int, columns: Range<Int>) {
+        guard case .block(.linear(let outputs, let inputs, _, _)) = parameters else {
+            return (shape.rows, 0..<shape.columns)
+        }
+        return (outputs, parameter == 0 ? 0..<inputs : inputs..<inputs + 1)
+    }
+
+    /// Reads what is stored, without the updates of adapters.
+    private func readStored(_ sources: ParameterSources) async throws -> Matrix<Double> {
+        guard sources.count == parameters.count else {
+            throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(sources.count) parameters")
+        }
+        var matrix = try Matrix<Double>(rows: shape.rows, columns: shape.columns)
+        for parameter in sources.indices {
+            let (rows, columns) = place(of: parameter)
+            try await read(
+                parameter, of: sources, rows: rows, columns: columns.count, into: &matrix, at: columns.lowerBound)
+        }
+        return matrix
+    }
+
+    /// Adds the updates of adapters, some stored rows at a time.
+    private func addUpdates(of sources: ParameterSources, to matrix: inout Matrix<Double>) async throws {
+        for (parameter, source) in sources.enumerated() {
+            guard let product = try await product(of: source) else { continue }
+            let (rows, columns) = place(of: parameter)
+            let isTransposed = source.layout == .inOut
+            let (storedRows, storedColumns) = isTransposed ? (columns.count, rows) : (rows, columns.count)
+            let width = matrix.columnCount
+            let rowsAtOnce = max(1, Self.pieceBytes / (storedColumns * 8))
+            var values = [Double](repeating: 0, count: min(rowsAtOnce, storedRows) * storedColumns)
+            for first in stride(from: 0, to: storedRows, by: rowsAtOnce) {
+                let count = min(rowsAtOnce, storedRows - first)
+                var span = values.mutableSpan
+                var stored = span._mutatingExtracting(first: count * storedColumns)
+                matrix.withSpan { matrix in
+                    if isTransposed {
+                        let part = columns.lowerBound + first..<columns.lowerBound + first + count
+                        StoredOrder.gather(matrix, columns: part, width: width, into: &stored)
+                    } else {
+                        StoredOrder.take(matrix, columns: columns, firstRow: first, width: width, into: &stored)
+                    }
+                }
+                try product.add(first * storedColumns..<(first + count) * storedColumns, of: source, to: &stored)
+                matrix.withMutableSpan { matrix in
+                    if isTransposed {
+                        let part = columns.lowerBound + first..<columns.lowerBound + first + count
+                        StoredOrder.scatter(stored.span, into: &matrix, columns: part, width: width)
+                    } else {
+                        StoredOrder.copy(stored.span, into: &matrix, columns: columns, firstRow: first, width: width)
+                    }
+                }
+            }
+        }
     }
 
     /// Reads a parameter of `[rows, columns]` into the matrix, starting at `column`, some stored rows at a time.
@@ -66,7 +118,6 @@ struct ParameterReader {
         guard source.byteCount == UInt64(storedRows) * UInt64(rowBytes) else {
             throw UnitError.malformedLease("a parameter of \"\(input.lease.subject)\" has \(source.byteCount) bytes")
         }
-        let product = try await product(of: source)
         var raw: [UInt8] = []
         let width = matrix.columnCount
         var values: [Double] = []
@@ -77,19 +128,13 @@ struct ParameterReader {
             if let position = source.elementType.firstNonFinite(in: raw.span.bytes) {
                 throw nonFinite(parameter, source, element: first * storedColumns + position)
             }
-            if isTransposed || product != nil {
+            if isTransposed {
                 values = [Double](repeating: 0, count: count * storedColumns)
                 var target = values.mutableSpan
                 try source.elementType.decode(raw.span.bytes.extracting(0..<count * rowBytes), into: &target)
-                try product?.add(first * storedColumns..<(first + count) * storedColumns, of: source, to: &target)
                 matrix.withMutableSpan { span in
-                    if isTransposed {
-                        StoredOrder.scatter(
-                            values.span, into: &span, columns: column + first..<column + first + count, width: width)
-                    } else {
-                        StoredOrder.copy(
-                            values.span, into: &span, columns: column..<column + columns, firstRow: first, width: width)
-                    }
+                    StoredOrder.scatter(
+                        values.span, into: &span, columns: column + first..<column + first + count, width: width)
                 }
                 continue
             }

@@ -40,6 +40,16 @@ enum StoredOrder {
         }
     }
 
+    /// Copies rows of the matrix into stored rows: the way back of ``copy(_:into:columns:firstRow:width:)``.
+    static func take(
+        _ matrix: Span<Double>, columns: Range<Int>, firstRow: Int, width: Int, into stored: inout MutableSpan<Double>
+    ) {
+        for row in 0..<stored.count / columns.count {
+            let start = (firstRow + row) * width + columns.lowerBound
+            for column in 0..<columns.count { stored[row * columns.count + column] = matrix[start + column] }
+        }
+    }
+
     /// Copies columns of the matrix into stored rows.
     ///
     /// - Parameters:

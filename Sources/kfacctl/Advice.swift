@@ -46,7 +46,7 @@ struct Advice {
     let varyingWeights: [String]
     /// The merged vectors whose tasks have no curvature, so that nothing tells their best weight.
     let vectorsWithoutCurvature: [String]
-    /// α = 1 with the job's weights.
+    /// The job's α and weights; 1 stands for an α that depends on the tensor.
     let asInJob: Prediction
     /// The best α with the job's weights.
     let scale: DriftModel.Scale
@@ -54,8 +54,14 @@ struct Advice {
     /// The best weight of each vector.
     let best: DriftModel.Coefficients
     let atBestWeights: Prediction
-    /// The pairs of other tasks, strongest first.
+    /// The strongest pairs of other tasks, strongest first.
     let pairs: [Pair]
+    /// The number of pairs of what is merged.
+    let pairCount: Int
+    /// The tasks that have no vector of their own, and take part.
+    let tasksWithoutModel: [String]
+    /// The tasks that lack curvature which others have, with the number of these layers.
+    let partlyMeasured: [(task: String, layers: Int)]
 
     /// Computes all predictions.
     ///
@@ -82,7 +88,8 @@ struct Advice {
         func prediction(_ name: String, _ coefficients: [Double]) -> Prediction {
             Self.prediction(name, coefficients, model, participants, taskCount: measured.tasks.count)
         }
-        asInJob = prediction("α = 1 and the job's weights", weights)
+        let alpha = measured.lambda ?? 1
+        asInJob = prediction("the job's α and weights", weights.map { $0 * alpha })
         let scale = model.bestScale(of: weights)
         self.scale = scale
         atBestScale = prediction("the best α and the job's weights", weights.map { $0 * scale.value })
@@ -90,7 +97,11 @@ struct Advice {
             fixed: zip(vectors, weights).map { $1 == 0 || !measured.tasks.contains($0) ? $1 : nil })
         self.best = best
         atBestWeights = prediction("the best weights", best.values)
-        pairs = Self.pairs(of: measured)
+        let strengths = Self.strengths(of: measured, weights, participants)
+        pairCount = strengths.count
+        pairs = Self.strongest(of: strengths, measured)
+        tasksWithoutModel = participants.filter { measured.vector(of: $0) == nil }.map { measured.tasks[$0] }
+        partlyMeasured = Self.partlyMeasured(measured, participants)
     }
 
     private static func model(
@@ -125,10 +136,31 @@ struct Advice {
             relativeTotal: whole > 0 ? total / whole : nil)
     }
 
-    private static func pairs(of measured: MeasuredInterference) -> [Pair] {
-        let found = measured.pairs.compactMap { pair in
-            measured.normalized[pair.vector][pair.task].map { (vector: pair.vector, task: pair.task, strength: $0) }
+    private typealias Strength = (vector: Int, task: Int, strength: Double)
+
+    /// How strongly each vector of weight moves each other task that takes part.
+    private static func strengths(
+        of measured: MeasuredInterference, _ weights: [Double], _ participants: [Int]
+    ) -> [Strength] {
+        measured.pairs.compactMap { pair in
+            guard weights[pair.vector] != 0, participants.contains(pair.task) else { return nil }
+            return measured.normalized[pair.vector][pair.task].map { (pair.vector, pair.task, $0) }
         }
+    }
+
+    /// The tasks without curvature in some of the layers in which others have it.
+    private static func partlyMeasured(
+        _ measured: MeasuredInterference, _ participants: [Int]
+    ) -> [(task: String, layers: Int)] {
+        participants.compactMap { task in
+            let lacking = measured.layers.count { layer in
+                layer.matrix.allSatisfy { $0[task] == nil } && layer.matrix.contains { $0.contains { $0 != nil } }
+            }
+            return lacking > 0 ? (measured.tasks[task], lacking) : nil
+        }
+    }
+
+    private static func strongest(of found: [Strength], _ measured: MeasuredInterference) -> [Pair] {
         return found.sorted { $0.strength > $1.strength }.prefix(pairsMax).map { pair in
             let whole = measured.matrix[pair.vector][pair.task] ?? 0
             let shares = measured.layers.compactMap { layer in
@@ -149,23 +181,39 @@ extension Advice {
     /// A drift above this share of the base's leaves little of the tasks.
     private static let largeDrift = 0.5
 
+    /// What to change of the job.
+    private enum Change {
+        case none, scale, weights
+    }
+
+    /// A change that lowers the predicted total drift by 1 % or more.
+    private var change: Change {
+        let (job, scaled, weighted) = (asInJob.total, atBestScale.total, atBestWeights.total)
+        if weighted < scaled * (1 - Self.smallGain), weighted < job * (1 - Self.smallGain) { return .weights }
+        return scaled < job * (1 - Self.smallGain) ? .scale : .none
+    }
+
     /// What to do.
     var sentence: String {
         let (job, scaled, weighted) = (asInJob.total, atBestScale.total, atBestWeights.total)
         let percent = { (part: Double, whole: Double) in "\(Quantity.rounded(100 * (1 - part / whole), 1)) %" }
-        guard job > 0 else { return "merge with the job's weights and α = 1: no drift is predicted." }
+        guard weights.contains(where: { $0 != 0 }) else {
+            return "every model has the weight 0, so nothing is merged and there is nothing to advise."
+        }
+        guard job > 0 else { return "merge with the job's α and weights: no drift is predicted." }
         var words: String
-        if weighted < scaled * (1 - Self.smallGain), weighted < job * (1 - Self.smallGain) {
+        switch change {
+        case .weights:
             words = "merge with the best weights, which lower the predicted total drift by \(percent(weighted, job))"
             if scaled < job * (1 - Self.smallGain) {
                 words += "; the best α alone lowers it by \(percent(scaled, job))"
             }
-        } else if scaled < job * (1 - Self.smallGain) {
+        case .scale:
             words =
                 "merge with α = \(Quantity.rounded(scale.value, 4)) and the job's weights, which lowers the predicted "
                 + "total drift by \(percent(scaled, job)); other weights lower it by less than 1 % more"
-        } else {
-            words = "merge with the job's weights and α = 1: no other weights lower the predicted total drift by 1 %"
+        case .none:
+            words = "merge with the job's α and weights: no others lower the predicted total drift by 1 %"
         }
         if let left = [asInJob, atBestScale, atBestWeights].compactMap(\.relativeTotal).min(), left > Self.largeDrift {
             words +=
@@ -193,10 +241,13 @@ extension Advice {
             remarks.append(
                 "the weight of \(varyingWeights.listed(limit: 8)) depends on the tensor; 1 stands for it here.")
         }
+        if measured.lambda == nil {
+            remarks.append("the job's \"lambda\" depends on the tensor; 1 stands for it here.")
+        }
         if !vectorsWithoutCurvature.isEmpty {
             remarks.append(
                 "\(vectorsWithoutCurvature.listed(limit: 8)): no curvature of this task, so its own drift is unknown, and "
-                    + "its weight stays as in the job.")
+                    + "the best weights leave its weight as in the job.")
         }
         if !scale.isUnique {
             remarks.append("the weighted vectors cancel under every task's curvature: α has no effect.")
@@ -205,6 +256,22 @@ extension Advice {
             remarks.append(
                 "the best weights are not unique, since some vectors are combinations of others under every task's "
                     + "curvature; these are the ones of least norm.")
+        }
+        let negated = zip(measured.vectors, zip(weights, best.values)).filter { $1.0 > 0 && $1.1 < 0 }.map(\.0)
+        if !negated.isEmpty {
+            remarks.append(
+                "the best weights of \(negated.listed(limit: 8)) are negative: other vectors hold what these add. As a "
+                    + "weight of a job that means to negate the task; leave it out, or write 0, and ask again.")
+        }
+        if !tasksWithoutModel.isEmpty {
+            remarks.append(
+                "\(tasksWithoutModel.listed(limit: 8)): no model, so the drift is not relative, and 0 at the base.")
+        }
+        if !partlyMeasured.isEmpty {
+            let names = partlyMeasured.map { "\($0.task) (\($0.layers) of \(measured.layers.count))" }
+            remarks.append(
+                "no curvature in some of the layers, which count as no drift of the task there: "
+                    + "\(names.listed(limit: 8)). Its weight may be too small.")
         }
         if let coverage { remarks.append(coverage) }
         return remarks
@@ -225,12 +292,14 @@ extension Advice {
 
     /// Lines to paste into a job file: α, and below each model's entry its weight.
     var yaml: [String] {
-        guard atBestWeights.total < atBestScale.total * (1 - Self.smallGain) else {
-            return ["merge_method: task_arithmetic", "parameters: {lambda: \(Self.text(scale.value))}"]
-                + zip(measured.vectors, weights).map(Self.line)
-        }
-        return ["merge_method: task_arithmetic", "parameters: {lambda: 1.0}"]
-            + zip(measured.vectors, best.values).map(Self.line)
+        let (alpha, given) =
+            switch change {
+            case .none: (measured.lambda ?? 1, weights)
+            case .scale: (scale.value, weights)
+            case .weights: (1, best.values)
+            }
+        return ["merge_method: task_arithmetic", "parameters: {lambda: \(Self.text(alpha))}"]
+            + zip(measured.vectors, given).map(Self.line)
     }
 
     private static func line(_ vector: String, _ weight: Double) -> String {

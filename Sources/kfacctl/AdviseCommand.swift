@@ -10,7 +10,7 @@ struct AdviseCommand: AsyncParsableCommand {
         abstract: "Says with which weights to merge a job's models, by their interference. Merges nothing.",
         discussion: """
             The drift of a task is the merged model's distance from the task's own model, under the task's curvature: 0 \
-            at its own model, 1 at the base. It is predicted for a plain sum of task vectors, at α = 1 with the job's \
+            at its own model, 1 at the base. It is predicted for a plain sum of task vectors, at the job's α and \
             weights, at the best single α, and at the best weight of each model.
             """)
 
@@ -36,15 +36,15 @@ struct AdviseCommand: AsyncParsableCommand {
                 pair.vector, pair.task, Quantity.rounded(pair.strength, 3), layers.joined(separator: ", "),
             ])
         }
-        let all = advice.measured.pairs.count
-        let more = all > advice.pairs.count ? "\nand \(all - advice.pairs.count) more pairs" : ""
+        let left = advice.pairCount - advice.pairs.count
+        let more = left > 0 ? "\nand \(left) more pairs" : ""
         return "the pairs that interfere most (1: as strongly as the task's own vector)\n\(table.text)\(more)"
     }
 
     private func drifts(_ advice: Advice) -> String {
         let predictions = [advice.asInJob, advice.atBestScale, advice.atBestWeights]
         var table = TextTable(["", "JOB", "BEST α", "BEST WEIGHTS"])
-        table.add(["α"] + [1, advice.scale.value, 1].map { Quantity.rounded($0, 4) })
+        table.add(["α"] + [advice.measured.lambda ?? 1, advice.scale.value, 1].map { Quantity.rounded($0, 4) })
         for (position, vector) in advice.measured.vectors.enumerated() {
             let weights = [advice.weights, advice.weights, advice.best.values].map { Quantity.rounded($0[position], 4) }
             table.add(["weight of \(vector)"] + weights)
@@ -71,7 +71,7 @@ struct AdviseCommand: AsyncParsableCommand {
     private func print(json advice: Advice) throws {
         let measured = advice.measured
         let predictions = [
-            (advice.asInJob, 1, advice.weights, true),
+            (advice.asInJob, advice.measured.lambda ?? 1, advice.weights, true),
             (advice.atBestScale, advice.scale.value, advice.weights, advice.scale.isUnique),
             (advice.atBestWeights, 1, advice.best.values, advice.best.isUnique),
         ].map { prediction, scale, weights, isUnique -> [String: Any] in

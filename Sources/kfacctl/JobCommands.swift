@@ -153,7 +153,17 @@ enum JSONOutput {
     static func print(_ kind: String, _ items: [[String: Any]], beside others: [String: Any] = [:]) throws {
         let object: [String: Any] = others.merging(["apiVersion": "kfacd/1", kind: items]) { $1 }
         let data = try JSONSerialization.data(
-            withJSONObject: object, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+            withJSONObject: finite(object), options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
         Terminal.print(json: String(decoding: data, as: UTF8.self))
+    }
+
+    /// The value with null for every number that JSON cannot write.
+    private static func finite(_ value: Any) -> Any {
+        switch value {
+        case let object as [String: Any]: object.mapValues(finite)
+        case let list as [Any]: list.map(finite)
+        case let number as Double where !number.isFinite: NSNull()
+        default: value
+        }
     }
 }

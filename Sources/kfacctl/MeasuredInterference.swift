@@ -34,6 +34,8 @@ struct MeasuredInterference {
     let method: String
     /// Whether the method divides the weights by their sum.
     let dividesWeights: Bool
+    /// The job's α, 1 under a method without one; `nil` for one that depends on the tensor.
+    let lambda: Double?
 
     /// Reads a report.
     ///
@@ -56,6 +58,7 @@ struct MeasuredInterference {
         let options = report["options"] as? [String: Any] ?? [:]
         method = options["merge_method"] as? String ?? ""
         dividesWeights = options["normalize"] as? Bool ?? false
+        lambda = options["lambda"] == nil ? 1 : Self.number(options["lambda"])
         vectors = found["task_vectors"] as? [String] ?? []
         let tasks = found["tasks"] as? [String] ?? []
         self.tasks = tasks

@@ -70,15 +70,18 @@ struct ReportTables {
         ]
         if let text = MergedModelRow.text(models, rowsMax: Self.rowsMax) { lines.append(text) }
         if let differing = tensors["differing"] as? [String: [String]], !differing.isEmpty {
-            let ignored = Set((merge["copied"] as? [String: [String]])?["ignored"] ?? [])
-            for (subject, tensors) in [
-                ("buffer", differing.filter { !ignored.contains($0.key) }),
-                ("ignored tensor", differing.filter { ignored.contains($0.key) }),
+            let copied = merge["copied"] as? [String: [String]] ?? [:]
+            let ignored = Set(copied["ignored"] ?? [])
+            let misfits = Set(copied["mismatched_shape"] ?? [])
+            for (subject, subjects, tensors) in [
+                ("buffer", "buffers", differing.filter { !ignored.contains($0.key) && !misfits.contains($0.key) }),
+                ("tensor of another shape", "tensors of another shape", differing.filter { misfits.contains($0.key) }),
+                ("ignored tensor", "ignored tensors", differing.filter { ignored.contains($0.key) }),
             ] where !tensors.isEmpty {
                 let named = tensors.sorted { $0.key < $1.key }.prefix(3).map { "\($0.key) (\(list($0.value)))" }
                 let more = tensors.count > named.count ? ", …" : ""
                 lines.append(
-                    "note: \(tensors.count) \(subject)\(tensors.count == 1 ? " keeps" : "s keep") the base's values "
+                    "note: \(tensors.count) \(tensors.count == 1 ? "\(subject) keeps" : "\(subjects) keep") the base's values "
                         + "where models have others: " + named.joined(separator: ", ") + more)
             }
         }

@@ -37,9 +37,16 @@ import Testing
         #expect(JobSpec.source(of: "---\n" + job + "---\n{checkpoint: {}}\n") == "---\n" + job)
     }
 
-    @Test func `a third document is refused`() {
+    @Test func `a third document adds to the second one`() throws {
+        let text = job + "---\nparameters: {lambda: 0.3, weight: 2}\n---\nparameters: {weight: 4}\n"
+        let spec = try JobSpec(yaml: text, fileName: "job.yaml")
+        #expect(spec.parameters == (try JobFileText(rest: ["parameters: {lambda: 0.3, weight: 4}"]).spec()).parameters)
+        #expect(JobSpec.source(of: text) == job)
+    }
+
+    @Test func `a fourth document is refused`() {
         #expect(
-            problems(in: job + "---\n{}\n---\n{}\n") == [
+            problems(in: job + "---\n{}\n---\n{}\n---\n{}\n") == [
                 "job.yaml:8:1: not valid YAML: but found another document."
             ])
     }

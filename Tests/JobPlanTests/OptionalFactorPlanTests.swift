@@ -42,6 +42,12 @@ import UnitOperations
         #expect(other.tasks.map(\.lambda) == [1, 1])
     }
 
+    @Test func `a layer that is no matrix by the job is merged like vectors, also with factors`() throws {
+        let plan = try plan(try spec("actmat", parameters: "{as_matrix: [{filter: fc, value: false}]}"))
+        #expect(plan.products.outputs(for: .blockMerge).isEmpty)
+        #expect(plan.products.outputs(for: .tensorMerge).map(\.subject) == ["embed.weight"])
+    }
+
     @Test(arguments: [
         ("actmat", "{covariance: estimated}", true), ("wudi", "{solver: adam}", true), ("tsv_m", "{}", true),
         ("actmat", "{}", false),

@@ -53,6 +53,13 @@ struct DriftModelTests {
         expectClose(try model.bestCoefficients(fixed: [0.5, nil, nil]).values, [0.5, 0.25, 0.25], relative: 1e-12)
     }
 
+    @Test func `a small vector beside a large one is not flat`() throws {
+        let model = try model([[[9e8, 0], [0, 0]], [[0, 0], [0, 1e-8]]], shares: [0.5, 0.5])
+        let best = try model.bestCoefficients(fixed: [nil, nil])
+        expectClose(best.values, [1, 1.0], relative: 1e-12)
+        #expect(best.isUnique)
+    }
+
     @Test func `opposite tasks stay at the base, and no scale changes their sum`() throws {
         let form: [[Double]] = [[1, -1], [-1, 1]]
         let model = try model([form, form], shares: [0.5, 0.5])

@@ -142,7 +142,7 @@ struct CheckpointMerge: Sendable {
                 }
             },
             outputType: plan.spec.outputType ?? type, scale: settings.scale(tensor: tensor.name),
-            startsAtBase: method.terms == .taskVectors,
+            startsAtBase: method.terms == .taskVectors, isBaseGiven: plan.spec.isBaseGiven,
             baseModel: settings.baseWeight(tensor: tensor.name).map {
                 MergedModel(
                     place: 0, weight: $0, arguments: settings.arguments(of: plan.spec.listedBase, tensor: tensor.name))

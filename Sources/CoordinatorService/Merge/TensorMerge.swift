@@ -45,6 +45,8 @@ struct TensorMerge: Sendable {
         let scale: Double
         /// Whether the models' vectors are added to the base; otherwise the models themselves are summed.
         let startsAtBase: Bool
+        /// Whether the job names a base, from which the merged model differs.
+        let isBaseGiven: Bool
         /// The weight and the parameters of the base itself, if it counts as a model.
         let baseModel: MergedModel?
         /// Whether weights are divided by their sum.
@@ -231,7 +233,7 @@ struct TensorMerge: Sendable {
                 let counts = try RangeAudit(merge: self).settle(elements, into: &target)
                 found.nonFinite.merge(counts, uniquingKeysWith: +)
             }
-            if operands.outputType.isHalf, operands.startsAtBase, index.isMultiple(of: Self.rangesPerSample) {
+            if operands.outputType.isHalf, operands.isBaseGiven, index.isMultiple(of: Self.rangesPerSample) {
                 found.losses[index] = try loss(in: range, by: &merge)
             }
             if !found.isChanged {

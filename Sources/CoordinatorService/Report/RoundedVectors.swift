@@ -24,7 +24,8 @@ struct RoundedVectors {
         let names = lost.map { "\"\($0.name)\" (\(String(format: "%.0f", 100 * $0.share)) %)" }
         return [
             "rounding to 16 bits loses more than half of the merged vector in \(lost.count) of \(measured.count) tensors "
-                + "and layers: \(names.listed(limit: Self.namesMax)). Write \"dtype: float32\" to keep it."
+                + "and layers: \(names.listed(limit: Self.namesMax)). Write \"dtype: float32\", without "
+                + "another \"out_dtype\", to keep it."
         ]
     }
 
