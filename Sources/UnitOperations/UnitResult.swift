@@ -64,8 +64,8 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case damping
     /// Of an inverse: the damping that was finally added to the diagonal.
     case dampingUsed = "damping_used"
-    /// Of an inverse: the mean of the factor's eigenvalues, without damping; of a compressed matrix: that of the decoded
-    /// one.
+    /// Of an inverse: the mean of the factor's eigenvalues, without damping; of a compressed matrix: that of the
+    /// decoded one.
     case meanEigenvalue = "mean_eigenvalue"
     /// Of a compressed matrix: what readers add to its diagonal.
     case diagonalShift = "diagonal_shift"

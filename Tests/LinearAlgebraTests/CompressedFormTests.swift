@@ -46,8 +46,8 @@ struct CompressedFormTests {
         let matrix = try PackedSymmetricMatrix<Float>(
             dimension: 70, elements: (0..<70).flatMap { row in (0...row).map { $0 == row ? 1.5 : 0 } })
         let decoded = try roundTrip(matrix, form)
-        // 1.5 is 127 steps of 1.5 / 127, which fp32 rounds.
-        let tolerance = form == .int8 ? 1e-7 : 0
+        // fp32 rounds 1.5 / 127, the step, and √1.5, the length of the vectors if no eigenvalue is left out.
+        let tolerance = form == .int8 || form == .lowRank(rank: 1000) ? 2e-7 : 0
         for row in 0..<70 {
             for column in 0...row {
                 #expect((decoded[row, column] - (row == column ? 1.5 : 0)).magnitude <= tolerance)
@@ -96,7 +96,7 @@ struct CompressedFormTests {
         for row in 0..<30 {
             for column in 0...row {
                 let exact = Double(matrix[row, column])
-                #expect((decoded[row, column] - exact).magnitude <= exact.magnitude * 0x1p-8 / 2)
+                #expect((decoded[row, column] - exact).magnitude <= exact.magnitude * 0x1p-8)
             }
         }
         // Half way between 1 and 1 + 2^-7, and between that and 1 + 2^-6.

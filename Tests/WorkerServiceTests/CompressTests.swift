@@ -37,7 +37,7 @@ struct CompressTests {
 
     @Test(arguments: [false, true]) func `a negative eigenvalue is lifted to 0 on request`(repairs: Bool) async throws {
         try await Bench.run { bench in
-            // bf16 has steps of 2 here. It makes [[256, 258], [258, 260]] of it, with the eigenvalues 258 ± √(4 + 258²).
+            // bf16 has steps of 2 here: it makes [[256, 258], [258, 260]] of it. Its eigenvalues are 258 ± √(4 + 258²).
             let blob = try bench.put([Float(257), 257.5, 259])
             let operation = CompressOperation(dimension: 2, form: .bf16, repairs: repairs)
             let result = try await bench.result(BenchUnit(operation, reading: [blob]))
