@@ -363,7 +363,8 @@ struct InventoryReader {
             factors[FactorName(owner: entry.name.owner, side: entry.name.side)] = FactorSetInventory.Factor(
                 shape: entry.shape, elementType: entry.elementType, isPacked: entry.storage == .packed,
                 slice: FileSlice(
-                    file: file, offset: UInt64(entry.fileRange.lowerBound), byteCount: UInt64(entry.fileRange.count)))
+                    file: file, offset: UInt64(entry.fileRange.lowerBound), byteCount: UInt64(entry.fileRange.count)),
+                compression: entry.compression?.compression)
         }
         return inventory(of: metadata, normalization, factors)
     }

@@ -21,7 +21,8 @@ enum PlannedOutputs {
         }
         var files: [PlannedFile] = []
         let outputs = plan.spec.outputs
-        let bytes = matrices(plan.blocks)
+        let exactBytes = matrices(plan.blocks)
+        let bytes = curvature.compression.map { compressedBytes(plan.blocks, as: $0.form) } ?? exactBytes
         if outputs.contains(.factors) {
             files += plan.spec.curvedTasks.map { file("factors", $0.name.rawValue, bytes) }
         }
@@ -33,10 +34,20 @@ enum PlannedOutputs {
             }
         }
         if outputs.contains(.inverses) {
-            files += plan.targets.map { file("inverses", $0.description, bytes) }
+            files += plan.targets.map { file("inverses", $0.description, exactBytes) }
         }
         if outputs.contains(.merged) { files += merged(plan, base) }
         return files + ["report.html", "report.json"].map { PlannedFile(path: $0, byteCount: 0) }
+    }
+
+    /// The bytes of the blocks' matrices in a compressed form; diagonals have none.
+    private static func compressedBytes(_ blocks: [CurvatureBlock], as form: CompressedForm) -> UInt64 {
+        blocks.flatMap(\.factors).reduce(0) { sum, factor in
+            sum.saturatingSum(
+                factor.shape.isDiagonal
+                    ? factor.shape.storedBytes
+                    : UInt64(clamping: form.byteCount(dimension: factor.shape.dimension)))
+        }
     }
 
     private static func file(_ kind: String, _ name: String, _ byteCount: UInt64) -> PlannedFile {

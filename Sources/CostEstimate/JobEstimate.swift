@@ -30,7 +30,7 @@ public struct JobEstimate: Equatable, Sendable {
             let position = unit.index.position
             let seconds = rates.seconds(
                 of: unit, storedBytes: routes.stored[position], placedBytes: routes.placed[position],
-                placesAreSquares: !plan.spec.curvature.storesPackedTriangles, sentBytes: routes.sent[position])
+                placesAreSquares: plan.spec.curvature.writesSquares, sentBytes: routes.sent[position])
             busy += seconds
             units.append(
                 ListSchedule.Unit(

@@ -34,6 +34,10 @@ extension CurvatureSet {
         var matrix = try wrapping(entry.file) { () throws(LinearAlgebraError) in
             try PackedSymmetricMatrix<Scalar>(shape: entry.shape)
         }
+        if let compression = entry.compression?.compression {
+            try readCompressed(entry, compression, of: file, into: &matrix, decode)
+            return matrix
+        }
         guard !entry.shape.isDiagonal else {
             try readDiagonal(entry, of: file, into: &matrix, decode)
             return matrix
@@ -85,6 +89,30 @@ extension CurvatureSet {
             var span = values.mutableSpan
             try entry.elementType.decode(bytes.span.bytes, into: &span)
             flaw = SemidefiniteCheck.flaw(inDiagonal: values.span)
+        } catch { throw .linearAlgebra(file: entry.file, error) }
+        if let flaw { throw .noFactor(file: entry.file, tensor: entry.name.name, flaw) }
+    }
+
+    private func readCompressed<Scalar>(
+        _ entry: Entry,
+        _ compression: Compression,
+        of file: SafetensorsFile,
+        into matrix: inout PackedSymmetricMatrix<Scalar>,
+        _ decode: Decoding<Scalar>
+    ) throws(JobFileError) {
+        var bytes = [UInt8](repeating: 0, count: entry.fileRange.count)
+        try read(file, entry.name.name, at: 0, count: bytes.count, into: &bytes)
+        let flaw: FactorFlaw?
+        do throws(LinearAlgebraError) {
+            let stored = try CompressedSymmetricMatrix(
+                form: compression.form, dimension: entry.dimension, bytes: bytes)
+            let decoded = try stored.decoded(shift: compression.shift)
+            try matrix.withMutableSpan { (span: inout MutableSpan<Scalar>) throws(LinearAlgebraError) in
+                try decoded.withBytes { (source: RawSpan) throws(LinearAlgebraError) in
+                    try decode(.f64, source, &span)
+                }
+            }
+            flaw = try SemidefiniteCheck.flaw(in: decoded.unpackedLower(), readsBothTriangles: false)
         } catch { throw .linearAlgebra(file: entry.file, error) }
         if let flaw { throw .noFactor(file: entry.file, tensor: entry.name.name, flaw) }
     }

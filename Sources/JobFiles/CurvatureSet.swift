@@ -15,10 +15,12 @@ public final class CurvatureSet: Sendable {
         public let name: CurvatureTensorName
         /// The matrix's rows and columns, and whether only its diagonal is stored.
         public let shape: SymmetricShape
-        /// F32 or F64.
+        /// F32 or F64; of no meaning for a compressed matrix.
         public let elementType: ElementType
         /// Full square or packed triangle; of no meaning for a diagonal.
         public let storage: CurvatureStorage
+        /// How the matrix is compressed, and what it lost; nil if its elements are stored as they are.
+        public let compression: FactorCompression?
         /// The file that holds the matrix.
         public let file: FilePath
         /// The matrix's bytes, from the start of the file.
@@ -56,16 +58,18 @@ public final class CurvatureSet: Sendable {
         for file in tensors.files {
             let reader = MetadataReader(metadata: file.header.metadata, file: file.path)
             var diagonals: Set<CurvatureTensorName> = []
+            var compressions: [String: FactorCompression] = [:]
             do throws(JobFileError) {
                 try reader.requireFormat(kind)
                 diagonals = try reader.diagonals()
                 stated.append((file.path, diagonals))
+                compressions = try reader.compressions()
             } catch { problems.append(error) }
             for info in file.header.tensors {
                 if let name = CurvatureTensorName(info.name) { names.insert(name) }
-                do throws(JobFileError) { entries.append(try Self.entry(info, in: file, kind, diagonals)) } catch {
-                    problems.append(error)
-                }
+                do throws(JobFileError) {
+                    entries.append(try Self.entry(info, in: file, kind, diagonals, compressions[info.name]))
+                } catch { problems.append(error) }
             }
         }
         problems += Self.missingPartners(entries, among: names)
@@ -103,10 +107,18 @@ public final class CurvatureSet: Sendable {
         _ info: TensorInfo,
         in file: SafetensorsFile,
         _ kind: JobFileKind,
-        _ diagonals: Set<CurvatureTensorName>
+        _ diagonals: Set<CurvatureTensorName>,
+        _ compression: FactorCompression?
     ) throws(JobFileError) -> Entry {
         guard let name = CurvatureTensorName(info.name), name.isInverse == (kind == .inverses) else {
             throw .unknownTensor(file: file.path, tensor: info.name, kind: kind)
+        }
+        let start = file.header.dataOffset + info.byteRange.lowerBound
+        if let compression {
+            try requireTensor(of: compression, info, in: file)
+            return Entry(
+                name: name, shape: .full(compression.dimension), elementType: .f32, storage: .packed,
+                compression: compression, file: file.path, fileRange: start..<start + info.byteCount)
         }
         guard [.float32, .float64].contains(info.dataType), let type = ElementType(rawValue: info.dataType.rawValue)
         else { throw .dataType(file: file.path, tensor: info.name, found: info.dataType, expected: "F32 or F64") }
@@ -121,15 +133,34 @@ public final class CurvatureSet: Sendable {
                     + "\"\(MetadataKey.diagonal)\""
             throw .shape(file: file.path, tensor: info.name, shape: info.shape, expected: expected)
         }
-        let start = file.header.dataOffset + info.byteRange.lowerBound
         return Entry(
             name: name,
             shape: shape,
             elementType: type,
             storage: storage,
+            compression: nil,
             file: file.path,
             fileRange: start..<start + info.byteCount
         )
+    }
+
+    /// Requires the type and the shape of the tensor that holds a compressed matrix.
+    private static func requireTensor(
+        of compression: FactorCompression, _ info: TensorInfo, in file: SafetensorsFile
+    ) throws(JobFileError) {
+        let (type, shape) = compression.tensor
+        let form = compression.compression.form.word.rawValue
+        let reason = "since \"\(MetadataKey.compression)\" states the form \(form) and the dimension"
+        guard info.dataType.rawValue == type else {
+            throw .dataType(
+                file: file.path, tensor: info.name, found: info.dataType,
+                expected: "\(type), \(reason) \(compression.dimension)")
+        }
+        guard info.shape == shape else {
+            throw .shape(
+                file: file.path, tensor: info.name, shape: info.shape,
+                expected: "\(shape), \(reason) \(compression.dimension)")
+        }
     }
 
     /// A layer needs both sides; a parameter has only F.

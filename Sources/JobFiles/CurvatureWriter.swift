@@ -15,6 +15,8 @@ public final class CurvatureWriter: Sendable {
     public let directory: FilePath
     private let writer: ShardedSafetensorsWriter
     private let storage: CurvatureStorage
+    /// The matrices that are written as bytes of a compressed form.
+    private let compressed: Set<CurvatureTensorName>
 
     /// Bytes of full rows that are mirrored at a time.
     ///
@@ -27,11 +29,27 @@ public final class CurvatureWriter: Sendable {
         public let name: CurvatureTensorName
         /// The matrix's rows and columns, and whether only its diagonal is written.
         public let shape: SymmetricShape
+        /// The form in which it is written; nil for its elements as they are.
+        ///
+        /// A diagonal has none.
+        public let form: CompressedForm?
 
         /// Announces a matrix.
-        public init(_ name: CurvatureTensorName, shape: SymmetricShape) {
+        public init(_ name: CurvatureTensorName, shape: SymmetricShape, form: CompressedForm? = nil) {
             self.name = name
             self.shape = shape
+            self.form = shape.isDiagonal ? nil : form
+        }
+
+        /// The tensor that will hold the matrix.
+        func tensor(_ storage: CurvatureStorage) -> TensorDescription {
+            guard let form else {
+                return TensorDescription(
+                    name: name.name, dataType: .float32, shape: storage.tensorShape(of: shape))
+            }
+            let tensor = FactorCompression.tensor(of: form, dimension: shape.dimension)
+            return TensorDescription(
+                name: name.name, dataType: TensorDataType(rawValue: tensor.type) ?? .uint8, shape: tensor.shape)
         }
 
         /// Announces a matrix with all its elements.
@@ -44,7 +62,8 @@ public final class CurvatureWriter: Sendable {
     ///   - directory: an existing directory.
     ///   - kind: factors, regularizer or inverses; it determines the file's name.
     ///   - entries: all matrices, in the order of the file.
-    ///   - metadata: the kind's strings; the storage and the names of diagonals are added to them.
+    ///   - metadata: the kind's strings; the storage and the names of diagonals are added to them. They state the
+    ///     compressed matrices.
     ///   - draft: for a staged set, the strings until it is finished, of at least the same length.
     ///   - storage: full squares, or packed triangles of half the size; diagonals are vectors in both.
     ///   - shardByteLimit: bytes of matrices in one file.
@@ -64,8 +83,7 @@ public final class CurvatureWriter: Sendable {
             _ = try wrapping(directory) { () throws(LinearAlgebraError) in
                 try entry.shape.elementCount()
             }
-            let shape = storage.tensorShape(of: entry.shape)
-            tensors.append(TensorDescription(name: entry.name.name, dataType: .float32, shape: shape))
+            tensors.append(entry.tensor(storage))
         }
         let layout = ShardLayout(tensors: tensors, stem: kind.stem, shardByteLimit: shardByteLimit)
         var common = [MetadataKey.storage: storage.rawValue]
@@ -73,6 +91,7 @@ public final class CurvatureWriter: Sendable {
         let strings = metadata.merging(common) { $1 }
         self.directory = directory
         self.storage = storage
+        self.compressed = Set(entries.lazy.filter { $0.form != nil }.map(\.name))
         self.writer = try wrapping { () throws(SafetensorsError) in
             if let draft {
                 try ShardedSafetensorsWriter(
@@ -100,7 +119,7 @@ public final class CurvatureWriter: Sendable {
     public func place(of name: CurvatureTensorName, _ shape: SymmetricShape) throws(JobFileError) -> Place? {
         let writer = try writer(named: name.name)
         guard let file = writer.stagedIdentity, let offset = writer.fileOffset(of: name.name) else { return nil }
-        return Place(file: file, offset: offset, squareRows: isSquare(shape) ? shape.dimension : nil)
+        return Place(file: file, offset: offset, squareRows: isSquare(shape, name) ? shape.dimension : nil)
     }
 
     /// Takes a matrix of a staged set as written, because another process has written it.
@@ -126,7 +145,9 @@ public final class CurvatureWriter: Sendable {
         do throws(SafetensorsError) { return try writer.writer(of: name) } catch { throw .safetensors(error) }
     }
 
-    private func isSquare(_ shape: SymmetricShape) -> Bool { storage == .full && !shape.isDiagonal }
+    private func isSquare(_ shape: SymmetricShape, _ name: CurvatureTensorName) -> Bool {
+        storage == .full && !shape.isDiagonal && !compressed.contains(name)
+    }
 
     /// Writes one matrix.
     ///
@@ -138,11 +159,21 @@ public final class CurvatureWriter: Sendable {
         _ matrix: borrowing PackedSymmetricMatrix<Float>,
         to name: CurvatureTensorName
     ) throws(JobFileError) {
-        if isSquare(matrix.shape) {
+        if isSquare(matrix.shape, name) {
             try write(matrix, mirroredTo: name.name)
         } else {
             try write(matrix, packedTo: name.name)
         }
+    }
+
+    /// Writes the bytes of one compressed matrix.
+    ///
+    /// - Parameters:
+    ///   - bytes: of the announced form.
+    ///   - name: the name of an entry with a form.
+    /// - Throws: ``JobFileError``; the matrix may be partly written, and then the set cannot be finished.
+    public func write(compressed bytes: RawSpan, to name: CurvatureTensorName) throws(JobFileError) {
+        do throws(SafetensorsError) { try writer.write(bytes, to: name.name) } catch { throw .safetensors(error) }
     }
 
     /// What the files of a staged set held when they were finished.

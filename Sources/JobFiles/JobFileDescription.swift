@@ -66,6 +66,12 @@ public struct JobFileDescription: Equatable, Sendable {
         return (try? FactorsMetadata(parsing: metadata, file: files.first?.path ?? ""))?.uses ?? [:]
     }
 
+    /// The compressed matrices, by the names of their tensors; none for a malformed value.
+    public var compressions: [String: FactorCompression] {
+        guard kind == .factors || kind == .regularizer else { return [:] }
+        return (try? reader.compressions()) ?? [:]
+    }
+
     private var reader: MetadataReader { MetadataReader(metadata: metadata, file: files.first?.path ?? "") }
 
     /// Describes a file or a directory.

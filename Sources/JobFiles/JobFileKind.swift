@@ -86,6 +86,8 @@ public enum MetadataKey {
     public static let dampingUsed = "damping_used"
     /// `full` or `packed`.
     public static let storage = "storage"
+    /// Object by tensor: the form of a compressed matrix, and what it lost.
+    public static let compression = "compression"
     /// The task that a regularizer protects, or `all`.
     public static let target = "target"
     /// `accumulated`, `optimal` or `per_task`.

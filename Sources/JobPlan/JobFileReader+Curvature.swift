@@ -9,7 +9,7 @@ extension JobFileReader {
     mutating func readCurvature(_ node: Node) -> CurvatureSpec {
         let keys = [
             "layers", "normalization", "damping", "regularizer", "groups", "exact_probes", "interference",
-            "input_digests", "packed", "missing_curvature", "layout", "diagonal",
+            "input_digests", "packed", "compression", "missing_curvature", "layout", "diagonal",
         ]
         let entries = entries(node, of: "\"kfac\"", keys: keys)
         var curvature = CurvatureSpec()
@@ -35,6 +35,7 @@ extension JobFileReader {
             curvature.missingCurvature = word
         }
         if let truth = entries["packed"].flatMap({ truth($0, "packed") }) { curvature.storesPackedTriangles = truth }
+        curvature.compression = entries["compression"].flatMap { readCompression($0) }
         curvature.diagonals = entries["diagonal"].map { texts($0, "diagonal") } ?? []
         if let node = entries["layout"] { curvature.layouts = readLayouts(node) }
         return curvature

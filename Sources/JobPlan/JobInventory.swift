@@ -346,13 +346,19 @@ public struct FactorSetInventory: Equatable, Sendable {
         public var isPacked: Bool
         /// Its bytes.
         public var slice: FileSlice
+        /// How it is compressed; `nil` if its elements are stored as they are.
+        public var compression: Compression?
 
         /// Describes a stored factor.
-        public init(shape: SymmetricShape, elementType: ElementType, isPacked: Bool, slice: FileSlice) {
+        public init(
+            shape: SymmetricShape, elementType: ElementType, isPacked: Bool, slice: FileSlice,
+            compression: Compression? = nil
+        ) {
             self.shape = shape
             self.elementType = elementType
             self.isPacked = isPacked
             self.slice = slice
+            self.compression = compression
         }
     }
 

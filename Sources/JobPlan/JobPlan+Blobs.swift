@@ -8,9 +8,13 @@ extension JobPlan {
     public func blobs(readBy unit: WorkUnit) -> [UnitOutput] {
         switch unit.work {
         case .worker: unit.inputs
-        case .coordinator(.assembleFactors(let task)): products.outputs(of: blocks) { .factor($0, of: task) }
+        case .coordinator(.assembleFactors(let task)):
+            products.fileOutputs(
+                of: blocks, for: { .factor($0, of: task) }, compressed: { .compressedFactor($0, of: task) })
         case .coordinator(.assembleRegularizer(let target)):
-            spec.regularizerSets(of: target).flatMap { products.outputs(of: blocks, for: $0.purpose) }
+            spec.regularizerSets(of: target).flatMap { set in
+                products.fileOutputs(of: blocks, for: set.purpose, compressed: set.compressedPurpose)
+            }
         case .coordinator(.assembleInverses(let target)):
             products.outputs(of: blocks) { .inverse($0, of: target) }
         case .coordinator(.mergeCheckpoint): mergedBlobs

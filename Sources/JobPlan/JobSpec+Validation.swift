@@ -22,6 +22,7 @@ extension JobSpec {
             + methodProblems(inventory) + examination.matrices.problems
             + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory) + groupProblems(selection.blocks)
+            + compressionProblems(selection.blocks)
             + tasks.flatMap { inventory.renamings[$0.name]?.problems ?? [] }
         problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
         problems += examination.comparisons.flatMap(\.problems)

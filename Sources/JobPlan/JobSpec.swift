@@ -131,6 +131,30 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var missingCurvature = MissingCurvature.refuse
     /// Whether factor files hold packed triangles rather than full squares.
     public var storesPackedTriangles = false
+    /// The compressed form of matrices in factor and regularizer files; `nil` for exact ones.
+    public var compression: CompressionSpec?
+
+    /// Whether most matrices of files are full squares.
+    public var writesSquares: Bool { !storesPackedTriangles && compression == nil }
+}
+
+/// How matrices are compressed in files.
+///
+/// Source: DESIGN section 3.
+public struct CompressionSpec: Equatable, Sendable {
+    /// The form of all matrices but diagonals, which stay as they are.
+    public var form: CompressedForm
+    /// Whether a matrix that is not semi-definite after decoding gets a shift of its diagonal.
+    public var repairs = false
+    /// Where the job file names the form.
+    public var location: String
+
+    /// Describes a compression.
+    public init(form: CompressedForm, repairs: Bool = false, location: String) {
+        self.form = form
+        self.repairs = repairs
+        self.location = location
+    }
 }
 
 /// The regularizers to assemble, and their form.

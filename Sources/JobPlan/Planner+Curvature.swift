@@ -12,6 +12,7 @@ extension Planner {
         planAccumulation()
         invertedTargets.forEach { planInversion(for: $0) }
         if measuresInterference { planPenalties() }
+        planCompression()
         planFiles()
     }
 
@@ -93,8 +94,12 @@ extension Planner {
     private mutating func planFiles() {
         if spec.outputs.contains(.factors) {
             for task in spec.curvedTasks {
-                let outputs = products.outputs(of: blocks) { .factor($0, of: task.name) }
-                addFile(.assembleFactors(task.name), of: outputs, title: "factor file of task \"\(task.name)\"")
+                let outputs = products.fileOutputs(
+                    of: blocks, for: { .factor($0, of: task.name) },
+                    compressed: { .compressedFactor($0, of: task.name) })
+                addFile(
+                    .assembleFactors(task.name), of: outputs, title: "factor file of task \"\(task.name)\"",
+                    as: spec.curvature.compression?.form)
             }
         }
         for target in targets {
@@ -102,8 +107,11 @@ extension Planner {
                 let sets = spec.regularizerSets(of: target)
                 addFile(
                     .assembleRegularizer(target),
-                    of: sets.flatMap { products.outputs(of: blocks, for: $0.purpose) },
-                    title: "regularizer file of target \"\(target)\"", setCount: sets.count)
+                    of: sets.flatMap {
+                        products.fileOutputs(of: blocks, for: $0.purpose, compressed: $0.compressedPurpose)
+                    },
+                    title: "regularizer file of target \"\(target)\"", setCount: sets.count,
+                    as: spec.curvature.compression?.form)
             }
             if spec.outputs.contains(.inverses) {
                 addFile(
@@ -114,12 +122,15 @@ extension Planner {
     }
 
     private mutating func addFile(
-        _ operation: CoordinatorOperation, of outputs: [UnitOutput], title: String, setCount: Int = 1
+        _ operation: CoordinatorOperation, of outputs: [UnitOutput], title: String, setCount: Int = 1,
+        as form: CompressedForm? = nil
     ) {
-        let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { $0.saturatingSum($1.shape.fullBytes) }
-            .saturatingProduct(UInt64(setCount))
+        let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { sum, factor in
+            guard let form, !factor.shape.isDiagonal else { return sum.saturatingSum(factor.shape.fullBytes) }
+            return sum.saturatingSum(UInt64(clamping: form.byteCount(dimension: factor.shape.dimension)))
+        }.saturatingProduct(UInt64(setCount))
         _ = add(
             operation, after: outputs.map(\.unit).sorted(),
-            cost: .streaming(inputBytes: bytes / 2, outputBytes: bytes), title: title)
+            cost: .streaming(inputBytes: form == nil ? bytes / 2 : bytes, outputBytes: bytes), title: title)
     }
 }

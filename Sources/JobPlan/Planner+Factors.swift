@@ -203,7 +203,8 @@ extension Planner {
             let name = FactorName(owner: layer.name, side: side)
             guard let factor = set.factors[name] else { continue }
             let operation = ImportOperation(
-                shape: factor.shape, elementType: factor.elementType, isPacked: factor.isPacked, slice: factor.slice)
+                shape: factor.shape, elementType: factor.elementType, isPacked: factor.isPacked, slice: factor.slice,
+                compression: factor.compression)
             factors[side] = UnitOutput(
                 add(
                     operation, title: "import of factor \"\(name)\" of task \"\(task)\"", about: name.description,

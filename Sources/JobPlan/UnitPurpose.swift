@@ -13,6 +13,10 @@ public enum UnitPurpose: Hashable, Sendable {
     case optimalAccumulation
     /// A matrix of a target's regularizer, in one of its Kronecker products; full blocks are in the first.
     case regularizer(FactorSide, term: Int, of: TargetName)
+    /// A task's factor, compressed for its file.
+    case compressedFactor(FactorSide, of: TaskName)
+    /// A matrix of a regularizer, compressed for the file, with its group's strength.
+    case compressedRegularizer(FactorSide, RegularizerSet)
     /// The inverse of a matrix of a target's regularizer.
     case inverse(FactorSide, of: TargetName)
     /// The values of all task vectors, and of pairs of them, against a task's factors.
@@ -105,6 +109,26 @@ public struct PlanProducts: Equatable, Sendable {
         return outputs
     }
 
+    /// The outputs that stand in a file: the compressed ones, where the plan has them, else the exact ones.
+    ///
+    /// - Parameters:
+    ///   - blocks: The blocks.
+    ///   - purpose: The purpose of an exact matrix, for a side.
+    ///   - compressed: The purpose of its compressed form, for a side.
+    /// - Returns: The outputs, in the order of the blocks; missing ones are left out.
+    public func fileOutputs(
+        of blocks: [CurvatureBlock], for purpose: (FactorSide) -> UnitPurpose,
+        compressed: (FactorSide) -> UnitPurpose
+    ) -> [UnitOutput] {
+        let hasCompressed = FactorSide.allCases.contains { columns[compressed($0)] != nil }
+        guard hasCompressed else { return outputs(of: blocks, for: purpose) }
+        return blocks.flatMap { block in
+            block.factors.compactMap { side, _ in
+                self[block.name, compressed(side)] ?? self[block.name, purpose(side)]
+            }
+        }
+    }
+
     /// The row of a block; the blocks of the plan itself have their own positions.
     private func row(of subject: String, guess: Int) -> Int? {
         guess < subjects.count && subjects[guess] == subject ? guess : rows[subject]
@@ -134,6 +158,9 @@ public enum RegularizerSet: Hashable, Sendable {
         case .factors(let task): .factor(side, of: task)
         }
     }
+
+    /// The purpose of that matrix in its compressed form.
+    public func compressedPurpose(_ side: FactorSide) -> UnitPurpose { .compressedRegularizer(side, self) }
 }
 
 extension JobSpec {

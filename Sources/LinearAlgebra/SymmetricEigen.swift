@@ -12,6 +12,9 @@ public struct SymmetricEigen<Scalar: MatrixScalar>: ~Copyable, Sendable {
 }
 
 extension SymmetricEigen {
+    /// The largest n whose workspace LAPACK's 32-bit integers can state.
+    public static var dimensionMax: Int { 32_766 }
+
     /// Decomposes in place and takes the matrix's memory for the vectors.
     ///
     /// - Parameter matrix: `[n, n]`; only the lower triangle is read.

@@ -6,19 +6,27 @@ public import LinearAlgebra
 public struct ImportOperation: UnitOperation {
     /// The matrix's shape.
     public var shape: SymmetricShape
-    /// `F32` or `F64`.
+    /// `F32` or `F64`; of no meaning for a compressed matrix.
     public var elementType: ElementType
     /// Whether the tensor is a packed lower triangle rather than a square; of no meaning for a diagonal.
     public var isPacked: Bool
     /// The place of its bytes.
     public var slice: FileSlice
+    /// How the matrix is compressed; `nil` for elements as they are.
+    ///
+    /// A diagonal is never compressed.
+    public var compression: Compression?
 
     /// Describes an import.
-    public init(shape: SymmetricShape, elementType: ElementType, isPacked: Bool, slice: FileSlice) {
+    public init(
+        shape: SymmetricShape, elementType: ElementType, isPacked: Bool, slice: FileSlice,
+        compression: Compression? = nil
+    ) {
         self.shape = shape
         self.elementType = elementType
         self.isPacked = isPacked
         self.slice = slice
+        self.compression = compression
     }
 
     /// The matrix's rows and columns.
@@ -44,7 +52,13 @@ public struct ImportOperation: UnitOperation {
         UnitCost(
             multiplyAdds: 2 / 3 * shape.factorizationMultiplyAdds,
             inputBytes: slice.byteCount, outputBytes: shape.storedBytes,
-            memoryBytes: shape.doubleBytes.saturatingSum(UnitCost.streamingBytes))
+            memoryBytes: matrixBytes.saturatingSum(UnitCost.streamingBytes))
+    }
+
+    /// The fp64 square; to decode a matrix, its bytes and its triangle besides.
+    private var matrixBytes: UInt64 {
+        guard compression != nil else { return shape.doubleBytes }
+        return shape.doubleBytes.saturatingProduct(2).saturatingSum(slice.byteCount)
     }
 
     /// Cholesky factorizations.
@@ -63,6 +77,10 @@ public struct ImportOperation: UnitOperation {
         wire.elementType = elementType.rawValue
         wire.isPacked = isPacked
         wire.slice = slice.wire(&files)
+        if let compression {
+            wire.form = compression.form.wire
+            wire.shift = compression.shift
+        }
         return encoded(wire)
     }
 
@@ -71,9 +89,14 @@ public struct ImportOperation: UnitOperation {
     /// - Throws: ``OperationError``.
     public init(decoding bytes: [UInt8], files: FileNumbering) throws(OperationError) {
         let wire: WireImportOperation = try message(bytes)
+        let shift = wire.shift
+        guard shift.isFinite, shift >= 0, wire.hasForm || shift == 0, !(wire.hasForm && wire.isDiagonal) else {
+            throw .malformed("a compressed matrix is a diagonal, or has the shift \(shift)")
+        }
         self.init(
             shape: try symmetricShape(wire.dimension, isDiagonal: wire.isDiagonal),
             elementType: try word(wire.elementType, "an element type"), isPacked: wire.isPacked,
-            slice: try FileSlice(wire.slice, files))
+            slice: try FileSlice(wire.slice, files),
+            compression: wire.hasForm ? Compression(form: try CompressedForm(wire.form), shift: shift) : nil)
     }
 }

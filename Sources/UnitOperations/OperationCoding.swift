@@ -125,6 +125,26 @@ extension RowSlice {
     }
 }
 
+extension CompressedForm {
+    init(_ wire: WireCompressedForm) throws(OperationError) {
+        let parameter =
+            wire.hasParameter
+            ? try count(wire.parameter, "the number of a compressed form", most: Int(UInt32.max)) : nil
+        guard let form = CompressedForm(try UnitOperations.word(wire.name, "a compressed form"), parameter: parameter)
+        else {
+            throw .malformed("the compressed form \(wire.name.excerpt) has a wrong number, or lacks its number")
+        }
+        self = form
+    }
+
+    var wire: WireCompressedForm {
+        var wire = WireCompressedForm()
+        wire.name = word.rawValue
+        if let parameter { wire.parameter = UInt32(parameter) }
+        return wire
+    }
+}
+
 extension DampingSpec {
     init(_ wire: WireDamping) throws(OperationError) {
         guard wire.value.isFinite, wire.value >= 0 else { throw .malformed("a damping value is \(wire.value)") }

@@ -11,6 +11,7 @@ public enum OperationRegistry {
         AccumulateOperation.self,
         OptimalAccumulateOperation.self,
         InvertOperation.self,
+        CompressOperation.self,
         PenaltyOperation.self,
         NormOperation.self,
         MergeOperation.self,

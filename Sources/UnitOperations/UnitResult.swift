@@ -54,7 +54,7 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case rank
     /// Of an inverse: estimate of the condition number of the damped factor.
     case condition
-    /// Of an inverse: smallest eigenvalue, when known.
+    /// Of an inverse: smallest eigenvalue, when known; of a compressed matrix: that of the decoded one.
     case smallestEigenvalue = "smallest_eigenvalue"
     /// Of an inverse: largest eigenvalue, when known.
     case largestEigenvalue = "largest_eigenvalue"
@@ -64,8 +64,11 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case damping
     /// Of an inverse: the damping that was finally added to the diagonal.
     case dampingUsed = "damping_used"
-    /// Of an inverse: the mean of the factor's eigenvalues, without damping.
+    /// Of an inverse: the mean of the factor's eigenvalues, without damping; of a compressed matrix: that of the
+    /// decoded one.
     case meanEigenvalue = "mean_eigenvalue"
+    /// Of a compressed matrix: what readers add to its diagonal.
+    case diagonalShift = "diagonal_shift"
     /// Of an inverse: the number of factorisation attempts.
     case attempts
     /// Of an inverse: coordinates with a zero diagonal.
@@ -98,7 +101,8 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case summedAfresh = "summed_afresh"
     /// Of optimal sums: for each target and Kronecker product y_t of every task, then x_t of every task.
     case coefficients
-    /// Of optimal sums: for each target, the share of the per-task form's norm that they miss.
+    /// Of optimal sums: for each target, the share of the per-task form's norm that they miss; of a compressed matrix:
+    /// the share of the exact one's norm that it misses.
     case relativeError = "relative_error"
     /// Of a merged checkpoint: the treatment of each tensor of the base.
     case tensorStates = "tensor_states"

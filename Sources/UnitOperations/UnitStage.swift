@@ -6,6 +6,8 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     case factor
     /// A factor → its damped inverse.
     case invert
+    /// A matrix → its compressed form for a file.
+    case compress
     /// The penalties of task vectors under a block's factors.
     case penalty
     /// The merge of a block or of a whole tensor.
@@ -36,7 +38,8 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
         case .importFactor: "import factor"
         case .assemble: "write files"
         case .digest: "digest inputs"
-        case .factor, .invert, .penalty, .merge, .accumulate, .accumulateOptimally, .mergeCheckpoint, .report,
+        case .factor, .invert, .compress, .penalty, .merge, .accumulate, .accumulateOptimally, .mergeCheckpoint,
+            .report,
             .publish:
             spacedName
         }

@@ -19,6 +19,7 @@ struct ImportExecution {
     ///   reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
         guard !operation.shape.isDiagonal else { return try await runDiagonal(&scratch) }
+        if let compression = operation.compression { return try await runCompressed(compression, &scratch) }
         try checkSlice()
         var writer = try FactorWriter(
             operation.shape, capacity: operation.dimension, place: place, blobs: input.blobs)
@@ -45,6 +46,30 @@ struct ImportExecution {
             dimension: operation.dimension, elementType: operation.elementType, slices: [operation.slice], input: input)
         let diagonal = try await sum.total(flawError: { flaw, _ in error(flaw) }, &scratch.raw)
         return try sum.store(diagonal, place: place)
+    }
+
+    /// Decodes a compressed factor as a whole.
+    private func runCompressed(_ compression: Compression, _ scratch: inout LaneScratch) async throws -> UnitResult {
+        let dimension = operation.dimension
+        guard operation.slice.byteCount == UInt64(compression.form.byteCount(dimension: dimension)) else {
+            throw wrongSize
+        }
+        var writer = try FactorWriter(operation.shape, capacity: dimension, place: place, blobs: input.blobs)
+        try await input.read(operation.slice, into: &scratch.raw)
+        let start = ContinuousClock.now
+        let stored = try CompressedSymmetricMatrix(form: compression.form, dimension: dimension, bytes: scratch.raw)
+        let matrix = try stored.decoded(shift: compression.shift)
+        if let flaw = try SemidefiniteCheck.flaw(in: try matrix.unpackedLower(), readsBothTriangles: false) {
+            throw error(flaw)
+        }
+        scratch.kernels.note(.solve, since: start)
+        try matrix.withSpan { elements throws in
+            for row in 0..<dimension {
+                let first = PackedTriangle.offset(ofRow: row)
+                try writer.append(elements.extracting(first..<first + row + 1), at: first)
+            }
+        }
+        return try writer.finish()
     }
 
     private var rows: StoredRows {
@@ -84,10 +109,12 @@ struct ImportExecution {
         let elementCount = rows.offset(ofRow: operation.dimension)
         guard operation.dimension > 0,
             operation.slice.byteCount == UInt64(elementCount * operation.elementType.byteCount)
-        else {
-            throw UnitError.malformedLease(
-                "factor \"\(input.lease.subject)\" has \(operation.slice.byteCount) bytes for dimension "
-                    + "\(operation.dimension)")
-        }
+        else { throw wrongSize }
+    }
+
+    private var wrongSize: UnitError {
+        UnitError.malformedLease(
+            "factor \"\(input.lease.subject)\" has \(operation.slice.byteCount) bytes for dimension "
+                + "\(operation.dimension)")
     }
 }

@@ -1,9 +1,11 @@
 import Admission
 import ArgumentParser
 import Console
+import Foundation
 import Identifiers
 import JobFiles
 import JobPlan
+import LinearAlgebra
 import Safetensors
 import SystemPackage
 
@@ -35,10 +37,13 @@ struct InspectCommand: ParsableCommand {
         }
         guard output == .table else {
             let (layouts, diagonals, uses) = (description.layouts, description.diagonals, description.uses)
+            let compressions = description.compressions
             try JSONOutput.print(
                 "groups",
                 description.groups.map { group in
-                    let tensors = group.tensors.map { json($0, isDiagonal: diagonals.contains($0.name)) }
+                    let tensors = group.tensors.map {
+                        json($0, isDiagonal: diagonals.contains($0.name), compressions[$0.name])
+                    }
                     var object: [String: Any] = ["name": group.name, "tensors": tensors]
                     object["samples"] = group.sampleCount
                     object["rows"] = group.rowCount
@@ -63,8 +68,11 @@ struct InspectCommand: ParsableCommand {
     private func table(_ description: JobFileDescription) -> TextTable {
         let hasCounts = description.groups.contains { $0.sampleCount != nil || $0.rowCount != nil }
         let (layouts, diagonals, uses) = (description.layouts, description.diagonals, description.uses)
+        let compressions = description.compressions
         var table = TextTable(
-            ["NAME", "TENSOR", "TYPE", "SHAPE"] + (diagonals.isEmpty ? [] : ["FACTOR"])
+            ["NAME", "TENSOR", "TYPE", "SHAPE"]
+                + (compressions.isEmpty ? [] : ["FORM", "ERROR", "SMALLEST / MEAN EIGENVALUE"])
+                + (diagonals.isEmpty ? [] : ["FACTOR"])
                 + (layouts.isEmpty ? [] : ["LAYOUT"]) + (uses.isEmpty ? [] : ["SUM OVER USES"])
                 + (hasCounts ? ["SAMPLES", "ROWS"] : []))
         for group in description.groups {
@@ -76,18 +84,46 @@ struct InspectCommand: ParsableCommand {
             for tensor in group.tensors {
                 let word = diagonals.contains(tensor.name) ? "diagonal" : "-"
                 table.add(
-                    [group.name, tensor.name, tensor.dataType.rawValue, "\(tensor.shape)"] + factor(word) + rest)
+                    [group.name, tensor.name, tensor.dataType.rawValue, "\(tensor.shape)"]
+                        + (compressions.isEmpty ? [] : loss(compressions[tensor.name])) + factor(word) + rest)
             }
-            if group.tensors.isEmpty { table.add([group.name, "", "", ""] + factor("-") + rest) }
+            guard group.tensors.isEmpty else { continue }
+            table.add([group.name, "", "", ""] + (compressions.isEmpty ? [] : loss(nil)) + factor("-") + rest)
         }
         return table
     }
 
-    private func json(_ tensor: TensorDescription, isDiagonal: Bool) -> [String: Any] {
+    /// The form of a compressed matrix, its error, and its smallest eigenvalue as a share of the mean one.
+    private func loss(_ compression: FactorCompression?) -> [String] {
+        guard let compression else { return ["-", "-", "-"] }
+        let form = compression.compression.form
+        let number = form.parameter.map { " \($0)" } ?? ""
+        let share = compression.smallestEigenvalue / compression.meanEigenvalue
+        return [
+            "\(form.word.rawValue)\(number)", String(format: "%.2g", compression.relativeError),
+            String(format: "%.2g", share),
+        ]
+    }
+
+    private func json(
+        _ tensor: TensorDescription, isDiagonal: Bool, _ compression: FactorCompression?
+    ) -> [String: Any] {
         var object: [String: Any] = [
             "name": tensor.name, "dtype": tensor.dataType.rawValue, "shape": tensor.shape,
         ]
         if isDiagonal { object["diagonal"] = true }
+        if let compression { object["compression"] = json(compression) }
+        return object
+    }
+
+    private func json(_ stated: FactorCompression) -> [String: Any] {
+        let form = stated.compression.form
+        var object: [String: Any] = [
+            "form": form.word.rawValue, "dimension": stated.dimension, "relative_error": stated.relativeError,
+            "smallest_eigenvalue": stated.smallestEigenvalue, "mean_eigenvalue": stated.meanEigenvalue,
+            "shift": stated.compression.shift,
+        ]
+        if let key = form.word.parameter { object[key] = form.parameter }
         return object
     }
 }

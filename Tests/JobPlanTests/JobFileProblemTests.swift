@@ -121,7 +121,7 @@ import Testing
             JobFileText(rest: ["kfac: {dampening: 1}"]),
             "job.yaml:6:8: unknown key \"dampening\" in \"kfac\". Did you mean \"damping\"? Known keys: layers, "
                 + "normalization, damping, regularizer, groups, exact_probes, interference, input_digests, packed, "
-                + "missing_curvature, layout, diagonal."
+                + "compression, missing_curvature, layout, diagonal."
         )
         expect(
             JobFileText(rest: ["kfac: {damping: {values: 1}}"]),
@@ -313,6 +313,28 @@ import Testing
             "kfac: {missing_curvature: ignore}",
             "job.yaml:6:27: \"missing_curvature\" must be one of refuse, renormalize, not \"ignore\"."
         ),
+        (
+            "kfac: {compression: int4}",
+            "job.yaml:6:21: \"compression\" must be one of bf16, int8, block_diagonal, low_rank, not \"int4\". Did you "
+                + "mean \"int8\"?"
+        ),
+        (
+            "kfac: {compression: low_rank}",
+            "job.yaml:6:21: the form \"low_rank\" needs its \"rank\", as in {form: low_rank, rank: 8}."
+        ),
+        (
+            "kfac: {compression: {rank: 8}}",
+            "job.yaml:6:21: \"compression\" needs a \"form\": one of bf16, int8, block_diagonal, low_rank."
+        ),
+        (
+            "kfac: {compression: {form: int8, rank: 8}}",
+            "job.yaml:6:40: \"rank\" does not belong to the form \"int8\". Remove it."
+        ),
+        (
+            "kfac: {compression: {form: block_diagonal, blocks: 0}}",
+            "job.yaml:6:52: \"blocks\" must be a whole number of at least 1."
+        ),
+        ("kfac: {compression: {form: int8, repair: 2}}", "job.yaml:6:42: \"repair\" must be true or false."),
         ("kfac: {exact_probes: 2}", "job.yaml:6:22: \"exact_probes\" must be true or false."),
     ])
     func `a value of another kind is located`(line: String, problem: String) {

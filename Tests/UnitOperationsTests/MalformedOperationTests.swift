@@ -239,6 +239,28 @@ struct MalformedOperationTests {
         try expectInversion("a damping value is \(text)") { $0.damping.value = value }
     }
 
+    @Test func `a compressed form has its number and a shift of at least 0`() throws {
+        func expectCompression(_ problem: String, _ change: (inout WireCompressOperation) -> Void) throws {
+            try expect(problem, "compress", as: WireCompressOperation.self, change)
+        }
+        let number = "the compressed form block_diagonal has a wrong number, or lacks its number"
+        try expectCompression(number) { $0.form.parameter = 0 }
+        try expectCompression(number) { $0.form.clearParameter() }
+        try expectCompression("a compressed form is \"zip\"") { $0.form.name = "zip" }
+        try expectCompression("a strength is -1.0") { $0.strength = -1 }
+        try expectCompression("a strength is nan") { $0.strength = .nan }
+        try expectCompression("a dimension is 0") { $0.dimension = 0 }
+        func expectImport(_ problem: String, _ change: (inout WireImportOperation) -> Void) throws {
+            try expect(problem, "import_factor", as: WireImportOperation.self, change)
+        }
+        try expectImport("a compressed matrix is a diagonal, or has the shift -1.0") { $0.shift = -1 }
+        try expectImport("a compressed matrix is a diagonal, or has the shift 1.0") { $0.shift = 1 }
+        try expectImport("a compressed matrix is a diagonal, or has the shift 0.0") {
+            $0.isDiagonal = true
+            $0.form.name = "bf16"
+        }
+    }
+
     @Test func `a block has a kind and elements that can be counted`() throws {
         try expectPenalty("a block has no kind") { $0.block.kind = nil }
         try expectPenalty("a block is [0, 768]") { $0.block.linear.outputs = 0 }

@@ -67,9 +67,9 @@ struct OperationEncodingTests {
         }
         #expect(
             counts == [
-                [2, 0, 0, 1], [4, 0, 0, 1], [2, 0, 0, 1], [2, 0, 0, 1], [0, 4, 0, 2], [1, 0, 0, 1], [2, 0, 0, 1],
-                [0, 2, 0, 1], [0, 2, 0, 3], [0, 4, 2, 8], [0, 1, 0, 1], [11, 2, 0, 0], [5, 1, 0, 0], [11, 0, 0, 0],
-                [12, 8, 3, 0], [0, 0, 3, 0],
+                [2, 0, 0, 1], [4, 0, 0, 1], [2, 0, 0, 1], [2, 0, 0, 1], [0, 4, 0, 2], [1, 0, 0, 1], [1, 0, 0, 1],
+                [2, 0, 0, 1], [0, 2, 0, 1], [0, 2, 0, 3], [0, 4, 2, 8], [0, 1, 0, 1], [0, 1, 0, 1], [11, 2, 0, 0],
+                [5, 1, 0, 0], [11, 0, 0, 0], [12, 8, 3, 0], [0, 0, 3, 0],
             ])
     }
 
@@ -100,6 +100,7 @@ extension CombineOperation: SoundVariant {}
 extension AccumulateOperation: SoundVariant {}
 extension OptimalAccumulateOperation: SoundVariant {}
 extension InvertOperation: SoundVariant {}
+extension CompressOperation: SoundVariant {}
 extension PenaltyOperation: SoundVariant {}
 extension NormOperation: SoundVariant {}
 extension MergeOperation: SoundVariant {}

@@ -26,8 +26,9 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
 
     /// At least one example of each operation.
     static let all = [
-        factor, factorOfSamples, indexFactor, indexFactorOfSamples, sumUses, importFactor, sumPartials, combine,
-        accumulate, accumulateOptimally, invert, penalty,
+        factor, factorOfSamples, indexFactor, indexFactorOfSamples, sumUses, importFactor, importCompressed,
+        sumPartials,
+        combine, accumulate, accumulateOptimally, invert, compress, penalty,
         penaltyOfFullBlock, norm, merge, combineStatistics,
     ]
 
@@ -160,6 +161,25 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         [
             { $0.shape = .full(4) }, { $0.elementType = .f32 }, { $0.isPacked = false }, { $0.slice.file = 2 },
             { $0.slice.offset = 0 }, { $0.slice.byteCount = 49 }, { $0.shape = .diagonal(3) },
+            { $0.compression = Compression(form: .int8) },
+        ])
+
+    private static let importCompressed = OperationExample(
+        ImportOperation(
+            shape: .full(9), elementType: .f32, isPacked: true, slice: slice(1, byteCount: 72),
+            compression: Compression(form: .lowRank(rank: 1), shift: 0.5)),
+        [
+            { $0.shape = .full(8) }, { $0.elementType = .f64 }, { $0.isPacked = false }, { $0.slice.file = 2 },
+            { $0.slice.offset = 0 }, { $0.slice.byteCount = 71 }, { $0.compression?.shift = 0 },
+            { $0.compression?.form = .lowRank(rank: 0) }, { $0.compression?.form = .blockDiagonal(blocks: 1) },
+            { $0.compression?.form = .bf16 }, { $0.compression = nil },
+        ])
+
+    private static let compress = OperationExample(
+        CompressOperation(dimension: 769, form: .blockDiagonal(blocks: 8), strength: 0.5, repairs: true),
+        [
+            { $0.dimension = 768 }, { $0.form = .blockDiagonal(blocks: 9) }, { $0.form = .lowRank(rank: 8) },
+            { $0.form = .int8 }, { $0.strength = 1 }, { $0.repairs = false },
         ])
 
     private static let sumPartials = OperationExample(

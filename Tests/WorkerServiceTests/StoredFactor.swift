@@ -25,23 +25,31 @@ struct StoredFactor {
     ///   - bench: The worker.
     /// - Throws: what writing the file throws.
     init(_ elements: [Double], as type: ElementType, isVisible: Bool, at position: Int, of bench: Bench) throws {
+        var bytes = [UInt8](repeating: 0, count: elements.count * type.byteCount)
+        var span = bytes.mutableSpan
+        var target = span.mutableBytes
+        try type.encode(elements.span, into: &target)
+        try self.init(
+            bytes: bytes, as: type == .f64 ? .float64 : .float32, isVisible: isVisible, at: position, of: bench)
+    }
+
+    /// Writes the bytes of `fc.A`, as a tensor of one row.
+    ///
+    /// - Throws: what writing the file throws.
+    init(
+        bytes: [UInt8], as type: TensorDataType = .uint8, isVisible: Bool, at position: Int, of bench: Bench
+    ) throws {
         let name = "factor\(position).safetensors"
         let path = FilePath(bench.directory.appending(name))
-        let dataType: TensorDataType = type == .f64 ? .float64 : .float32
         let writer = try SafetensorsWriter(
-            path: path, tensors: [TensorDescription(name: "fc.A", dataType: dataType, shape: [elements.count])])
-        if type == .f64 {
-            try writer.write(elements.span.bytes, to: "fc.A")
-        } else {
-            let narrow = elements.map { Float($0) }
-            try writer.write(narrow.span.bytes, to: "fc.A")
-        }
+            path: path,
+            tensors: [TensorDescription(name: "fc.A", dataType: type, shape: [bytes.count * 8 / type.bitCount])])
+        try writer.write(bytes.span.bytes, to: "fc.A")
         try writer.finish()
         let written = try SafetensorsFile(opening: path)
-        let byteCount = elements.count * type.byteCount
-        let range = try written.fileRange(of: "fc.A", at: 0, count: byteCount)
+        let range = try written.fileRange(of: "fc.A", at: 0, count: bytes.count)
         bench.coordinator.offer(try bench.directory.read(name), as: .inputFile(Bench.name.unit.job, position))
-        slice = FileSlice(file: position, offset: UInt64(range.lowerBound), byteCount: UInt64(byteCount))
+        slice = FileSlice(file: position, offset: UInt64(range.lowerBound), byteCount: UInt64(bytes.count))
         file = LeasedFile(
             path: isVisible ? path.string : "/nowhere/\(name)", byteCount: UInt64(written.identity.byteCount),
             headerDigest: BlobDigest(sha256: written.identity.headerDigest))

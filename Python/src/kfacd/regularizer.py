@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from kfacd.compressed import Stated, decoded, stated
 from kfacd.problems import InputError
 from kfacd.symmetric import flaw, packed_dimension, symmetrized, unpacked
 from kfacd.tensor_files import files_of_set, opened
@@ -85,6 +86,7 @@ def read_regularizer(path: str | Path) -> Regularizer:
             if regularizer is None:
                 regularizer, weights = _described(path, metadata), _weights(metadata)
             diagonals: set[str] = set(metadata.json("diagonal", list, []))
+            compressed = stated(file, metadata.values)
             for name in handle.keys():  # noqa: SIM118
                 owner, _, side = name.rpartition(".")
                 if side not in _SIDES or not owner:
@@ -94,7 +96,7 @@ def read_regularizer(path: str | Path) -> Regularizer:
                     continue
                 try:
                     prefix, owner = _split(owner, regularizer.form, weights)
-                    matrix = _matrix(file, name, handle.get_tensor(name), name in diagonals)
+                    matrix = _matrix(file, name, handle.get_tensor(name), name in diagonals, compressed.get(name))
                 except InputError as problem:
                     problems += problem.problems
                     continue
@@ -210,7 +212,9 @@ def _weight(prefix: str, owner: str, weights: dict[str, dict[str, float]]) -> fl
     return 1.0 if by_layer is None else by_layer.get(owner, by_layer[""])
 
 
-def _matrix(file: Path, name: str, tensor: torch.Tensor, is_diagonal: bool) -> torch.Tensor:
+def _matrix(file: Path, name: str, tensor: torch.Tensor, is_diagonal: bool, compressed: Stated | None) -> torch.Tensor:
+    if compressed is not None:
+        tensor = decoded(file, name, tensor, compressed)
     if tensor.dtype not in (torch.float32, torch.float64):
         raise InputError(f"{file}: {name} is of the type {tensor.dtype}; expected F32 or F64.")
     shape = list(tensor.shape)

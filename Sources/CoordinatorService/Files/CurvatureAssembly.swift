@@ -48,6 +48,11 @@ struct CurvatureAssembly {
     }
 
     private func write(_ source: CurvatureContents.Source, _ blob: BlobReference, _ writer: CurvatureWriter) throws {
+        guard source.form == nil else {
+            let bytes = try blobs.bytes(blob)
+            try writer.write(compressed: bytes.span.bytes, to: source.name)
+            return
+        }
         var matrix = try blobs.matrix(blob, of: source.shape)
         if source.strength != 1 {
             matrix.multiply(by: source.strength)

@@ -26,6 +26,13 @@ struct CurvatureContents: Sendable {
         let output: UnitOutput
         /// What the output is multiplied by.
         var strength = 1.0
+        /// The form of the output's bytes; `nil` for an exact matrix.
+        var form: CompressedForm?
+
+        /// The source of the compressed matrix, which includes a strength.
+        func replaced(by output: UnitOutput, as form: CompressedForm) -> Source {
+            Source(name: name, block: block, shape: shape, output: output, form: form)
+        }
     }
 
     /// A file, or the shards of one.
@@ -46,7 +53,8 @@ struct CurvatureContents: Sendable {
         case .assembleFactors(let task):
             File(
                 kind: .factors, components: ["factors", task.rawValue],
-                sources: sources(of: plan.blocks) { .factor($0, of: task) })
+                sources: sources(of: plan.blocks) { .factor($0, of: task) }
+                    .map { compressed($0) { .compressedFactor($0, of: task) } })
         case .assembleRegularizer(let target):
             File(
                 kind: .regularizer, components: ["regularizer", target.description],
@@ -68,7 +76,8 @@ struct CurvatureContents: Sendable {
         let longest: [MeasurementName: [Double]] = [
             .damping: [Self.longest], .dampingUsed: [Self.longest],
             .coefficients: Array(repeating: Self.longest, count: count),
-            .relativeError: Array(repeating: Self.longest, count: plan.targets.count),
+            .relativeError: Array(repeating: Self.longest, count: max(1, plan.targets.count)),
+            .smallestEigenvalue: [Self.longest], .meanEigenvalue: [Self.longest], .diagonalShift: [Self.longest],
         ]
         return try metadata(of: operation) { _ in longest }
     }
@@ -81,12 +90,38 @@ struct CurvatureContents: Sendable {
     /// - Returns: The strings.
     /// - Throws: `SafetensorsError` when the base cannot be read.
     func metadata(of operation: CoordinatorOperation, _ measured: Measurements) throws -> [String: String] {
-        switch operation {
-        case .assembleFactors(let task): try factors(of: task).strings
-        case .assembleRegularizer(let target): try regularizer(for: target, measured).strings
-        case .assembleInverses(let target): try inverses(for: target, measured).strings
-        case .mergeCheckpoint, .digestInputs, .writeReport, .publish: [:]
+        var strings: [String: String] =
+            switch operation {
+            case .assembleFactors(let task): try factors(of: task).strings
+            case .assembleRegularizer(let target): try regularizer(for: target, measured).strings
+            case .assembleInverses(let target): try inverses(for: target, measured).strings
+            case .mergeCheckpoint, .digestInputs, .writeReport, .publish: [:]
+            }
+        strings[MetadataKey.compression] = compressions(of: operation, measured).metadataText
+        return strings
+    }
+
+    /// The compressed matrices of a file, by the names of their tensors.
+    private func compressions(
+        of operation: CoordinatorOperation, _ measured: Measurements
+    ) -> [String: FactorCompression] {
+        var compressions: [String: FactorCompression] = [:]
+        for source in file(of: operation)?.sources ?? [] {
+            guard let form = source.form, let loss = measured(source.output.unit).flatMap(CompressionLoss.init) else {
+                continue
+            }
+            compressions[source.name.name] = FactorCompression(
+                form: form, dimension: source.shape.dimension, loss: loss)
         }
+        return compressions
+    }
+
+    /// A matrix in its compressed form, if the plan has that.
+    private func compressed(_ source: Source, _ purpose: (FactorSide) -> UnitPurpose) -> Source {
+        guard let form = plan.spec.curvature.compression?.form,
+            let output = plan.products[source.block, purpose(source.name.side)]
+        else { return source }
+        return source.replaced(by: output, as: form)
     }
 
     private func factors(of task: TaskName) throws -> FactorsMetadata {
@@ -137,15 +172,17 @@ struct CurvatureContents: Sendable {
 
     private func regularizerSources(for target: TargetName) -> [Source] {
         plan.spec.regularizerSets(of: target).flatMap { set in
-            switch set {
-            case .term(let term, _):
-                // Full blocks belong to one sum only.
-                sources(
-                    of: term == 0 ? plan.blocks : plan.blocks.filter { $0.factors.count == 2 },
-                    prefix: CurvatureTensorName.prefix(ofTerm: term), for: set.purpose)
-            case .factors(let task): sources(of: plan.blocks, prefix: "\(task)/", for: set.purpose)
-            }
-        }.map(strengthened)
+            let sources =
+                switch set {
+                case .term(let term, _):
+                    // Full blocks belong to one sum only.
+                    sources(
+                        of: term == 0 ? plan.blocks : plan.blocks.filter { $0.factors.count == 2 },
+                        prefix: set.prefix, for: set.purpose)
+                case .factors: sources(of: plan.blocks, prefix: set.prefix, for: set.purpose)
+                }
+            return sources.map { compressed(strengthened($0), set.compressedPurpose) }
+        }
     }
 
     /// The counts behind a task's factors: one number where all blocks have the same.
@@ -242,5 +279,25 @@ struct CurvatureContents: Sendable {
                 }
             }
         }
+    }
+}
+
+extension RegularizerSet {
+    /// The prefix of the set's owners in a regularizer file.
+    var prefix: String {
+        switch self {
+        case .term(let term, _): CurvatureTensorName.prefix(ofTerm: term)
+        case .factors(let task): "\(task)/"
+        }
+    }
+}
+
+extension CompressionLoss {
+    /// What a compressing unit has measured; `nil` for the numbers of another unit.
+    init?(_ measurements: [MeasurementName: [Double]]) {
+        guard let error = measurements[.relativeError]?.first, let smallest = measurements[.smallestEigenvalue]?.first,
+            let mean = measurements[.meanEigenvalue]?.first, let shift = measurements[.diagonalShift]?.first
+        else { return nil }
+        self.init(relativeError: error, smallestEigenvalue: smallest, meanEigenvalue: mean, shift: shift)
     }
 }

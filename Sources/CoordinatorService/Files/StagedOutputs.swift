@@ -115,8 +115,9 @@ final class StagedOutputs: Sendable {
         let path = file.components.reduce(into: FilePath("")) { $0.append($1) }
         return try CurvatureWriter(
             directory: try job.output.stage(at: path, isDurable: isDurable), kind: file.kind,
-            entries: file.sources.map { CurvatureWriter.Entry($0.name, shape: $0.shape) }, metadata: metadata,
-            draft: draft, storage: job.plan.spec.curvature.storesPackedTriangles ? .packed : .full)
+            entries: file.sources.map { CurvatureWriter.Entry($0.name, shape: $0.shape, form: $0.form) },
+            metadata: metadata, draft: draft,
+            storage: job.plan.spec.curvature.storesPackedTriangles ? .packed : .full)
     }
 
     /// Where a unit's outputs belong.

@@ -45,6 +45,7 @@ struct ReportWriter {
             .init("layers_without_rows", .array(plan.unreached.map { .string($0) })),
             .init("interference", InterferenceSection(plan: plan, result: result).json),
             .init("penalties", penalties),
+            .init("compression", CompressedMatrices(plan: plan, result: result).json),
             .init("merge", MergeReport(job: job, result: result).json),
             .init("notices", .array(plan.notices.map { .string($0.description) })),
             .init("warnings", .array(plan.warnings(result).map { .string($0) })),

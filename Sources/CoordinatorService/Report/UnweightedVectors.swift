@@ -38,5 +38,6 @@ extension JobPlan {
             + CancelledGradients(plan: self, result: result).sentences
             + UnsolvedMerges(plan: self, result: result).sentences
             + RoundedVectors(plan: self, result: result).sentences
+            + CompressedMatrices(plan: self, result: result).sentences
     }
 }

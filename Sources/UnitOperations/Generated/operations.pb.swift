@@ -189,6 +189,31 @@ nonisolated struct WireSumUsesOperation: Sendable {
   init() {}
 }
 
+/// A smaller form of a packed triangle.
+nonisolated struct WireCompressedForm: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var name: String = String()
+
+  /// The number of blocks, or the rank; absent for the other forms.
+  var parameter: UInt32 {
+    get {_parameter ?? 0}
+    set {_parameter = newValue}
+  }
+  /// Returns true if `parameter` has been explicitly set.
+  var hasParameter: Bool {self._parameter != nil}
+  /// Clears the value of `parameter`. Subsequent reads from it will return its default value.
+  mutating func clearParameter() {self._parameter = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _parameter: UInt32? = nil
+}
+
 nonisolated struct WireImportOperation: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -211,11 +236,52 @@ nonisolated struct WireImportOperation: Sendable {
 
   var isDiagonal: Bool = false
 
+  /// Absent for elements as they are.
+  var form: WireCompressedForm {
+    get {_form ?? WireCompressedForm()}
+    set {_form = newValue}
+  }
+  /// Returns true if `form` has been explicitly set.
+  var hasForm: Bool {self._form != nil}
+  /// Clears the value of `form`. Subsequent reads from it will return its default value.
+  mutating func clearForm() {self._form = nil}
+
+  /// What is added to the diagonal of a decoded matrix.
+  var shift: Double = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _slice: WireFileSlice? = nil
+  fileprivate var _form: WireCompressedForm? = nil
+}
+
+nonisolated struct WireCompressOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var dimension: UInt32 = 0
+
+  var form: WireCompressedForm {
+    get {_form ?? WireCompressedForm()}
+    set {_form = newValue}
+  }
+  /// Returns true if `form` has been explicitly set.
+  var hasForm: Bool {self._form != nil}
+  /// Clears the value of `form`. Subsequent reads from it will return its default value.
+  mutating func clearForm() {self._form = nil}
+
+  var strength: Double = 0
+
+  var repairs: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _form: WireCompressedForm? = nil
 }
 
 nonisolated struct WireSumPartialsOperation: Sendable {
@@ -1179,9 +1245,48 @@ nonisolated extension WireSumUsesOperation: SwiftProtobuf.Message, SwiftProtobuf
   }
 }
 
+nonisolated extension WireCompressedForm: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".CompressedForm"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}parameter\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self._parameter) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    try { if let v = self._parameter {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireCompressedForm, rhs: WireCompressedForm) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs._parameter != rhs._parameter {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ImportOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{3}is_packed\0\u{1}slice\0\u{3}is_diagonal\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{3}is_packed\0\u{1}slice\0\u{3}is_diagonal\0\u{1}form\0\u{1}shift\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1194,6 +1299,8 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
       case 3: try { try decoder.decodeSingularBoolField(value: &self.isPacked) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._slice) }()
       case 5: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
+      case 6: try { try decoder.decodeSingularMessageField(value: &self._form) }()
+      case 7: try { try decoder.decodeSingularDoubleField(value: &self.shift) }()
       default: break
       }
     }
@@ -1219,6 +1326,12 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if self.isDiagonal != false {
       try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 5)
     }
+    try { if let v = self._form {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    } }()
+    if self.shift.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.shift, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1228,6 +1341,57 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.isPacked != rhs.isPacked {return false}
     if lhs._slice != rhs._slice {return false}
     if lhs.isDiagonal != rhs.isDiagonal {return false}
+    if lhs._form != rhs._form {return false}
+    if lhs.shift != rhs.shift {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCompressOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".CompressOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{1}form\0\u{1}strength\0\u{1}repairs\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._form) }()
+      case 3: try { try decoder.decodeSingularDoubleField(value: &self.strength) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.repairs) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.dimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 1)
+    }
+    try { if let v = self._form {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if self.strength.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.strength, fieldNumber: 3)
+    }
+    if self.repairs != false {
+      try visitor.visitSingularBoolField(value: self.repairs, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireCompressOperation, rhs: WireCompressOperation) -> Bool {
+    if lhs.dimension != rhs.dimension {return false}
+    if lhs._form != rhs._form {return false}
+    if lhs.strength != rhs.strength {return false}
+    if lhs.repairs != rhs.repairs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from kfacd.compressed import decoded, stated
 from kfacd.problems import InputError
 from kfacd.regularizer import FORMAT as REGULARIZER_FORMAT
 from kfacd.regularizer import read_regularizer
@@ -190,12 +191,15 @@ def load(path: str | os.PathLike[str], *, samples: int = 1) -> FactorSet:
     for file in files:
         with opened(file) as handle:
             metadata = _parsed(file, handle.metadata())
+            compressed = stated(file, handle.metadata())
             for name in handle.keys():  # noqa: SIM118
                 owner, _, side = name.rpartition(".")
                 if side not in sides:
                     raise InputError(f"{file}: the tensor {name} is none of a factor file.")
                 tensor = handle.get_tensor(name)
-                if tensor.ndim == 1 and name not in metadata.get("diagonal", []):
+                if name in compressed:
+                    tensor = decoded(file, name, tensor, compressed[name])
+                elif tensor.ndim == 1 and name not in metadata.get("diagonal", []):
                     if packed_dimension(tensor.numel()) is None:
                         raise InputError(f"{file}: {name} has {tensor.numel()} elements, which is no packed triangle.")
                     tensor = unpacked(tensor)
