@@ -132,7 +132,10 @@ let package = Package(
         module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "JSONText", systemPackage]),
         module(
             "JobFiles",
-            ["Identifiers", "FileAccess", "JSONText", "Safetensors", "LinearAlgebra", "Hashing", systemPackage]),
+            [
+                "Identifiers", "NameMatching", "FileAccess", "JSONText", "Safetensors", "LinearAlgebra", "Hashing",
+                systemPackage,
+            ]),
         module(
             "PushedRuns",
             ["Identifiers", "FileAccess", "JSONText", "Safetensors", "JobFiles", "Hashing", systemPackage]),

@@ -45,10 +45,11 @@ struct AdapterTensors {
             }
         }
         var updates: [String: AdapterInventory.Update] = [:]
+        let alphas = alphas(of: modules.keys.sorted())
         for (path, module) in modules.sorted(by: { $0.key < $1.key }) {
             let weight = "\(path).weight"
             if let update = pair(
-                module, path, .down, .up, form: .weight(isTransposed: configuration.isTransposed))
+                module, alphas[path], .down, .up, form: .weight(isTransposed: configuration.isTransposed))
             {
                 updates[weight] = update
                 if let bias = module.tensors[.upBias] {
@@ -58,7 +59,7 @@ struct AdapterTensors {
             } else if let bias = module.tensors[.upBias] {
                 lacks("lora_A", bias)
             }
-            if let update = pair(module, path, .embeddingDown, .embeddingUp, form: .embedding) {
+            if let update = pair(module, alphas[path], .embeddingDown, .embeddingUp, form: .embedding) {
                 if let other = updates.updateValue(update, forKey: weight) { repeated(update.up, other.up) }
             }
         }
@@ -77,9 +78,17 @@ struct AdapterTensors {
         return AdapterInventory(updates: updates, replacements: replacements)
     }
 
+    /// α by module; none where that takes too long, which is a problem then.
+    private mutating func alphas(of modules: [String]) -> [String: Double] {
+        do throws(JobFileError) { return try configuration.alphas(of: modules) } catch {
+            problems += error.sentences
+            return [:]
+        }
+    }
+
     /// A module's update from its two factors; `nil` without both.
     private mutating func pair(
-        _ module: Module, _ path: String, _ down: AdapterTensorName.Role, _ up: AdapterTensorName.Role,
+        _ module: Module, _ alpha: Double?, _ down: AdapterTensorName.Role, _ up: AdapterTensorName.Role,
         form: AdapterInventory.Update.Form
     ) -> AdapterInventory.Update? {
         let names = form == .embedding ? ("lora_embedding_A", "lora_embedding_B") : ("lora_A", "lora_B")
@@ -94,7 +103,7 @@ struct AdapterTensors {
         case (let down?, let up?):
             let rank = max(1, down.shape.first ?? 1)
             return AdapterInventory.Update(
-                form: form, up: up, down: down, scale: configuration.scale(of: path, rank: rank))
+                form: form, up: up, down: down, scale: configuration.scale(alpha: alpha ?? 0, rank: rank))
         }
     }
 

@@ -144,13 +144,14 @@ public enum JobAdmission {
         let problems = EncodedWeights(spec: spec, inventory: inventory, comparison: comparison).problems()
         // A job that already runs passed the second check.
         guard problems.isEmpty, !isResumption else { return problems }
-        return UnchangedModels(spec: spec, inventory: inventory, comparison: comparison).problems()
+        let unexported = UnexportedChanges(spec: spec, inventory: inventory, comparison: comparison).problems()
+        return unexported + UnchangedModels(spec: spec, inventory: inventory, comparison: comparison).problems()
     }
 
     /// Files beside the base that do not go with the merged checkpoint.
     private static func companionNotices(of spec: JobSpec, _ base: SafetensorsSet) -> [JobNotice] {
-        guard spec.outputs.contains(.merged) else { return [] }
         let checkpoint = spec.checkpoint
+        guard spec.outputs.contains(.merged), checkpoint.adapterRank == nil else { return [] }
         let files = CompanionFiles(besides: base, hasTokenizer: checkpoint.copiesTokenizer)
         let place = checkpoint.layout == .flat ? "the output directory" : "merged/"
         let shown = files.leftOut.prefix(10).joined(separator: ", ")

@@ -54,9 +54,26 @@ enum PlannedOutputs {
         PlannedFile(path: "\(kind)/\(name)/\(kind).safetensors", byteCount: byteCount)
     }
 
+    /// The adapter that stands for a merged checkpoint, with the largest ranks that it can have.
+    private static func adapter(_ plan: JobPlan) -> [PlannedFile] {
+        let export = AdapterExport(spec: plan.spec, inventory: plan.inventory)
+        let size = UInt64((plan.spec.outputType ?? .f32).byteCount)
+        let bytes = export.modules.reduce(UInt64(0)) { sum, module in
+            let elements = UInt64(export.rankBound(of: module)).saturatingProduct(
+                UInt64(module.inputs).saturatingSum(UInt64(module.outputs)))
+            return sum.saturatingSum(elements.saturatingProduct(size))
+        }
+        let place = plan.spec.checkpoint.layout == .flat ? "" : "merged/"
+        let names = AdapterWriter.fileNames + (place.isEmpty ? ModelCard.names(of: plan.spec) : [])
+        return names.map {
+            PlannedFile(path: place + $0, byteCount: $0 == AdapterConfiguration.tensorsName ? bytes : 0)
+        }
+    }
+
     /// The merged checkpoint in its base's layout.
     private static func merged(_ plan: JobPlan, _ base: SafetensorsSet) -> [PlannedFile] {
         let checkpoint = plan.spec.checkpoint
+        guard checkpoint.adapterRank == nil else { return adapter(plan) }
         let type = plan.spec.outputType.flatMap { TensorDataType(rawValue: $0.rawValue) }
         let layout = CheckpointWriter.layout(
             of: base, dataType: type, shardSize: checkpoint.shardSize, heads: plan.inventory.base.heads)

@@ -13,7 +13,8 @@ public struct TensorValues: Sendable {
     public let type: ElementType
     private let storedType: ElementType
     private let files: [SafetensorsFile]
-    private let product: LowRankProduct?
+    /// The update of an adapter; `nil` for a tensor whose values are stored.
+    public let product: LowRankProduct?
 
     /// Prepares reading, and reads an update's factors.
     ///

@@ -1,6 +1,7 @@
 public import FileAccess
 import Identifiers
 import JSONText
+import NameMatching
 public import SystemPackage
 
 /// The settings of a LoRA adapter: what the factors in its file multiply to.
@@ -15,6 +16,9 @@ public struct AdapterConfiguration {
     private static let byteLimit = 16 << 20
     /// The most bytes of a pattern, far above any real one.
     private static let patternLimit = 4096
+    /// The most steps of matching all modules with all patterns: some hundred times those of the largest real adapters,
+    /// and about a second.
+    public static let matchingSteps = 1 << 27
 
     /// The file.
     public let location: FilePath
@@ -24,7 +28,7 @@ public struct AdapterConfiguration {
     public let isTransposed: Bool
     private let alpha: Double
     /// The modules with an α of their own; the first that fits counts.
-    private let alphas: [(modules: Regex<AnyRegexOutput>, value: Double)]
+    private let alphas: [(modules: RegularPattern, value: Double)]
     /// Whether α is divided by √r.
     private let isRankStabilized: Bool
 
@@ -57,15 +61,38 @@ public struct AdapterConfiguration {
         if let error = JobFileError.bundle(problems) { throw error }
     }
 
-    /// The factor of a module's product.
+    /// α of modules: the value of the first pattern that fits the end of a module's path, or else `lora_alpha`.
     ///
     /// - Parameters:
-    ///   - module: The module's path in the model, such as `model.layers.0.self_attn.q_proj`.
+    ///   - modules: The modules' paths in the model, such as `model.layers.0.self_attn.q_proj`.
+    ///   - steps: The most steps of matching.
+    /// - Returns: α by module.
+    /// - Throws: ``JobFileError`` for patterns that take more steps.
+    public func alphas(
+        of modules: some Collection<String>, steps: Int = matchingSteps
+    ) throws(JobFileError) -> [String: Double] {
+        var left = steps
+        var found: [String: Double] = [:]
+        for module in modules {
+            let path = Array(module.unicodeScalars)
+            found[module] = alphas.first { $0.modules.matchesEnd(ofPath: path, steps: &left) }?.value ?? alpha
+            guard left > 0 else {
+                throw .adapterSetting(
+                    file: location, key: "alpha_pattern", found: "\(alphas.count) patterns",
+                    expected: "patterns that fit \(modules.count) modules in \(steps) steps; shorter ones, or fewer")
+            }
+        }
+        return found
+    }
+
+    /// The factor of a module's product: α/r, or α/√r.
+    ///
+    /// - Parameters:
+    ///   - alpha: The module's α.
     ///   - rank: The rank of its factors.
-    /// - Returns: α/r, or α/√r.
-    public func scale(of module: String, rank: Int) -> Double {
-        let alpha = alphas.first { (try? $0.modules.wholeMatch(in: module)) != nil }?.value ?? alpha
-        return alpha / (isRankStabilized ? Double(rank).squareRoot() : Double(rank))
+    /// - Returns: The factor.
+    public func scale(alpha: Double, rank: Int) -> Double {
+        alpha / (isRankStabilized ? Double(rank).squareRoot() : Double(rank))
     }
 }
 
@@ -140,16 +167,21 @@ private struct AdapterSettings {
     /// The modules with an α of their own, in the order of the file.
     ///
     /// PEFT takes a key as a regular expression for the end of a module's path.
-    func alphas(patternLimit: Int) throws(JobFileError) -> [(modules: Regex<AnyRegexOutput>, value: Double)] {
+    func alphas(patternLimit: Int) throws(JobFileError) -> [(modules: RegularPattern, value: Double)] {
         guard let value = self["alpha_pattern"] else { return [] }
         guard let members = value.members else { throw error("alpha_pattern", value, "an object of patterns") }
-        var alphas: [(modules: Regex<AnyRegexOutput>, value: Double)] = []
+        var alphas: [(modules: RegularPattern, value: Double)] = []
         for member in members {
             let key = "alpha_pattern.\(member.key.excerpt)"
-            guard member.key.utf8.count <= patternLimit,
-                let regex = try? Regex("(?:.*\\.)?(?:\(member.key))")
-            else { throw error(key, member.value, "a regular expression for the paths of modules as its key") }
-            alphas.append((regex, try finite(key, member.value)))
+            let expected = "a regular expression for the paths of modules as its key"
+            guard member.key.utf8.count <= patternLimit else {
+                throw error(key, member.value, "\(expected), of at most \(patternLimit) bytes")
+            }
+            let modules: RegularPattern
+            do throws(RegularPattern.SyntaxProblem) { modules = try RegularPattern(member.key) } catch let problem {
+                throw error(key, member.value, "\(expected); \(problem)")
+            }
+            alphas.append((modules, try finite(key, member.value)))
         }
         return alphas
     }

@@ -8,8 +8,18 @@ public struct CheckpointSpec: Equatable, Sendable {
         case flat
     }
 
+    /// What the merge is written as.
+    public enum Form: String, Equatable, Sendable, CaseIterable {
+        /// A whole model in the base's layout.
+        case full
+        /// A LoRA adapter of the base.
+        case lora
+    }
+
     /// Where the checkpoint's files are.
     public var layout = Layout.directory
+    /// How many singular triplets of each merged vector an adapter keeps; `nil` for a job that writes a whole model.
+    public var adapterRank: AdapterRank?
     /// The most parameters of a file; `nil` for the base's files.
     public var shardSize: Int?
     /// Whether the base's tokenizer is copied.

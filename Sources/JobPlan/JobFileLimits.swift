@@ -18,6 +18,8 @@ enum JobFileLimits {
     static let problems = 100
     /// The most names that get a suggestion, when many may be wrong at once.
     static let suggestions = 10
+    /// The highest rank of an adapter's factors, above that of most matrices.
+    static let adapterRank = 65_536
 
     /// The problem of a text that is not safe to parse.
     static func problem(ofText yaml: String, fileName: String) -> JobProblem? {

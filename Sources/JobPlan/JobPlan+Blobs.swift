@@ -17,7 +17,7 @@ extension JobPlan {
             }
         case .coordinator(.assembleInverses(let target)):
             products.outputs(of: blocks) { .inverse($0, of: target) }
-        case .coordinator(.mergeCheckpoint): mergedBlobs
+        case .coordinator(.mergeCheckpoint): mergedBlobs.flatMap(factors)
         case .coordinator(.digestInputs), .coordinator(.writeReport), .coordinator(.publish): []
         }
     }
@@ -58,6 +58,11 @@ extension JobPlan {
         return mergedRegions.map(\.output).filter { seen.insert($0).inserted }
     }
 
+    /// A merge's blob, or the two of its factors.
+    private func factors(_ output: UnitOutput) -> [UnitOutput] {
+        spec.checkpoint.adapterRank == nil ? [output] : [output, UnitOutput(output.unit, 1)]
+    }
+
     /// The parts of tensors that workers merge, each with its blob: those of blocks, then those without factors.
     public var mergedRegions: [(region: ParameterRegion, output: UnitOutput)] {
         let ofBlocks = blocks.flatMap { block in
@@ -70,7 +75,12 @@ extension JobPlan {
         let ofTensors = products.outputs(for: .tensorMerge).compactMap { part, output in
             mergedParts[part].map { (region: $0, output: output) }
         }
-        return ofBlocks + ofTensors
+        let ofSums = products.outputs(for: .matrixSum).compactMap { name, output in
+            inventory.base.tensors[name].map {
+                (region: ParameterRegion(tensor: name, elements: 0..<$0.elementCount), output: output)
+            }
+        }
+        return ofBlocks + ofTensors + ofSums
     }
 }
 

@@ -19,7 +19,7 @@ extension JobSpec {
         var problems =
             outputProblems(inventory) + targetProblems() + weightProblems(selection.blocks, inventory)
             + selection.problems
-            + methodProblems(inventory) + examination.matrices.problems
+            + methodProblems(inventory) + examination.matrices.problems + adapterProblems(examination)
             + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory) + groupProblems(selection.blocks)
             + compressionProblems(selection.blocks)

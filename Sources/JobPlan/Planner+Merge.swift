@@ -15,6 +15,22 @@ extension Planner {
         let settings = MergeSettings(spec: spec, base: inventory.base)
         let shares = TaskShares(spec: spec, inventory: inventory)
         planStatistics(settings, shares)
+        if let rank = spec.checkpoint.adapterRank {
+            planFactors(rank, settings, shares)
+        } else {
+            planParameters(settings, shares)
+        }
+        let merges = [.blockMerge, .tensorMerge, .matrixSum].flatMap { products.outputs(for: $0) }
+        let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
+        _ = add(
+            .mergeCheckpoint, after: (merges.map(\.output.unit) + statistics.map(\.unit)).sorted(),
+            cost: .streaming(
+                inputBytes: bytes.saturatingProduct(UInt64(1 + spec.mergedTasks.count)), outputBytes: bytes),
+            title: spec.checkpoint.adapterRank == nil ? "merged checkpoint" : "merged adapter")
+    }
+
+    /// Plans the merges of whole parameters.
+    private mutating func planParameters(_ settings: MergeSettings, _ shares: TaskShares) {
         let sharesOfBlocks = TaskShares(spec: spec, inventory: inventory, isOfBlocks: true)
         for block in mergedBlocks {
             guard let part = part(block, settings, sharesOfBlocks) else { continue }
@@ -27,13 +43,40 @@ extension Planner {
             products[matrix.name, .tensorMerge] = UnitOutput(addMerge(part))
             parts[matrix.name] = matrix.region
         }
-        let merges = products.outputs(for: .blockMerge) + products.outputs(for: .tensorMerge)
-        let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
-        _ = add(
-            .mergeCheckpoint, after: (merges.map(\.output.unit) + statistics.map(\.unit)).sorted(),
-            cost: .streaming(
-                inputBytes: bytes.saturatingProduct(UInt64(1 + spec.mergedTasks.count)), outputBytes: bytes),
-            title: "merged checkpoint")
+    }
+
+    /// Plans the merges of the matrices that an adapter may change, each into two factors.
+    ///
+    /// Factors that are concatenated need no unit.
+    private mutating func planFactors(_ rank: AdapterRank, _ settings: MergeSettings, _ shares: TaskShares) {
+        guard case .atMost(let rank) = rank else { return }
+        let merged = AdapterMatrices(
+            export: AdapterExport(spec: spec, inventory: inventory), spec: spec, inventory: inventory, blocks: blocks,
+            matrices: matrices)
+        func factored(_ part: MergedPart, isSum: Bool = false) -> MergedPart {
+            var part = part
+            part.operation.rank = rank
+            part.operation.isSum = isSum
+            part.operation.outputTypes = [spec.outputType ?? .f32]
+            return part
+        }
+        let sharesOfBlocks = TaskShares(spec: spec, inventory: inventory, isOfBlocks: true)
+        for block in merged.blocks {
+            guard let part = part(block, settings, sharesOfBlocks) else { continue }
+            products[block.name, .blockMerge] = UnitOutput(addMerge(factored(part)))
+        }
+        for matrix in merged.whole {
+            guard let part = part(matrix, settings, shares) else { continue }
+            products[matrix.name, .tensorMerge] = UnitOutput(addMerge(factored(part)))
+            parts[matrix.name] = matrix.region
+        }
+        for tensor in merged.summed.map(\.tensor) {
+            let matrix = MergedMatrices.Part(
+                name: tensor.name, region: ParameterRegion(tensor: tensor.name, elements: 0..<tensor.elementCount),
+                parameters: MergedParameters(tensorOfShape: tensor.shape))
+            guard let part = part(matrix, settings, shares) else { continue }
+            products[tensor.name, .matrixSum] = UnitOutput(addMerge(factored(part, isSum: true)))
+        }
     }
 
     /// A block or a tensor with what a merge reads of it.

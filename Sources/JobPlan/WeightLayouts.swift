@@ -44,7 +44,8 @@ struct WeightLayouts {
         self.stacks = Dictionary(
             stacks.compactMap { stack in stack.layout(by: base).map { (stack.module, $0) } }, uniquingKeysWith: { $1 })
         matrixLayers = base.tensors.values.compactMap { tensor in
-            let isWhole = spec.method.scope.mergesWhole(shape: [tensor.shape.first ?? 0, 1])
+            let isWhole =
+                spec.method.scope.mergesWhole(shape: [tensor.shape.first ?? 0, 1]) || spec.checkpoint.adapterRank != nil
             switch tensor.shape.count {
             case 2 where isWhole && tensor.name.hasSuffix(".weight"): return String(tensor.name.dropLast(7))
             case 3 where isWhole: return ExpertStack(declared: tensor).module

@@ -8,12 +8,14 @@ public struct LowRankProduct: Sendable {
     public let rows: Int
     /// Number of columns of the product.
     public let columns: Int
-    private let rank: Int
-    private let scale: Double
+    /// The number that the factors share.
+    let rank: Int
+    /// The factor of the product.
+    let scale: Double
     /// `[rows, rank]`.
-    private let left: [Double]
+    let left: [Double]
     /// `[rank, columns]`.
-    private let right: [Double]
+    let right: [Double]
 
     /// Takes the factors of `scale · up · down`.
     ///

@@ -65,9 +65,12 @@ public struct LowRankUpdate: Hashable, Sendable {
         return isWhole(up, outputs) && (down.map { isWhole($0, inputs) } ?? (rank == 1 && inputs == 1))
     }
 
-    /// Bytes of the factors in memory.
+    /// Bytes of the factors in memory, while ``product(up:down:)`` turns what was read into fp64.
+    ///
+    /// A transposed product is a second copy.
     public var memoryBytes: UInt64 {
-        UInt64(saturating: Double(rank) * (Double(rows) + Double(columns)) * 8)
+        let values = UInt64(saturating: Double(rank) * (Double(rows) + Double(columns)) * 8)
+        return slices.reduce(values.saturatingProduct(isTransposed ? 2 : 1)) { $0.saturatingSum($1.byteCount) }
     }
 
     /// Bytes of the factors of one model's updates, of which each is read alone.

@@ -71,6 +71,10 @@ public struct MergeOperation: UnitOperation {
     public var roundCount = 0
     /// Whether it makes the next round's statistics, not parameters.
     public var measures = false
+    /// The most singular triplets of α Δ of which it makes two factors, B and A; 0 for the merged parameters.
+    public var rank = 0
+    /// Whether the weighted vectors of the matrix are only added up, as the method does with elements.
+    public var isSum = false
 
     /// Describes the merge.
     public init(
@@ -104,7 +108,15 @@ public struct MergeOperation: UnitOperation {
     /// Number of lists of numbers that it reads.
     public var inputNumberCount: Int { roundCount }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { measures ? 0 : parameters.count }
+    public var outputBlobCount: Int { measures ? 0 : rank > 0 ? 2 : parameters.count }
+
+    /// The computation that merges the parameters.
+    ///
+    /// - Parameter method: The method of the operation's name.
+    /// - Returns: The computation; `nil` without a method, or for one of elements alone.
+    public func computation(by method: MergeMethod?) -> (any (StreamedComputation & ~Copyable).Type)? {
+        isSum ? MatrixSum.self : method?.scope.streamed(for: parameters.shape)
+    }
 
     /// The cost by the registered method.
     public var cost: UnitCost { cost(by: MergeMethod(named: method)) }
@@ -117,19 +129,40 @@ public struct MergeOperation: UnitOperation {
         let stated =
             measures
             ? method?.statistics?.cost(of: parameters.shape, models: tasks.count)
-            : method?.scope.streamed(for: parameters.shape)?.cost(of: parameters.shape, models: tasks.count)
+            : computation(by: method)?.cost(of: parameters.shape, models: tasks.count)
         guard let cost = stated else { return .streaming(inputBytes: 0, outputBytes: 0) }
         let sources = tasks.map(\.parameters)
         let (matrix, packed) = (parameters.elementCount, parameters.packedBytes)
         let (factorPasses, valuePasses) = (UInt64(cost.factorPasses), UInt64(cost.valuePasses))
         return UnitCost(
-            multiplyAdds: cost.multiplyAdds + Double(valuePasses) * LowRankUpdate.multiplyAdds(of: sources),
+            multiplyAdds: cost.multiplyAdds + Double(valuePasses) * LowRankUpdate.multiplyAdds(of: sources)
+                + factorMultiplyAdds,
             inputBytes: packed.saturatingProduct(
                 UInt64(tasks.count) * factorPasses + UInt64(inverseCount) * UInt64(cost.inversePasses)
             ).saturatingSum(matrix.saturatingProduct((UInt64(tasks.count) * valuePasses + 1) * 4)),
             outputBytes: measures ? 0 : matrix.saturatingProduct(4),
             memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
-                .saturatingSum(parameters.wholeBytes).saturatingSum(LowRankUpdate.memoryBytes(of: sources)))
+                .saturatingSum(parameters.wholeBytes).saturatingSum(LowRankUpdate.memoryBytes(of: sources))
+                .saturatingSum(factorBytes))
+    }
+
+    /// Multiply-adds of making two factors; those of fp64 count double.
+    private var factorMultiplyAdds: Double {
+        guard rank > 0 else { return 0 }
+        let (rows, columns) = (parameters.shape.rows, parameters.shape.columns)
+        return 2 * BalancedFactors.multiplyAdds(rows: rows, columns: columns)
+            + 2 * Double(min(rank, rows, columns)) * Double(rows) * Double(columns)
+    }
+
+    /// Bytes of making two factors: beside the decomposition the vector,
+    /// and copies of both factors while they are rounded.
+    private var factorBytes: UInt64 {
+        guard rank > 0 else { return 0 }
+        let (rows, columns) = (parameters.shape.rows, parameters.shape.columns)
+        let decomposition = BalancedFactors.byteCount(rows: rows, columns: columns, rank: rank)
+        let rounded = UInt64(min(rank, rows, columns)).saturatingProduct(UInt64(rows) + UInt64(columns))
+        return UInt64(decomposition).saturatingSum(parameters.elementCount.saturatingProduct(8))
+            .saturatingSum(rounded.saturatingProduct(40))
     }
 
     /// Products of matrices, in which methods state their cost.
@@ -137,8 +170,9 @@ public struct MergeOperation: UnitOperation {
 
     /// Seconds on a nominal core of its costliest stage that shows no progress from within.
     public var stageSeconds: Double {
-        let computation = MergeMethod(named: method)?.scope.streamed(for: parameters.shape)
-        let stage = computation?.cost(of: parameters.shape, models: tasks.count).stageMultiplyAdds ?? 0
+        let computation = computation(by: MergeMethod(named: method))
+        let stage = max(
+            computation?.cost(of: parameters.shape, models: tasks.count).stageMultiplyAdds ?? 0, factorMultiplyAdds)
         return parameters.factors.reduce(UnitCost.stageSeconds(ofMultiplyAdds: stage)) {
             $0 + UnitCost.factorizationSeconds(of: $1.shape)
         }
@@ -175,6 +209,8 @@ public struct MergeOperation: UnitOperation {
         wire.inverses = UInt32(inverseCount)
         wire.rounds = UInt32(roundCount)
         wire.measures = measures
+        wire.rank = UInt32(rank)
+        wire.isSum = isSum
         return encoded(wire)
     }
 
@@ -204,6 +240,8 @@ public struct MergeOperation: UnitOperation {
         }
         roundCount = try count(wire.rounds, "the number of rounds", most: OperationLimits.listCountMax)
         measures = wire.measures
+        rank = try count(wire.rank, "the rank of factors", most: OperationLimits.elementsMax)
+        isSum = wire.isSum
     }
 }
 

@@ -87,6 +87,9 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case covarianceDistances = "covariance_distances"
     /// Of a merge into 16 bits: for each output, what rounding loses: Σ (rounded − exact)², then Σ (exact − base)².
     case roundingLoss = "rounding_loss"
+    /// Of a merge into two factors: their rank, Σ (vector − product)², and Σ vector²; of an adapter: these for each of
+    /// its tensors, behind the position among the base's.
+    case lowRank = "low_rank"
     /// Of a merge that measures, and of their combination: the numbers of the method's statistics.
     case statistics
     /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector.

@@ -36,7 +36,10 @@ struct MergeExecution {
                 try requireRounds(operation.roundCount < statistics.rounds)
                 return try await measure(statistics, &scratch)
             }
-            guard let computation = method?.scope.streamed(for: operation.parameters.shape) else {
+            guard operation.rank == 0 || operation.parameters.count == 1 else {
+                throw UnitError.malformedLease("\"\(input.lease.subject)\" has no one vector to make factors of")
+            }
+            guard let computation = operation.computation(by: method) else {
                 throw UnitError.malformedLease("this program has no merge on workers by \"\(name)\"")
             }
             guard operation.outputTypes.count == operation.parameters.count else {
@@ -89,6 +92,12 @@ struct MergeExecution {
         }
         if let norms = merged.norms { output.measurements.merge(norms.measurements) { $1 } }
         if let solution = merged.solution { output.measurements.merge(solution.measurements) { $1 } }
+        guard operation.rank == 0 else {
+            let factors = try factored(merged.intoValues())
+            output.blobs = factors.blobs
+            output.measurements.merge(factors.measurements) { $1 }
+            return output
+        }
         let (blobs, losses) = try encode(base, merged.intoValues(), lossFrom: try await knownBase())
         output.blobs = blobs
         if losses.contains(where: { $0 != RoundingLoss() }) {

@@ -15,13 +15,18 @@ actor UnitExecutor {
     private let lane: Lane
     private let metrics: WorkerMetrics
     private let backend: any FactorBackend
+    /// The memory that the worker offers to a unit.
+    private let memoryBytes: UInt64
     /// Nothing before the first unit, while a unit computes, and after one that failed.
     private var scratch: LaneScratch?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
-    init(number: Int, progress: LaneProgress, metrics: WorkerMetrics, backend: any FactorBackend) {
+    init(
+        number: Int, progress: LaneProgress, metrics: WorkerMetrics, backend: any FactorBackend, memoryBytes: UInt64
+    ) {
         self.progress = progress
+        self.memoryBytes = memoryBytes
         self.metrics = metrics
         lane = Lane("kfacd.lane.\(number)")
         self.backend = backend
@@ -39,6 +44,7 @@ actor UnitExecutor {
         var kernels = KernelNotes()
         let outcome: UnitOutcome
         do {
+            try requireMemory(for: input.lease)
             // Memory that a failed unit left half filled is not kept for the next one.
             var scratch = try takeScratch()
             var result = try await Self.compute(input, &scratch)
@@ -76,6 +82,17 @@ actor UnitExecutor {
         case BlobCacheError.noSpace: return .failed(UnitFailure(kind: .noSpace, message: "\(lease.title): \(error)"))
         default: return .failed(UnitFailure(kind: .world, message: "\(lease.title): \(error)"))
         }
+    }
+
+    /// Refuses a unit that needs more memory than the worker offers, before anything is allocated.
+    ///
+    /// The scheduler gives no such unit away. A lease says itself how large the factors of its updates are, though, and
+    /// a wrong one would end the worker.
+    private func requireMemory(for lease: UnitLease) throws {
+        let needed = lease.operation.cost.memoryBytes
+        guard needed > memoryBytes else { return }
+        throw UnitError.malformedLease(
+            "\"\(lease.subject)\" needs \(needed >> 20) MiB of memory; this worker offers \(memoryBytes >> 20) MiB")
     }
 
     /// The scratch that the last unit left, without its notes, or an empty one.

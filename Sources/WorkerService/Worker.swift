@@ -91,7 +91,9 @@ public struct Worker: Service {
         let greetingLimit = configuration.greetingLimit
         let lanes = (0..<configuration.lanes).map { LaneProgress(number: $0) }
         let executors = lanes.enumerated().map { number, lane in
-            UnitExecutor(number: number, progress: lane, metrics: metrics, backend: configuration.backend)
+            UnitExecutor(
+                number: number, progress: lane, metrics: metrics, backend: configuration.backend,
+                memoryBytes: configuration.memoryBytes)
         }
         show(lanes, parts)
         let rowSums = rowSums(besides: configuration.lanes, connection)

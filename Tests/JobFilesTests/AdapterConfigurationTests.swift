@@ -25,7 +25,9 @@ import Testing
     func `the scale is alpha by the rank of the factors, or by its root`(
         members: String, rank: Int, scale: Double
     ) throws {
-        #expect(try configuration(members).scale(of: "model.q", rank: rank) == scale)
+        let found = try configuration(members)
+        let alpha = try #require(try found.alphas(of: ["model.q"])["model.q"])
+        #expect(found.scale(alpha: alpha, rank: rank) == scale)
     }
 
     @Test(arguments: [
@@ -35,7 +37,17 @@ import Testing
     func `a pattern fits the end of a module's path, and the first counts`(module: String, alpha: Double) throws {
         let found = try configuration(
             #""alpha_pattern": {"layers\\.[0-9]\\.q_proj": 1, "q_proj": 2, "k|v": 4, "v": 9}"#)
-        #expect(found.scale(of: module, rank: 1) == alpha)
+        #expect(try found.alphas(of: [module]) == [module: alpha])
+    }
+
+    @Test func `patterns that take too many steps are refused`() throws {
+        let found = try configuration(#""alpha_pattern": {"(a*)*b": 1, "(a|a)*": 2}"#)
+        let modules = (1...50).map { String(repeating: "a", count: $0) + "c" }
+        #expect(try found.alphas(of: modules) == Dictionary(uniqueKeysWithValues: modules.map { ($0, 8) }))
+        let error = JobFileError.adapterSetting(
+            file: FilePath(directory.appending("adapter_config.json")), key: "alpha_pattern", found: "2 patterns",
+            expected: "patterns that fit 50 modules in 1000 steps; shorter ones, or fewer")
+        #expect(throws: error) { try found.alphas(of: modules, steps: 1000) }
     }
 
     @Test(arguments: [
@@ -67,7 +79,7 @@ import Testing
         (#""alpha_pattern": [1]"#, "alpha_pattern", "[1]", "an object of patterns"),
         (
             #""alpha_pattern": {"(": 1}"#, "alpha_pattern.(", "1",
-            "a regular expression for the paths of modules as its key"
+            "a regular expression for the paths of modules as its key; a \"(\" has no \")\""
         ),
     ])
     func `a setting with another update is refused by its key`(

@@ -11,10 +11,10 @@ import UnitOperations
         ("q.weight", [5, 6]), ("q.bias", [5]), ("square.weight", [4, 4]), ("embed.weight", [9, 4]),
         ("conv.weight", [3, 2, 3, 3]), ("conv1d.weight", [6, 5]),
     ])
-    private let ignored: IgnoredTensors
+    private let spec: JobSpec
 
     init() throws {
-        ignored = IgnoredTensors(try JobFileText(models: ["- model: a"], rest: ["ignore: [\"left.*\"]"]).spec())
+        spec = try JobFileText(models: ["- model: a"], rest: ["ignore: [\"left.*\"]"]).spec()
     }
 
     private func tensor(_ name: String, _ shape: [Int]) -> TensorInventory {
@@ -32,7 +32,7 @@ import UnitOperations
     private func applied(
         _ updates: [String: AdapterInventory.Update], _ replacements: [String: TensorInventory] = [:]
     ) -> (checkpoint: CheckpointInventory, problems: [String]) {
-        AdapterInventory(updates: updates, replacements: replacements).applied(to: base, task: "a", ignoring: ignored)
+        AdapterInventory(updates: updates, replacements: replacements).applied(to: base, task: "a", of: spec)
     }
 
     @Test(
@@ -78,7 +78,7 @@ import UnitOperations
         tied.tie("head.weight", to: "embed.weight")
         let adapter = AdapterInventory(
             updates: ["embed.weight": update([2, 9], [4, 2], .embedding)], replacements: [:])
-        let found = adapter.applied(to: tied, task: "a", ignoring: ignored).checkpoint.tensors
+        let found = adapter.applied(to: tied, task: "a", of: spec).checkpoint.tensors
         #expect(found["head.weight"]?.update == found["embed.weight"]?.update)
         #expect(found["head.weight"]?.name == "head.weight")
     }

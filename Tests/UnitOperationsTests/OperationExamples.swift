@@ -289,7 +289,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         example.tasks[1].randomStream = RandomStream(key: [5, 6, 7, 8])
         let changes: [(inout MergeOperation) -> Void] = [
             { $0.tasks[0].place = 0 }, { $0.tasks[1].place = 5 }, { $0.inverseCount = 1 }, { $0.inverseCount = 0 },
-            { $0.roundCount = 0 }, { $0.measures = false },
+            { $0.roundCount = 0 }, { $0.measures = false }, { $0.rank = 5 }, { $0.isSum = true },
             { $0.parameters = .block(.linear(outputs: 3, inputs: 3, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 2, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 3, hasBias: false)) },

@@ -44,7 +44,8 @@ struct Bench {
             cache: try BlobCache(opening: FilePath(directory.appending("cache")), limit: .bytes(cacheBytes)),
             executor: UnitExecutor(
                 number: 0, progress: LaneProgress(number: 0),
-                metrics: WorkerMetrics(factory: NOOPMetricsHandler.instance, backend: backend), backend: backend))
+                metrics: WorkerMetrics(factory: NOOPMetricsHandler.instance, backend: backend), backend: backend,
+                memoryBytes: 1 << 30))
         async let serving: Void = coordinator.serve()
         async let receiving: Void = connection.receive()
         let result = await Result { () async throws in try await body(bench) }

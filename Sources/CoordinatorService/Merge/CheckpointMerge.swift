@@ -39,6 +39,10 @@ struct CheckpointMerge: Sendable {
     /// - Throws: `CoordinatorWorkError.badInput` for tensors that cannot be merged, `JobFileError`, `SafetensorsError`,
     ///   `TaskArithmeticError`. No checkpoint exists then.
     func run(onMerged: () -> Void = {}) throws -> Outcome {
+        guard plan.spec.checkpoint.adapterRank == nil else {
+            return try AdapterMerge(job: job, store: store, result: result, provenance: provenance).run(
+                onMerged: onMerged)
+        }
         let outputType = plan.spec.outputType.flatMap { TensorDataType(rawValue: $0.rawValue) }
         let writer = try CheckpointWriter(
             directory: try job.output.stage("merged"), base: job.inputs.base, dataType: outputType,

@@ -23,15 +23,47 @@ struct MergeReport {
         var members: [JSONValue.Member] = [.init("method", .string(plan.spec.method.name))]
         if let merged { members += rows(of: merged) }
         members += [.init("copied", copied), .init("tied", tied)]
-        members.append(.init("files", .ofCompanions(companions)))
+        if plan.spec.checkpoint.adapterRank == nil {
+            members.append(.init("files", .ofCompanions(companions)))
+        } else {
+            members.append(.init("adapter", adapter))
+        }
         return .object(members + [.init("health", .object(health))])
     }
 
+    /// What the merge measured.
+    private var measured: [MeasurementName: [Double]]? {
+        plan.units.first { $0.work == .coordinator(.mergeCheckpoint) }.flatMap { result($0.index)?.measurements }
+    }
+
     private var merged: MergedTensors? {
-        guard let unit = plan.units.first(where: { $0.work == .coordinator(.mergeCheckpoint) }),
-            let measured = result(unit.index)?.measurements
-        else { return nil }
-        return MergedTensors(measured, taskCount: plan.spec.mergedTasks.count)
+        measured.flatMap { MergedTensors($0, taskCount: plan.spec.mergedTasks.count) }
+    }
+
+    /// The ranks of the adapter's factors, and how far their products are from the merged vectors.
+    private var adapter: JSONValue {
+        let names = plan.inventory.base.shards.flatMap(\.tensors).map(\.name)
+        let numbers = measured?[.lowRank] ?? []
+        func share(_ errors: Double, _ squares: Double) -> JSONValue {
+            .of(squares > 0 ? (errors / squares).squareRoot() : 0)
+        }
+        var (errors, squares) = (0.0, 0.0)
+        var tensors: [JSONValue.Member] = []
+        for first in stride(from: 0, to: numbers.count - 3, by: 4) {
+            guard let position = Int(exactly: numbers[first]), names.indices.contains(position),
+                let rank = Int(exactly: numbers[first + 1])
+            else { continue }
+            errors += numbers[first + 2]
+            squares += numbers[first + 3]
+            tensors.append(
+                .init(
+                    names[position],
+                    .object([
+                        .init("rank", .number("\(rank)")),
+                        .init("relative_error", share(numbers[first + 2], numbers[first + 3])),
+                    ])))
+        }
+        return .object([.init("relative_error", share(errors, squares)), .init("tensors", .object(tensors))])
     }
 
     /// The base's tensors with the state of each, by name.

@@ -885,6 +885,16 @@ nonisolated struct WireMergeOperation: @unchecked Sendable {
     set {_uniqueStorage()._measures = newValue}
   }
 
+  var rank: UInt32 {
+    get {_storage._rank}
+    set {_uniqueStorage()._rank = newValue}
+  }
+
+  var isSum: Bool {
+    get {_storage._isSum}
+    set {_uniqueStorage()._isSum = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Parameters: Equatable, Sendable {
@@ -2359,7 +2369,7 @@ nonisolated extension WireMatrixShape: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".MergeOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0\u{1}inverses\0\u{1}rounds\0\u{1}measures\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0\u{1}inverses\0\u{1}rounds\0\u{1}measures\0\u{1}rank\0\u{3}is_sum\0")
 
   fileprivate class _StorageClass {
     var _parameters: WireMergeOperation.OneOf_Parameters?
@@ -2374,6 +2384,8 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
     var _inverses: UInt32 = 0
     var _rounds: UInt32 = 0
     var _measures: Bool = false
+    var _rank: UInt32 = 0
+    var _isSum: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2396,6 +2408,8 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
       _inverses = source._inverses
       _rounds = source._rounds
       _measures = source._measures
+      _rank = source._rank
+      _isSum = source._isSum
     }
   }
 
@@ -2451,6 +2465,8 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
         case 11: try { try decoder.decodeSingularUInt32Field(value: &_storage._inverses) }()
         case 12: try { try decoder.decodeSingularUInt32Field(value: &_storage._rounds) }()
         case 13: try { try decoder.decodeSingularBoolField(value: &_storage._measures) }()
+        case 14: try { try decoder.decodeSingularUInt32Field(value: &_storage._rank) }()
+        case 15: try { try decoder.decodeSingularBoolField(value: &_storage._isSum) }()
         default: break
         }
       }
@@ -2502,6 +2518,12 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
       if _storage._measures != false {
         try visitor.visitSingularBoolField(value: _storage._measures, fieldNumber: 13)
       }
+      if _storage._rank != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._rank, fieldNumber: 14)
+      }
+      if _storage._isSum != false {
+        try visitor.visitSingularBoolField(value: _storage._isSum, fieldNumber: 15)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2523,6 +2545,8 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
         if _storage._inverses != rhs_storage._inverses {return false}
         if _storage._rounds != rhs_storage._rounds {return false}
         if _storage._measures != rhs_storage._measures {return false}
+        if _storage._rank != rhs_storage._rank {return false}
+        if _storage._isSum != rhs_storage._isSum {return false}
         return true
       }
       if !storagesAreEqual {return false}
