@@ -3,18 +3,27 @@ import TaskArithmetic
 import UnitOperations
 
 extension JobSpec {
+    /// The blocks that the job's method merges with factors.
+    func mergedBlocks(among blocks: [CurvatureBlock], base: CheckpointInventory) -> [CurvatureBlock] {
+        guard mergesWithFactors else { return [] }
+        let copied = CopiedTensors(spec: self, base: base)
+        let settings = MergeSettings(spec: self, base: base)
+        return blocks.filter { block in
+            // A parameter is no matrix.
+            copied.mergesWhole(block)
+                && (block.factors.count == 1 || block.tensors.allSatisfy { settings.mergesAsMatrix(tensor: $0) })
+        }
+    }
+
     /// Reports layers whose weight and bias have different parameters.
     ///
     /// A merge by factors treats both as one matrix, so one of the settings would be lost silently.
     func blockSettingProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
-        guard mergesWithFactors else { return [] }
         let settings = MergeSettings(spec: self, base: inventory.base)
-        let copied = CopiedTensors(spec: self, base: inventory.base)
-        let divided = blocks.filter { block in
-            copied.mergesWhole(block)
-                && block.tensors.dropFirst().contains { other in
-                    !haveEqualSettings(block.tensors[0], other, settings)
-                }
+        let divided = mergedBlocks(among: blocks, base: inventory.base).filter { block in
+            block.tensors.dropFirst().contains { other in
+                !haveEqualSettings(block.tensors[0], other, settings)
+            }
         }
         guard let first = divided.first else { return [] }
         let more = divided.count > 1 ? " (and so those of \(divided.count - 1) more layers)" : ""

@@ -100,13 +100,7 @@ extension Planner {
 
     /// The blocks that are merged with factors.
     private var mergedBlocks: [CurvatureBlock] {
-        guard spec.mergesWithFactors else { return [] }
-        let settings = MergeSettings(spec: spec, base: inventory.base)
-        return blocks.filter { block in
-            // A parameter is no matrix.
-            copied.mergesWhole(block)
-                && (block.factors.count == 1 || block.tensors.allSatisfy { settings.mergesAsMatrix(tensor: $0) })
-        }
+        spec.mergedBlocks(among: blocks, base: inventory.base)
     }
 
     private func part(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {

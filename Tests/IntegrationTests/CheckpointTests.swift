@@ -91,7 +91,8 @@ extension SerialIntegrationTests {
                 warnings.allSatisfy {
                     $0.hasPrefix(
                         "rounding to 16 bits loses more than half of the merged vector in \(count) of \(count) tensors "
-                            + "and layers: \"") && $0.hasSuffix("Write \"dtype: float32\" to keep it.")
+                            + "and layers: \"")
+                        && $0.hasSuffix("Write \"dtype: float32\", without another \"out_dtype\", to keep it.")
                 })
         }
 

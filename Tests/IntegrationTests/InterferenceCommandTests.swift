@@ -104,6 +104,7 @@ extension SerialIntegrationTests {
         @Test func `advice predicts the drifts that the pairs of the report give`() async throws {
             model.job.outputs = ["report"]
             model.job.tasks[1].others = ["parameters: {weight: 0.5}", "curvature_weight: 3"]
+            model.job.others += ["parameters: {lambda: 0.25}"]
             try model.write()
             try await model.run()
             let result = try await client("advise", "out", "--output", "json")
@@ -126,6 +127,7 @@ extension SerialIntegrationTests {
             }
             let predictions = try #require(answer["predictions"] as? [[String: Any]])
             try #require(predictions.count == 3)
+            #expect(predictions[0]["lambda"] as? Double == 0.25)
             var totals: [Double] = []
             for prediction in predictions {
                 let weights = try #require(prediction["weights"] as? [String: Double])

@@ -142,7 +142,7 @@ extension SerialIntegrationTests {
                 model.base.tensors.removeAll { $0.name == "head.qweight" }
             }
             try model.write()
-            try await model.expectRefusal("the tensor \"head.qweight\" holds weights of task \"alpha\" as I32")
+            try await model.expectRefusal("1 tensor of codes (\"head.qweight\") cannot be merged.")
         }
 
         @Test func `tensors that are copied take the type that the job gives`() async throws {
