@@ -134,11 +134,10 @@ actor PushDesk {
         guard offset == push.content.arrived, bytes.byteCount > 0,
             UInt64(bytes.byteCount) <= part.content.byteCount - offset
         else {
-            end(peer)
             let what =
                 "a chunk of \(bytes.byteCount) bytes came for offset \(offset); expected the next one, for "
                 + "\(push.content.arrived) of \(part.content.byteCount). Offer the file again, and send its chunks in order."
-            await refuse(part.at, .badInput, what, number, peer)
+            await end(peer) { await refuse(part.at, .badInput, what, number, peer) }
             return
         }
         places.noteChunk(at: peer, .now)
@@ -188,15 +187,22 @@ actor PushDesk {
         queue.close(peer)
     }
 
+    /// Frees a connection's place, and tells the client why before further chunks are refused, so that the cause is the
+    /// first answer.
+    private func end(_ peer: RoutingIdentity, _ answer: () async -> Void) async {
+        places.end(at: peer)
+        await answer()
+        // Meanwhile it may have offered another file.
+        if places[peer] == nil { queue.close(peer) }
+    }
+
     private func give(up peer: RoutingIdentity, _ sentence: String) async {
         guard let push = places[peer] else { return }
-        end(peer)
-        await refuse(push.at, .busy, sentence, push.number, peer)
+        await end(peer) { await refuse(push.at, .busy, sentence, push.number, peer) }
     }
 
     private func fail(_ error: RunStoreError, _ push: Push, _ peer: RoutingIdentity) async {
-        end(peer)
-        await refuse(error, push.number, peer)
+        await end(peer) { await refuse(error, push.number, peer) }
     }
 
     private func refuse(_ error: RunStoreError, _ number: UInt64, _ peer: RoutingIdentity) async {

@@ -197,8 +197,7 @@ actor RowStreamDesk {
             await answer(.progress(stream.activity), number, peer)
             await perform(table.collect(stream.number))
         } catch {
-            await end(peer)
-            await refuse(error, push.at, number, peer)
+            await end(peer) { await refuse(error, push.at, number, peer) }
         }
     }
 
@@ -232,8 +231,7 @@ actor RowStreamDesk {
             case .complete(let number): await finish(number)
             case .fail(let number, let error):
                 guard let peer = peers[number], let push = places[peer] else { continue }
-                await end(peer)
-                await refuse(error, push.at, push.number, peer)
+                await end(peer) { await refuse(error, push.at, push.number, peer) }
             }
         }
     }
@@ -245,8 +243,7 @@ actor RowStreamDesk {
             Result<Void, RunStoreError> { () throws(RunStoreError) in try file.write(bytes, to: target, at: offset) }
         }
         guard case .failure(let error) = outcome else { return }
-        await end(peer)
-        await refuse(error, push.at, push.number, peer)
+        await end(peer) { await refuse(error, push.at, push.number, peer) }
     }
 
     /// Makes the sums durable beside other streams, because a disk may be slow.
@@ -267,9 +264,8 @@ actor RowStreamDesk {
         guard let peer = peers[number], let push = places[peer] else { return }
         let stream = push.content
         stream.isFinishing = false
-        await end(peer)
         switch outcome {
-        case .failure(let error): await refuse(error, push.at, push.number, peer)
+        case .failure(let error): await end(peer) { await refuse(error, push.at, push.number, peer) }
         case .success(let byteCount):
             logger.notice(
                 "rows were summed",
@@ -280,20 +276,26 @@ actor RowStreamDesk {
                     LogKeys.seconds: "\((ContinuousClock.now - stream.start) / .seconds(1))",
                 ])
             let state = PushState(offset: stream.takenBytes, credit: 0, isWhole: true)
-            await answer(.push(state), push.number, peer)
+            await end(peer) { await answer(.push(state), push.number, peer) }
         }
     }
 
     // MARK: - Ends
 
     /// Ends a client's stream, and forgets what was summed; sums that are being made durable go on.
-    private func end(_ peer: RoutingIdentity) async {
-        guard let push = places[peer], !push.content.isFinishing else { return }
+    ///
+    /// - Parameters:
+    ///   - peer: The client.
+    ///   - answer: Tells it why. It is told before further rows are refused, so that the cause is the first answer.
+    private func end(_ peer: RoutingIdentity, _ answer: () async -> Void = {}) async {
+        guard let push = places[peer], !push.content.isFinishing else { return await answer() }
         places.end(at: peer)
-        queue.close(peer)
         peers[push.content.number] = nil
         await perform(table.end(push.content.number))
         await pushDesk.endStream(at: push.at)
+        await answer()
+        // Meanwhile it may have offered another stream.
+        if places[peer] == nil { queue.close(peer) }
     }
 
     /// Ends the streams of a run that was removed.
@@ -305,8 +307,7 @@ actor RowStreamDesk {
 
     private func give(up peer: RoutingIdentity, _ sentence: String) async {
         guard let push = places[peer] else { return }
-        await end(peer)
-        await refuse(push.at, .busy, sentence, push.number, peer)
+        await end(peer) { await refuse(push.at, .busy, sentence, push.number, peer) }
     }
 
     private func refuse(_ error: any Error, _ at: RunPlace, _ number: UInt64, _ peer: RoutingIdentity) async {
