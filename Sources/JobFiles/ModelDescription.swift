@@ -27,17 +27,7 @@ public struct ModelDescription: Equatable, Sendable {
     public static func read(besides set: SafetensorsSet) throws(JobFileError) -> ModelDescription? {
         guard let directory = set.files.first?.path.removingLastComponent() else { return nil }
         let path = directory.appending("config.json")
-        let bytes: [UInt8]
-        do throws(FileError) {
-            bytes = try WholeFile.read(path, limit: byteLimit, within: set.roots)
-        } catch .callFailed(_, _, .noSuchFileOrDirectory) {
-            return nil
-        } catch .outsideRoots {
-            return nil
-        } catch {
-            throw .file(error)
-        }
-        let config = try wrapping { () throws(JSONError) in try JSONValue(parsing: bytes, file: path) }
+        guard let config = try CompanionJSON.read(path, limit: byteLimit, within: set.roots) else { return nil }
         guard config.members != nil else { throw .noConfiguration(file: path, found: config.kind) }
         return ModelDescription(config, at: path)
     }

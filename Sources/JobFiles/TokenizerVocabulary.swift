@@ -23,17 +23,7 @@ public struct TokenizerVocabulary: Equatable, Sendable {
     /// - Throws: ``JobFileError`` when it cannot be read, is not JSON, or has no vocabulary of a known form.
     public static func read(in directory: FilePath, within roots: FileRoots) throws(JobFileError) -> Self? {
         let path = directory.appending("tokenizer.json")
-        let bytes: [UInt8]
-        do throws(FileError) {
-            bytes = try WholeFile.read(path, limit: byteLimit, within: roots)
-        } catch .callFailed(_, _, .noSuchFileOrDirectory) {
-            return nil
-        } catch .outsideRoots {
-            return nil
-        } catch {
-            throw .file(error)
-        }
-        let content = try wrapping { () throws(JSONError) in try JSONValue(parsing: bytes, file: path) }
+        guard let content = try CompanionJSON.read(path, limit: byteLimit, within: roots) else { return nil }
         var tokens: [Int: String] = [:]
         switch content["model"]?["vocab"] {
         // Byte pairs, word pieces and words: token → id.

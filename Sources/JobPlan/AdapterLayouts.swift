@@ -5,12 +5,10 @@ import Identifiers
 /// PEFT keeps one setting for all modules, and the last one decides. So it says nothing of a square weight.
 struct AdapterLayouts {
     private let patterns: [(declared: LayoutPattern, glob: Glob)]
-    private let base: CheckpointInventory
     private let architecture: WeightLayout?
 
     init(spec: JobSpec, base: CheckpointInventory) {
         patterns = spec.curvature.layouts.map { ($0, Glob($0.pattern.value)) }
-        self.base = base
         architecture = WeightLayouts.architecture(of: base)?.value
     }
 

@@ -32,11 +32,12 @@ extension Planner {
     /// Plans the merges of whole parameters.
     private mutating func planParameters(_ settings: MergeSettings, _ shares: TaskShares) {
         let sharesOfBlocks = TaskShares(spec: spec, inventory: inventory, isOfBlocks: true)
-        for block in mergedBlocks {
+        let merged = mergedBlocks
+        for block in merged {
             guard let part = part(block, settings, sharesOfBlocks) else { continue }
             products[block.name, .blockMerge] = UnitOutput(addMerge(part))
         }
-        let coverage = RegionCoverage(inventory.base.withCopies(mergedBlocks.flatMap(\.regions)))
+        let coverage = RegionCoverage(inventory.base.withCopies(merged.flatMap(\.regions)))
         let others = mergedTensors.filter { !coverage.touches($0.name) && settings.mergesAsMatrix(tensor: $0.name) }
         for matrix in others.flatMap(matrices.parts) {
             guard let part = part(matrix, settings, shares) else { continue }
