@@ -82,6 +82,25 @@ extension JobPlan {
         }
         return ofBlocks + ofTensors + ofSums
     }
+
+    /// A part of a tensor that the coordinator merges element by element, with numbers that a worker measures.
+    public struct MeasuredRegion: Equatable, Sendable {
+        /// The name of the tensor or of the part.
+        public let name: String
+        /// The elements.
+        public let region: ParameterRegion
+        /// The numbers.
+        public let numbers: UnitMeasurement
+    }
+
+    /// The parts that workers measure, by name.
+    public var measuredRegions: [MeasuredRegion] {
+        products.outputs(for: .tensorMeasurement).compactMap { part, output in
+            mergedParts[part].map {
+                MeasuredRegion(name: part, region: $0, numbers: UnitMeasurement(output.unit, .statistics))
+            }
+        }
+    }
 }
 
 extension WorkUnit {

@@ -8,7 +8,7 @@ public import UnitOperations
 public struct JobPlan: Equatable, Sendable {
     /// Raise this whenever the same job would be planned differently, because a journal's results name units by
     /// position.
-    static let version = 4
+    static let version = 5
 
     /// The user's request.
     public let spec: JobSpec
@@ -26,7 +26,7 @@ public struct JobPlan: Equatable, Sendable {
     public let products: PlanProducts
     /// The numbers of the whole model that the merges read, one list for each round of the method's statistics.
     public let statistics: [UnitMeasurement]
-    /// The tensors without factors, or parts of them, that workers merge, by the subjects of ``products``.
+    /// The tensors without factors, or parts of them, that workers merge or measure, by the subjects of ``products``.
     public let mergedParts: [String: ParameterRegion]
     /// The regularizers to form, in the order of each accumulation's blobs.
     public let targets: [TargetName]

@@ -20,7 +20,7 @@ extension Planner {
         } else {
             planParameters(settings, shares)
         }
-        let merges = [.blockMerge, .tensorMerge, .matrixSum].flatMap { products.outputs(for: $0) }
+        let merges = [.blockMerge, .tensorMerge, .tensorMeasurement, .matrixSum].flatMap { products.outputs(for: $0) }
         let bytes = inventory.base.tensors.values.reduce(UInt64(0)) { $0.saturatingSum($1.slice.byteCount) }
         _ = add(
             .mergeCheckpoint, after: (merges.map(\.output.unit) + statistics.map(\.unit)).sorted(),
@@ -40,10 +40,21 @@ extension Planner {
         let coverage = RegionCoverage(inventory.base.withCopies(merged.flatMap(\.regions)))
         let others = mergedTensors.filter { !coverage.touches($0.name) && settings.mergesAsMatrix(tensor: $0.name) }
         for matrix in others.flatMap(matrices.parts) {
-            guard let part = part(matrix, settings, shares) else { continue }
-            products[matrix.name, .tensorMerge] = UnitOutput(addMerge(part))
+            guard var part = part(matrix, settings, shares) else { continue }
+            part.operation.measuresTensor = isMeasured(matrix.region, part.operation)
+            let purpose: UnitPurpose = part.operation.measuresTensor ? .tensorMeasurement : .tensorMerge
+            products[matrix.name, purpose] = UnitOutput(addMerge(part))
             parts[matrix.name] = matrix.region
         }
+    }
+
+    /// Whether the coordinator merges a part element by element, with numbers that a worker measures.
+    ///
+    /// The index of an element counts in the order in which the part is stored, so a part is merged whole whose order
+    /// is another one.
+    private func isMeasured(_ region: ParameterRegion, _ operation: MergeOperation) -> Bool {
+        spec.method.scope.measured(operation.arguments) != nil && region.elements.isContiguous
+            && region.layout == .outIn
     }
 
     /// Plans the merges of the matrices that an adapter may change, each into two factors.
@@ -93,8 +104,8 @@ extension Planner {
         var operation = part.operation
         operation.roundCount = statistics.count
         return add(
-            operation, reading: part.factors + part.inverses, numbers: statistics, title: "merge of \"\(part.name)\"",
-            about: part.name, block: part.name, cost: operation.cost(by: spec.method))
+            operation, reading: part.factors + part.inverses, numbers: statistics,
+            title: "\(operation.measuresTensor ? "measures" : "merge") of \"\(part.name)\"", about: part.name, block: part.name, cost: operation.cost(by: spec.method))
     }
 
     // MARK: - Blocks

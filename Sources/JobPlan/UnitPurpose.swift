@@ -31,6 +31,8 @@ public enum UnitPurpose: Hashable, Sendable {
     case blockMerge
     /// The merge of a whole tensor without factors, or of one expert of a stack.
     case tensorMerge
+    /// The numbers of a tensor, or of one expert, with which the coordinator merges it element by element.
+    case tensorMeasurement
     /// The sum of a matrix's vectors, for an adapter; of a whole model the coordinator makes it element by element.
     case matrixSum
 }

@@ -53,7 +53,7 @@ extension ElementType {
             for first in stride(from: 0, to: count, by: Self.blockCount) {
                 let length = min(Self.blockCount, count - first)
                 unsafe decode(source + first * byteCount, into: block, count: length)
-                for index in 0..<length { unsafe target[first + index] = Double(block[index]) }
+                unsafe kfacd_float32_to_float64(block, target + first, length)
             }
         }
     }

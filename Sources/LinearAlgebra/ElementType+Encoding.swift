@@ -52,25 +52,12 @@ extension ElementType {
                 guard let block = block.baseAddress else { return }
                 for first in stride(from: 0, to: count, by: Self.blockCount) {
                     let length = min(Self.blockCount, count - first)
-                    for index in 0..<length { unsafe block[index] = roundedToOdd(source[first + index]) }
+                    // Rounding the result to a type with at least two bits fewer gives the same as one rounding from fp64
+                    // (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
+                    unsafe kfacd_round_to_odd(source + first, block, length)
                     unsafe encode(block, into: target + first * byteCount, count: length)
                 }
             }
         }
     }
-}
-
-/// An fp64 as fp32, rounded to odd: truncated, with the last bit set when anything was lost.
-///
-/// Rounding the result to a type with at least two bits fewer (bf16, f16) gives the same as one rounding from fp64
-/// (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
-@inline(__always)
-private func roundedToOdd(_ value: Double) -> Float {
-    let nearest = Float(value)
-    let widened = Double(nearest)
-    // Magnitude bits order as integers, so one step towards zero is a subtraction; it turns infinity into the largest
-    // value.
-    let cut = widened.magnitude > value.magnitude ? nearest.bitPattern &- 1 : nearest.bitPattern
-    let odd = Float(bitPattern: cut | 1)
-    return widened == value || value.isNaN ? nearest : odd
 }

@@ -15,9 +15,12 @@ public protocol ElementwiseComputation: ~Copyable, Sendable {
     ///   - capacity: The most elements of a range.
     ///   - precision: The precision of the arithmetic.
     ///   - statistics: What ``ModelStatistics`` measured of the whole model, a list for each round; empty for a method
-    ///     without, and where no model takes part.
+    ///     without, and where no model takes part. The numbers of a ``TensorMeasurement`` are the last list.
     /// - Throws: ``TaskArithmeticError`` when memory is short, or for statistics that it does not take.
     init(capacity: Int, precision: MergePrecision, statistics: [[Double]]) throws(TaskArithmeticError)
+
+    /// Takes note of the index of the next range's first element, in the tensor or in the part that is merged.
+    mutating func place(at first: Int)
 
     /// Starts a range with the base's elements θ_0.
     ///
@@ -56,6 +59,9 @@ public protocol ElementwiseComputation: ~Copyable, Sendable {
 extension ElementwiseComputation where Self: ~Copyable {
     /// False: a method's own rule.
     public static var isWeightedSum: Bool { false }
+
+    /// Ignores the index: most methods treat all elements alike.
+    public mutating func place(at first: Int) {}
 }
 
 /// The precision of a merge.

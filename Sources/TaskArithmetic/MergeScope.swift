@@ -9,8 +9,11 @@
 public enum MergeScope: Sendable {
     /// Each element alone.
     case elements(any (ElementwiseComputation & ~Copyable).Type)
-    /// A whole tensor of any shape, without factors.
-    case tensors(any (StreamedComputation & ~Copyable).Type)
+    /// A whole tensor of any shape, without factors; or its elements, after workers measured the tensor.
+    ///
+    /// The two forms have the same result. Only the second one can do with a few ranges in memory, and only the first
+    /// one can do with rows, with parts whose elements are not contiguous, and for an adapter.
+    case tensors(any (StreamedComputation & ~Copyable).Type, measured: MeasuredElements? = nil)
     /// A whole tensor of two dimensions, without factors; others are merged element by element, by a rule of their own.
     ///
     /// With a computation for `captured`, blocks are merged by it in a job with factors of every merged task.
@@ -38,9 +41,15 @@ public enum MergeScope: Sendable {
     public func streamed(for shape: MergeProblem.Shape) -> (any (StreamedComputation & ~Copyable).Type)? {
         switch self {
         case .elements: nil
-        case .tensors(let computation), .blocks(let computation, _, _): computation
+        case .tensors(let computation, _), .blocks(let computation, _, _): computation
         case .matrices(let computation, _, let captured): if case .matrix = shape { computation } else { captured }
         }
+    }
+
+    /// The elementwise merge of a tensor with these parameters that takes the place of the merge of whole tensors.
+    public func measured(_ arguments: MergeArguments) -> MeasuredElements? {
+        guard case .tensors(_, let measured?) = self, measured.isUsed(arguments) else { return nil }
+        return measured
     }
 
     /// Whether workers merge matrices, or whole tensors, without factors.

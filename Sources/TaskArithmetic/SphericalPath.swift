@@ -24,6 +24,12 @@ struct SphericalPath {
         )
     }
 
+    /// The point as a combination of both vectors.
+    var combination: CombinationFactors {
+        guard let factors else { return CombinationFactors(factors: [1 - share, share], startsAtFirst: true) }
+        return CombinationFactors(factors: [factors.first, factors.second])
+    }
+
     /// The element of the point at the share.
     func point(_ first: Double, _ second: Double) -> Double {
         // The straight form keeps equal values exactly.

@@ -71,6 +71,8 @@ public struct MergeOperation: UnitOperation {
     public var roundCount = 0
     /// Whether it makes the next round's statistics, not parameters.
     public var measures = false
+    /// Whether it makes the numbers of the tensor that its elementwise merge needs, not parameters.
+    public var measuresTensor = false
     /// The most singular triplets of α Δ of which it makes two factors, B and A; 0 for the merged parameters.
     public var rank = 0
     /// Whether the weighted vectors of the matrix are only added up, as the method does with elements.
@@ -108,7 +110,7 @@ public struct MergeOperation: UnitOperation {
     /// Number of lists of numbers that it reads.
     public var inputNumberCount: Int { roundCount }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { measures ? 0 : rank > 0 ? 2 : parameters.count }
+    public var outputBlobCount: Int { measures || measuresTensor ? 0 : rank > 0 ? 2 : parameters.count }
 
     /// The computation that merges the parameters.
     ///
@@ -126,6 +128,7 @@ public struct MergeOperation: UnitOperation {
     /// - Parameter method: The method of the operation's name; `nil` for a name that is not known.
     /// - Returns: The cost; that of reading nothing without a method, or for one of elements alone.
     public func cost(by method: MergeMethod?) -> UnitCost {
+        guard !measuresTensor else { return measuringCost(by: method) }
         let stated =
             measures
             ? method?.statistics?.cost(of: parameters.shape, models: tasks.count)
@@ -144,6 +147,26 @@ public struct MergeOperation: UnitOperation {
             memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
                 .saturatingSum(parameters.wholeBytes).saturatingSum(LowRankUpdate.memoryBytes(of: sources))
                 .saturatingSum(factorBytes))
+    }
+
+    /// The most elements of a tensor that measuring reads of each model at a time.
+    public static let measuredElementsMax = 1 << 18
+
+    /// The cost of measuring, which holds a piece of each model.
+    private func measuringCost(by method: MergeMethod?) -> UnitCost {
+        guard let measured = method?.scope.measured(arguments) else {
+            return .streaming(inputBytes: 0, outputBytes: 0)
+        }
+        let cost = measured.measurement.cost(of: parameters.shape, models: tasks.count)
+        let (models, sources) = (UInt64(base.count + tasks.count), tasks.map(\.parameters))
+        let piece = min(parameters.elementCount, UInt64(Self.measuredElementsMax))
+        return UnitCost(
+            multiplyAdds: cost.multiplyAdds + Double(cost.valuePasses) * LowRankUpdate.multiplyAdds(of: sources),
+            inputBytes: parameters.elementCount.saturatingProduct(models * UInt64(cost.valuePasses) * 4), outputBytes: 0,
+            memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
+                .saturatingSum(piece.saturatingProduct(models * 8))
+                .saturatingSum(UInt64(models).saturatingProduct(UInt64(ModelBlock.capacity * 8)))
+                .saturatingSum(tasks.reduce(0) { $0.saturatingSum(LowRankUpdate.memoryBytes(of: [$1.parameters])) }))
     }
 
     /// Multiply-adds of making two factors; those of fp64 count double.
@@ -211,6 +234,7 @@ public struct MergeOperation: UnitOperation {
         wire.measures = measures
         wire.rank = UInt32(rank)
         wire.isSum = isSum
+        wire.measuresTensor = measuresTensor
         return encoded(wire)
     }
 
@@ -242,6 +266,7 @@ public struct MergeOperation: UnitOperation {
         measures = wire.measures
         rank = try count(wire.rank, "the rank of factors", most: OperationLimits.elementsMax)
         isSum = wire.isSum
+        measuresTensor = wire.measuresTensor
     }
 }
 

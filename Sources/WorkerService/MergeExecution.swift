@@ -17,7 +17,7 @@ struct MergeExecution {
     let operation: MergeOperation
     let input: InputReader
 
-    private var reader: ParameterReader { ParameterReader(operation.parameters, input: input) }
+    var reader: ParameterReader { ParameterReader(operation.parameters, input: input) }
 
     /// Solves for Δ and writes θ_0 + α Δ in the output types, or measures.
     ///
@@ -35,6 +35,13 @@ struct MergeExecution {
                 }
                 try requireRounds(operation.roundCount < statistics.rounds)
                 return try await measure(statistics, &scratch)
+            }
+            if operation.measuresTensor {
+                guard case .tensor = operation.parameters,
+                    let measured = method?.scope.measured(operation.arguments)
+                else { throw UnitError.malformedLease("this program does not measure tensors for \"\(name)\"") }
+                try requireRounds(operation.roundCount == method?.statistics(for: operation.arguments)?.rounds ?? 0)
+                return try await measureTensor(by: measured.measurement, &scratch)
             }
             guard operation.rank == 0 || operation.parameters.count == 1 else {
                 throw UnitError.malformedLease("\"\(input.lease.subject)\" has no one vector to make factors of")
@@ -121,7 +128,7 @@ struct MergeExecution {
 
     // MARK: - Passes
 
-    private var problem: MergeProblem {
+    var problem: MergeProblem {
         get throws {
             MergeProblem(
                 shape: operation.parameters.shape, models: models,

@@ -124,10 +124,8 @@ struct ParameterReader {
         let rowsAtOnce = max(1, Self.pieceBytes / rowBytes)
         for first in stride(from: 0, to: storedRows, by: rowsAtOnce) {
             let count = min(rowsAtOnce, storedRows - first)
-            try await read(first * storedColumns..<(first + count) * storedColumns, of: source, into: &raw)
-            if let position = source.elementType.firstNonFinite(in: raw.span.bytes) {
-                throw nonFinite(parameter, source, element: first * storedColumns + position)
-            }
+            try await read(
+                first * storedColumns..<(first + count) * storedColumns, of: source, parameter: parameter, finite: &raw)
             if isTransposed {
                 values = [Double](repeating: 0, count: count * storedColumns)
                 var target = values.mutableSpan
@@ -149,8 +147,20 @@ struct ParameterReader {
         }
     }
 
+    /// Reads some of a tensor's elements in the order in which they are stored, without the update of an adapter.
+    ///
+    /// - Throws: ``UnitError/nonFinite(_:)`` for NaN or infinity, or what reading throws.
+    func read(
+        _ elements: Range<Int>, of source: TensorSource, parameter: Int = 0, finite raw: inout [UInt8]
+    ) async throws {
+        try await read(elements, of: source, into: &raw)
+        if let position = source.elementType.firstNonFinite(in: raw.span.bytes) {
+            throw nonFinite(parameter, source, element: elements.lowerBound + position)
+        }
+    }
+
     /// The update that an adapter adds to a parameter; `nil` for none.
-    private func product(of source: TensorSource) async throws -> LowRankProduct? {
+    func product(of source: TensorSource) async throws -> LowRankProduct? {
         guard let update = source.update else { return nil }
         guard update.hasWholeFactors else {
             throw UnitError.malformedLease("an update of \"\(input.lease.subject)\" has factors of other sizes")
@@ -221,7 +231,7 @@ extension LowRankProduct {
     ///   - source: The parameter.
     ///   - values: Their values.
     /// - Throws: `LinearAlgebraError` for elements that the update does not have.
-    fileprivate func add(
+    func add(
         _ elements: Range<Int>, of source: TensorSource, to values: inout MutableSpan<Double>
     ) throws {
         let start = source.update?.firstElement ?? 0

@@ -2,6 +2,8 @@ import KroneckerFactors
 import LinearAlgebra
 import RandomNumbers
 import TaskArithmetic
+import TestSupport
+import Testing
 
 /// A streamed merge of one tensor without factors, over values in arrays.
 struct VectorMerge {
@@ -32,8 +34,77 @@ struct VectorMerge {
         }
     }
 
-    /// Reads all passes and gives Δ, or θ under a method that merges models.
+    /// Gives Δ, or θ under a method that merges models.
+    ///
+    /// A method with two forms is run in both, which must agree, also in what they refuse.
     func run(_ values: [[Double]]) throws -> [Double] {
+        let whole = Result { try runWhole(values) }
+        guard let measured = method.scope.measured(MergeArguments(arguments)) else { return try whole.get() }
+        // Ranges of any length.
+        for length in [1, 3, values[0].count] {
+            let ranged = Result { try runMeasured(measured, values, length: length) }
+            switch (whole, ranged) {
+            case (.success(let whole), .success(let ranged)):
+                let size = whole.reduce(0) { max($0, $1.magnitude) }
+                expectClose(ranged, whole, absolute: max(1e-14 * size, 1e-300))
+            case (.failure(let whole), .failure(let ranged)): #expect("\(ranged)" == "\(whole)")
+            default: Issue.record("in ranges \(ranged), whole \(whole)")
+            }
+        }
+        return try whole.get()
+    }
+
+    /// Measures the tensor and merges it, some elements at a time.
+    private func runMeasured(_ measured: MeasuredElements, _ values: [[Double]], length: Int) throws -> [Double] {
+        let problem = try problem(values)
+        let ranges = stride(from: 0, to: values[0].count, by: length).map { $0..<min($0 + length, values[0].count) }
+        func numbers<Measurement: TensorMeasurement & ~Copyable>(_ type: Measurement.Type) throws -> [Double] {
+            var measurement = try Measurement(problem)
+            var block = try ModelBlock(models: values.count)
+            while measurement.needsPass {
+                for range in ranges {
+                    try block.begin(at: range.lowerBound, count: range.count)
+                    for (model, elements) in values.enumerated() {
+                        block.withMutableValues(of: model) { target in
+                            for (place, index) in range.enumerated() { target[place] = elements[index] }
+                        }
+                    }
+                    try measurement.add(block)
+                }
+                measurement.endPass()
+            }
+            return try measurement.finish()
+        }
+        func merge<Computation: ElementwiseComputation & ~Copyable>(
+            _ type: Computation.Type, _ numbers: [Double]
+        ) throws -> [Double] {
+            var merge = try Computation(capacity: length, precision: .double, statistics: statistics + [numbers])
+            var merged: [Double] = []
+            for range in ranges {
+                merge.place(at: range.lowerBound)
+                let zeros = [Double](repeating: 0, count: range.count)
+                if method.terms == .taskVectors {
+                    try merge.begin(base: zeros.span.bytes, type: .f64)
+                } else {
+                    try merge.begin(elements: range.count)
+                }
+                for (model, elements) in zip(problem.models, values) {
+                    let part = Array(elements[range])
+                    try merge.add(part.span.bytes, type: .f64, of: model)
+                }
+                var result = zeros
+                var span = result.mutableSpan
+                var target = span.mutableBytes
+                try merge.finish(
+                    divides: problem.divides, alpha: 1, arguments: problem.arguments, into: &target, type: .f64)
+                merged += result
+            }
+            return merged
+        }
+        return try merge(measured.computation, try numbers(measured.measurement))
+    }
+
+    private func runWhole(_ values: [[Double]]) throws -> [Double] {
         func merge<Computation: StreamedComputation & ~Copyable>(_ type: Computation.Type) throws -> [Double] {
             var merge = try Computation(try problem(values))
             try Self.read(&merge, values, try problem(values))

@@ -56,6 +56,7 @@ struct CheckpointMerge: Sendable {
         let shares = TaskShares(spec: plan.spec, inventory: plan.inventory)
         let kinds = plan.inventory.tensorKinds
         let copied = CopiedTensors(spec: plan.spec, base: plan.inventory.base)
+        let measured = Dictionary(grouping: plan.measuredRegions, by: \.region.tensor)
         let coverage = RegionCoverage(plan.mergedRegions.map(\.region))
         var tensors = MergedTensors()
         for tensor in plan.inventory.base.shards.flatMap(\.tensors) {
@@ -72,6 +73,14 @@ struct CheckpointMerge: Sendable {
                 if !rest.isEmpty, case .summed(let type) = kind {
                     let operands = try operands(of: tensor, type, settings, shares)
                     state.join(try TensorMerge(job: job, operands: operands, elements: rest).run(writer))
+                }
+                tensors.tensors.append(state)
+            } else if case .summed(let type) = kind, let parts = measured[tensor.name] {
+                var state = MergedTensors.Tensor(state: .unchanged)
+                for part in parts {
+                    let operands = try operands(of: tensor, type, settings, shares, measured: part)
+                    state.join(
+                        try TensorMerge(job: job, operands: operands, elements: [part.region.elements]).run(writer))
                 }
                 tensors.tensors.append(state)
             } else if case .summed(let type) = kind {
@@ -126,15 +135,20 @@ struct CheckpointMerge: Sendable {
         }
     }
 
+    /// The operands of a tensor, or of a part of it that workers measured.
     private func operands(
-        of tensor: TensorInventory, _ type: ElementType, _ settings: MergeSettings, _ shares: TaskShares
+        of tensor: TensorInventory, _ type: ElementType, _ settings: MergeSettings, _ shares: TaskShares,
+        measured part: JobPlan.MeasuredRegion? = nil
     ) throws -> TensorMerge.Operands {
         let participants = participants(in: tensor, settings)
         let names = participants.map(\.task.name)
         let method = plan.spec.method
         let files = job.inputs.files
+        let measured = part.flatMap { _ in method.scope.measured(settings.arguments(tensor: tensor.name)) }
+        let numbers = [part?.numbers].compactMap { $0 }
         return TensorMerge.Operands(
-            computation: method.scope.elementwise, base: try TensorValues(tensor, type, files: files),
+            computation: measured?.computation ?? method.scope.elementwise,
+            firstElement: part?.region.elements.lowerBound ?? 0, base: try TensorValues(tensor, type, files: files),
             models: try participants.compactMap { position, task, own, weight in
                 try own.floatingType.map {
                     let share = shares.share(of: task.name, among: names)
@@ -142,18 +156,29 @@ struct CheckpointMerge: Sendable {
                         position: position, values: try TensorValues(own, $0, files: files),
                         merged: MergedModel(
                             place: position + 1, weight: share * weight, lambda: share,
-                            arguments: settings.arguments(of: task, tensor: tensor.name)))
+                            arguments: settings.arguments(of: task, tensor: tensor.name),
+                            randomStream: settings.randomStream(
+                                of: task, tensor: tensor.name, part: part?.name ?? tensor.name)))
                 }
             },
             outputType: plan.spec.outputType ?? type, scale: settings.scale(tensor: tensor.name),
             startsAtBase: method.terms == .taskVectors, isBaseGiven: plan.spec.isBaseGiven,
-            baseModel: settings.baseWeight(tensor: tensor.name).map {
-                MergedModel(
-                    place: 0, weight: $0, arguments: settings.arguments(of: plan.spec.listedBase, tensor: tensor.name))
-            },
+            baseModel: baseModel(of: tensor, settings, isMeasured: part != nil),
+            isBaseOrigin: plan.spec.isBaseOrigin,
             divides: settings.divides(tensor: tensor.name), arguments: settings.arguments(tensor: tensor.name),
-            statistics: plan.statistics.compactMap { result($0.unit)?.measurements[$0.name] },
+            statistics: (plan.statistics + numbers).compactMap { result($0.unit)?.measurements[$0.name] },
             needsDouble: method.needsFactors)
+    }
+
+    /// The base as a model; what was measured has no base that neither has weight nor is the origin.
+    private func baseModel(
+        of tensor: TensorInventory, _ settings: MergeSettings, isMeasured: Bool
+    ) -> MergedModel? {
+        guard let weight = settings.baseWeight(tensor: tensor.name),
+            weight != 0 || plan.spec.isBaseOrigin || !isMeasured
+        else { return nil }
+        return MergedModel(
+            place: 0, weight: weight, arguments: settings.arguments(of: plan.spec.listedBase, tensor: tensor.name))
     }
 
     // MARK: - Copying

@@ -38,6 +38,8 @@ struct TensorMerge: Sendable {
         }
 
         let computation: any (ElementwiseComputation & ~Copyable).Type
+        /// The position in the tensor from which the computation counts indices.
+        let firstElement: Int
 
         let base: TensorValues
         let models: [Model]
@@ -49,11 +51,13 @@ struct TensorMerge: Sendable {
         let isBaseGiven: Bool
         /// The weight and the parameters of the base itself, if it counts as a model.
         let baseModel: MergedModel?
+        /// Whether the base is the origin of the models' vectors, and no model itself.
+        let isBaseOrigin: Bool
         /// Whether weights are divided by their sum.
         let divides: Bool
         /// The job's own parameters of the method.
         let arguments: MergeArguments
-        /// What was measured of the whole model, a list for each round.
+        /// What was measured of the whole model, a list for each round, and then of the tensor.
         let statistics: [[Double]]
         /// Whether shares need fp64.
         ///
@@ -61,7 +65,7 @@ struct TensorMerge: Sendable {
         let needsDouble: Bool
 
         /// Whether the base's values enter the result.
-        var readsBase: Bool { startsAtBase || (baseModel?.weight ?? 0) != 0 }
+        var readsBase: Bool { startsAtBase || isBaseOrigin || (baseModel?.weight ?? 0) != 0 }
 
         /// The types of all operands and of the result.
         var types: [ElementType] { [base.type, outputType] + models.map(\.values.type) }
@@ -151,6 +155,7 @@ struct TensorMerge: Sendable {
         _ block: Range<Int>, of range: RangeOperands, by merge: inout Computation, into target: inout MutableRawSpan,
         as type: ElementType
     ) throws {
+        merge.place(at: range.first + block.lowerBound - operands.firstElement)
         try begin(&merge, range.base.buffer.span.bytes.extracting(range.base.place(of: block)), block.count)
         // The models are not copied out of their array, because both threads would count references to them.
         for model in operands.models.indices {
@@ -251,6 +256,8 @@ struct RangeOperands {
     private(set) var base = RangeBytes()
     /// The models' ranges, in the order of ``TensorMerge/Operands/models``.
     private(set) var models: [RangeBytes]
+    /// The position of the first element in the tensor.
+    private(set) var first = 0
     /// The elements of the range.
     private(set) var count = 0
 
@@ -263,7 +270,7 @@ struct RangeOperands {
     ///
     /// - Throws: What reading throws.
     mutating func read(_ elements: Range<Int>, of operands: TensorMerge.Operands) throws {
-        count = elements.count
+        (first, count) = (elements.lowerBound, elements.count)
         try base.read(operands.base, elements)
         for model in operands.models.indices {
             try models[model].read(operands.models[model].values, elements)

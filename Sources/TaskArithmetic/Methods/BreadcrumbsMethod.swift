@@ -12,7 +12,9 @@ extension MergeMethod {
             .weight, .density, .gamma, .normalize(default: false), .rescale(default: BreadcrumbsRule.rescales),
             .lambda,
         ],
-        cancellingWeights: .notDivided, scope: .tensors(TaskVectorMerge<BreadcrumbsRule>.self))
+        cancellingWeights: .notDivided, scope: .tensors(
+            TaskVectorMerge<BreadcrumbsRule>.self,
+            measured: MeasuredElements(SparsityMeasurement<BreadcrumbsRule>.self, SparseSum<BreadcrumbsRule>.self)))
 }
 
 /// The rule of ``MergeMethod/breadcrumbs``.

@@ -11,7 +11,9 @@ extension MergeMethod {
             .weight, .density, .gamma, .normalize(default: false), .rescale(default: BreadcrumbsTiesRule.rescales),
             .consensus, .lambda,
         ],
-        scope: .tensors(TaskVectorMerge<BreadcrumbsTiesRule>.self)
+        scope: .tensors(
+            TaskVectorMerge<BreadcrumbsTiesRule>.self,
+            measured: MeasuredElements(SparsityMeasurement<BreadcrumbsTiesRule>.self, SparseSum<BreadcrumbsTiesRule>.self))
     ) { $0.negationFault }
 }
 

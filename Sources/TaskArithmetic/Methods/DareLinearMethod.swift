@@ -12,7 +12,9 @@ extension MergeMethod {
             .weight, .density, .normalize(default: false), .rescale(default: DareLinearRule.rescales), .rescaleBy,
             .randomSeed, .lambda,
         ],
-        cancellingWeights: .notDivided, scope: .tensors(TaskVectorMerge<DareLinearRule>.self))
+        cancellingWeights: .notDivided, scope: .tensors(
+            TaskVectorMerge<DareLinearRule>.self,
+            measured: MeasuredElements(SparsityMeasurement<DareLinearRule>.self, SparseSum<DareLinearRule>.self)))
 }
 
 /// The rule of ``MergeMethod/dareLinear``.

@@ -11,7 +11,9 @@ extension MergeMethod {
             .weight, .density, .normalize(default: false), .rescale(default: DareTiesRule.rescales), .rescaleBy,
             .consensus, .randomSeed, .lambda,
         ],
-        scope: .tensors(TaskVectorMerge<DareTiesRule>.self)
+        scope: .tensors(
+            TaskVectorMerge<DareTiesRule>.self,
+            measured: MeasuredElements(SparsityMeasurement<DareTiesRule>.self, SparseSum<DareTiesRule>.self))
     ) { $0.negationFault }
 }
 

@@ -10,14 +10,16 @@ extension MergeMethod {
             that is given counts as a model, as in mergekit.
             """,
         parameters: [.iterationLimit, .tolerance], terms: .models, base: .whenGiven,
-        scope: .tensors(DirectionMean.self))
+        scope: .tensors(
+            DirectionMean.self,
+            measured: MeasuredElements(CombinationMeasurement<KarcherRule>.self, ModelCombination.self)))
 }
 
 extension MergeParameter {
     /// The most iterations.
     public static let iterationLimit = MergeParameter(
         "max_iter", .count(1...1000), default: .value(.count(10)), level: .job, variesByTensor: false,
-        meaning: "most iterations, each of which reads all models")
+        meaning: "most iterations")
 
     /// Where an iteration ends.
     public static let tolerance = MergeParameter(
@@ -160,5 +162,59 @@ public struct DirectionMean: StreamedComputation, ~Copyable {
         let elements = Double(shape.rows) * Double(shape.columns)
         return MergeCost(
             multiplyAdds: 33 * Double(models) * elements, numbers: 4 * elements, factorPasses: 0, valuePasses: 11)
+    }
+}
+
+/// The combination of ``MergeMethod/karcher``.
+public enum KarcherRule: CombinationRule {
+    /// The factors of all models, which are those of u times the mean length.
+    ///
+    /// - Throws: ``TaskArithmeticError/parameterMissing(name:expected:)``.
+    public static func combination(
+        of products: InnerProducts, _ problem: MergeProblem
+    ) throws(TaskArithmeticError) -> CombinationFactors {
+        let limit = try problem.arguments.count(.iterationLimit)
+        let tolerance = try problem.arguments.number(.tolerance)
+        guard products.count > 1 else { return CombinationFactors(factors: [1]) }
+        let norms = (0..<products.count).map(products.norm)
+        let directed = norms.indices.filter { norms[$0] > tolerance }
+        // Models without direction sum to zero.
+        guard let first = directed.first else { return CombinationFactors(factors: norms.map { _ in 0 }) }
+        var mean = norms.map { $0 > tolerance ? 1 / $0 : 0 }
+        if products.norm(of: mean) / Double(directed.count) < tolerance {
+            // The directions cancel.
+            mean = norms.indices.map { $0 == first ? 1 / norms[first] : 0 }
+        }
+        mean = normalized(mean, products)
+        for _ in 0..<limit {
+            let step = logarithmSum(at: mean, products, norms, directed, tolerance)
+            let norm = products.norm(of: step)
+            guard norm >= tolerance else { break }
+            let (sine, cosine) = Trigonometry.sineAndCosine(norm)
+            mean = normalized(zip(mean, step).map { cosine * $0 + sine / norm * $1 }, products)
+        }
+        let length = norms.reduce(0, +) / Double(norms.count)
+        return CombinationFactors(factors: mean.map { $0 * length })
+    }
+
+    private static func normalized(_ factors: [Double], _ products: InnerProducts) -> [Double] {
+        let norm = products.norm(of: factors)
+        return factors.map { $0 / norm }
+    }
+
+    /// Σ log_u(u_t) / T over the models with a direction.
+    private static func logarithmSum(
+        at mean: [Double], _ products: InnerProducts, _ norms: [Double], _ directed: [Int], _ tolerance: Double
+    ) -> [Double] {
+        var sum = [Double](repeating: 0, count: mean.count)
+        for model in directed {
+            let cosine = min(1, max(-1, products.product(model, with: mean) / norms[model]))
+            let angle = Trigonometry.arcCosine(cosine)
+            guard angle >= tolerance else { continue }
+            let factor = angle / (Trigonometry.sineAndCosine(angle).sine * Double(directed.count))
+            sum[model] += factor / norms[model]
+            for other in mean.indices { sum[other] -= factor * cosine * mean[other] }
+        }
+        return sum
     }
 }

@@ -9,7 +9,11 @@ extension MergeMethod {
             Takes the mean of task vectors, less of it the wider their angle is. It estimates the centre of all \
             fine-tunings from a few. Vectors that point apart can give a factor beyond 0 to 1; "clamp" keeps it within.
             """,
-        parameters: [.filterWise, .clamp], modelCount: 2...Int.max, scope: .tensors(StockMerge.self),
+        parameters: [.filterWise, .clamp], modelCount: 2...Int.max, scope: .tensors(
+            StockMerge.self,
+            measured: MeasuredElements(CombinationMeasurement<ModelStockRule>.self, ModelCombination.self) {
+                !((try? $0.truth(.filterWise)) ?? true)
+            }),
         dependsOnLayout: { (try? $0.truth(.filterWise)) ?? false })
 }
 
@@ -114,12 +118,8 @@ public struct StockMerge: StreamedComputation, ~Copyable {
         var sum = sum
         sum.withMutableSpan { sum in
             for (part, square) in squares.enumerated() {
-                let directed = Double(norms.count { $0[part] > 0 })
-                let cosine = (square - directed) / (count * (count - 1))
-                let share = 1 + (count - 1) * cosine
-                // Opposite vectors have no centre: the base stays, where mergekit divides by 0.
-                var factor = share.magnitude < 1e-6 ? 0 : count * cosine / share
-                if clamps { factor = min(1, max(0, factor)) }
+                let directed = norms.count { $0[part] > 0 }
+                let factor = ModelStockRule.factor(square, directed: directed, of: norms.count, clamps: clamps)
                 for index in part * length..<(part + 1) * length { sum[index] *= factor / count }
             }
         }
@@ -134,5 +134,44 @@ public struct StockMerge: StreamedComputation, ~Copyable {
         return MergeCost(
             multiplyAdds: 5 * Double(models) * elements, numbers: 4 * elements + Double(models * shape.rows),
             factorPasses: 0, valuePasses: 2)
+    }
+}
+
+/// The combination of ``MergeMethod/modelStock``, where a tensor has one angle.
+public enum ModelStockRule: CombinationRule {
+    /// t of some vectors.
+    ///
+    /// - Parameters:
+    ///   - square: ‖Σ Δ_t/‖Δ_t‖‖² over those that are not zero.
+    ///   - directed: Their number.
+    ///   - count: T.
+    ///   - clamps: Whether t is kept within 0 to 1.
+    static func factor(_ square: Double, directed: Int, of count: Int, clamps: Bool) -> Double {
+        let others = Double(count - 1)
+        let cosine = (square - Double(directed)) / (Double(count) * others)
+        let share = 1 + others * cosine
+        // Opposite vectors have no centre: the base stays, where mergekit divides by 0.
+        let factor = share.magnitude < 1e-6 ? 0 : Double(count) * cosine / share
+        return clamps ? min(1, max(0, factor)) : factor
+    }
+
+    /// The factor of every vector.
+    ///
+    /// - Throws: ``TaskArithmeticError/noTasks`` for less than two models.
+    public static func combination(
+        of products: InnerProducts, _ problem: MergeProblem
+    ) throws(TaskArithmeticError) -> CombinationFactors {
+        let count = products.count
+        guard count > 1 else { throw .noTasks }
+        let norms = (0..<count).map(products.norm)
+        let directed = norms.indices.filter { norms[$0] > 0 }
+        // Pair by pair, because the sum of the squares would lose the digits of their difference.
+        var square = Double(directed.count)
+        for (place, first) in directed.enumerated() {
+            for second in directed[..<place] { square += 2 * products[first, second] / (norms[first] * norms[second]) }
+        }
+        let factor = factor(
+            square, directed: directed.count, of: count, clamps: try problem.arguments.truth(.clamp))
+        return CombinationFactors(factors: norms.map { _ in factor / Double(count) })
     }
 }

@@ -10,7 +10,9 @@ extension MergeMethod {
             a base, it interpolates their task vectors, and adds the result to the base.
             """,
         parameters: [.weight, .normalizeWeights, .directionTolerance], terms: .models, base: .origin,
-        scope: .tensors(DirectionStep.self))
+        scope: .tensors(
+            DirectionStep.self,
+            measured: MeasuredElements(CombinationMeasurement<MultislerpRule>.self, ModelCombination.self)))
 }
 
 extension MergeParameter {
@@ -51,15 +53,11 @@ public struct DirectionStep: StreamedComputation, ~Copyable {
         guard case .matrix(let rows, let columns) = problem.shape else {
             throw .unexpectedOperands("a block with factors")
         }
-        let given = problem.models.filter { !$0.isOrigin }.map(\.weight)
-        var divisor = 1.0
-        if try problem.arguments.truth(.normalizeWeights) { divisor = given.reduce(0, +) }
-        guard divisor != 0 || given.isEmpty else { throw .weightsCancel }
+        let weights = try MultislerpRule.weights(of: problem)
         let tolerance = try problem.arguments.number(.directionTolerance)
         let sum = try Matrix<Double>.zeros(rows, columns)
         self.problem = problem
-        // One model is itself, whatever its weight.
-        weights = given.count == 1 ? [1] : given.map { $0 / divisor }
+        self.weights = weights
         self.tolerance = tolerance
         self.sum = sum
     }
@@ -158,5 +156,49 @@ public struct DirectionStep: StreamedComputation, ~Copyable {
         let elements = Double(shape.rows) * Double(shape.columns)
         return MergeCost(
             multiplyAdds: 6 * Double(models) * elements, numbers: 5 * elements, factorPasses: 0, valuePasses: 2)
+    }
+}
+
+/// The combination of ``MergeMethod/multislerp``.
+public enum MultislerpRule: CombinationRule {
+    /// The weights of the models beside an origin, divided where the job says so.
+    ///
+    /// - Throws: ``TaskArithmeticError/weightsCancel``.
+    static func weights(of problem: MergeProblem) throws(TaskArithmeticError) -> [Double] {
+        let given = problem.models.filter { !$0.isOrigin }.map(\.weight)
+        var divisor = 1.0
+        if try problem.arguments.truth(.normalizeWeights) { divisor = given.reduce(0, +) }
+        guard divisor != 0 || given.isEmpty else { throw .weightsCancel }
+        // One model is itself, whatever its weight.
+        return given.count == 1 ? [1] : given.map { $0 / divisor }
+    }
+
+    /// The factors of all models.
+    ///
+    /// - Throws: ``TaskArithmeticError/weightsCancel``, or ``TaskArithmeticError/directionsCancel`` where more than two
+    ///   directions have no mean.
+    public static func combination(
+        of products: InnerProducts, _ problem: MergeProblem
+    ) throws(TaskArithmeticError) -> CombinationFactors {
+        let weights = try weights(of: problem)
+        let norms = weights.indices.map(products.norm)
+        let directions = zip(weights, norms).map { $1 > 0 ? $0 / $1 : 0 }
+        let norm = products.norm(of: directions)
+        guard norm >= (try problem.arguments.number(.directionTolerance)) else {
+            // Zeros alone have no direction, and their mean is zero.
+            guard norms.count == 2 || norms.allSatisfy({ $0 == 0 }) else { throw .directionsCancel }
+            return CombinationFactors(factors: weights)
+        }
+        let mean = directions.map { $0 / norm }
+        var tangent = directions
+        for model in norms.indices where norms[model] > 0 {
+            let product = directions[model] * products.product(model, with: mean)
+            for other in mean.indices { tangent[other] -= product * mean[other] }
+        }
+        let angle = products.norm(of: tangent)
+        let (sine, cosine) = Trigonometry.sineAndCosine(angle)
+        let stretch = angle > 0 ? sine / angle : 1
+        let length = zip(weights, norms).reduce(0) { $0 + $1.0 * $1.1 }
+        return CombinationFactors(factors: zip(tangent, mean).map { (stretch * $0 + cosine * $1) * length })
     }
 }

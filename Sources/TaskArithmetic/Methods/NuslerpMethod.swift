@@ -10,7 +10,11 @@ extension MergeMethod {
             vectors, and adds the result to the base.
             """,
         parameters: [.weight, .flatten, .rowWise], terms: .models, base: .origin, modelCount: 2...2,
-        scope: .tensors(WeightedInterpolation.self))
+        scope: .tensors(
+            WeightedInterpolation.self,
+            measured: MeasuredElements(CombinationMeasurement<NuslerpRule>.self, ModelCombination.self) {
+                (try? $0.truth(.flatten)) ?? false
+            }))
 }
 
 extension MergeParameter {
@@ -66,8 +70,7 @@ public struct WeightedInterpolation: StreamedComputation, ~Copyable {
             firstWeight = model.weight
             return
         }
-        let total = firstWeight + model.weight
-        let share = total.magnitude < 1e-6 ? 0.5 : model.weight / total
+        let share = NuslerpRule.share(firstWeight, model.weight)
         let parts = try parts
         first.withSpan { first in
             values.withMutableSpan { values in
@@ -100,7 +103,8 @@ public struct WeightedInterpolation: StreamedComputation, ~Copyable {
             product += first[index] * values[index]
         }
         let norm = squares.squareRoot() * otherSquares.squareRoot()
-        let path = SphericalPath(cosine: norm > 0 ? product / norm : 0, share: share, leastSine: 1e-6)
+        let path = SphericalPath(
+            cosine: norm > 0 ? product / norm : 0, share: share, leastSine: NuslerpRule.leastSine)
         for index in part { values[index] = path.point(first[index], values[index]) }
     }
 
@@ -128,5 +132,33 @@ public struct WeightedInterpolation: StreamedComputation, ~Copyable {
     public static func cost(of shape: MergeProblem.Shape, models: Int) -> MergeCost {
         let elements = Double(shape.rows) * Double(shape.columns)
         return MergeCost(multiplyAdds: 10 * elements, numbers: 4 * elements, factorPasses: 0, valuePasses: 1)
+    }
+}
+
+/// The combination of ``MergeMethod/nuslerp``, where a tensor is one vector.
+public enum NuslerpRule: CombinationRule {
+    /// Where |sin φ| is smaller the interpolation is linear.
+    static let leastSine = 1e-6
+
+    /// The share of the way to the second model.
+    static func share(_ first: Double, _ second: Double) -> Double {
+        let total = first + second
+        return total.magnitude < 1e-6 ? 0.5 : second / total
+    }
+
+    /// The factors of both models, or of the only one.
+    ///
+    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for more than two models beside an origin.
+    public static func combination(
+        of products: InnerProducts, _ problem: MergeProblem
+    ) throws(TaskArithmeticError) -> CombinationFactors {
+        guard products.count <= 2 else { throw .unexpectedOperands("\(problem.models.count) models") }
+        guard products.count == 2 else { return CombinationFactors(factors: [1]) }
+        let weights = problem.models.filter { !$0.isOrigin }.map(\.weight)
+        let norms = products.norm(0) * products.norm(1)
+        return SphericalPath(
+            cosine: norms > 0 ? products[0, 1] / norms : 0, share: share(weights[0], weights[1]),
+            leastSine: leastSine
+        ).combination
     }
 }

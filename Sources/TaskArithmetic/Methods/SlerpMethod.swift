@@ -10,7 +10,9 @@ extension MergeMethod {
             themselves, not a task vector, and linearly where |cos φ| > 0.9995.
             """,
         parameters: [.interpolation], terms: .models, base: .always, modelCount: 2...2,
-        scope: .tensors(SphericalInterpolation.self))
+        scope: .tensors(
+            SphericalInterpolation.self,
+            measured: MeasuredElements(CombinationMeasurement<SlerpRule>.self, ModelCombination.self)))
 }
 
 extension MergeParameter {
@@ -25,7 +27,7 @@ extension MergeParameter {
 /// Source: mergekit's `slerp`, with its bound for linear interpolation.
 public struct SphericalInterpolation: StreamedComputation, ~Copyable {
     /// Where |cos φ| is above 0.9995 the interpolation is linear.
-    private static let leastSine = (1 - 0.9995 * 0.9995).squareRoot()
+    fileprivate static let leastSine = (1 - 0.9995 * 0.9995).squareRoot()
 
     private let share: Double
     private var base: Matrix<Double>?
@@ -84,5 +86,24 @@ public struct SphericalInterpolation: StreamedComputation, ~Copyable {
     public static func cost(of shape: MergeProblem.Shape, models: Int) -> MergeCost {
         let elements = Double(shape.rows) * Double(shape.columns)
         return MergeCost(multiplyAdds: 10 * elements, numbers: 3 * elements, factorPasses: 0, valuePasses: 1)
+    }
+}
+
+/// The combination of ``MergeMethod/slerp``.
+public enum SlerpRule: CombinationRule {
+    /// The factors of the base and the model.
+    ///
+    /// - Throws: ``TaskArithmeticError`` for anything but the base and one model, or without t.
+    public static func combination(
+        of products: InnerProducts, _ problem: MergeProblem
+    ) throws(TaskArithmeticError) -> CombinationFactors {
+        guard products.count == 2, problem.models[0].place == 0 else {
+            throw .unexpectedOperands("\(problem.models.count) models")
+        }
+        let norms = products.norm(0) * products.norm(1)
+        return SphericalPath(
+            cosine: norms > 0 ? products[0, 1] / norms : 0,
+            share: try problem.arguments.number(.interpolation), leastSine: SphericalInterpolation.leastSine
+        ).combination
     }
 }

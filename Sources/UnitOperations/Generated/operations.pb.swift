@@ -895,6 +895,12 @@ nonisolated struct WireMergeOperation: @unchecked Sendable {
     set {_uniqueStorage()._isSum = newValue}
   }
 
+  /// Whether it makes the numbers of the tensor that its elementwise merge needs, not parameters.
+  var measuresTensor: Bool {
+    get {_storage._measuresTensor}
+    set {_uniqueStorage()._measuresTensor = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Parameters: Equatable, Sendable {
@@ -2369,7 +2375,7 @@ nonisolated extension WireMatrixShape: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".MergeOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0\u{1}inverses\0\u{1}rounds\0\u{1}measures\0\u{1}rank\0\u{3}is_sum\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0\u{1}inverses\0\u{1}rounds\0\u{1}measures\0\u{1}rank\0\u{3}is_sum\0\u{3}measures_tensor\0")
 
   fileprivate class _StorageClass {
     var _parameters: WireMergeOperation.OneOf_Parameters?
@@ -2386,6 +2392,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
     var _measures: Bool = false
     var _rank: UInt32 = 0
     var _isSum: Bool = false
+    var _measuresTensor: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2410,6 +2417,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
       _measures = source._measures
       _rank = source._rank
       _isSum = source._isSum
+      _measuresTensor = source._measuresTensor
     }
   }
 
@@ -2467,6 +2475,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
         case 13: try { try decoder.decodeSingularBoolField(value: &_storage._measures) }()
         case 14: try { try decoder.decodeSingularUInt32Field(value: &_storage._rank) }()
         case 15: try { try decoder.decodeSingularBoolField(value: &_storage._isSum) }()
+        case 16: try { try decoder.decodeSingularBoolField(value: &_storage._measuresTensor) }()
         default: break
         }
       }
@@ -2524,6 +2533,9 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
       if _storage._isSum != false {
         try visitor.visitSingularBoolField(value: _storage._isSum, fieldNumber: 15)
       }
+      if _storage._measuresTensor != false {
+        try visitor.visitSingularBoolField(value: _storage._measuresTensor, fieldNumber: 16)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2547,6 +2559,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
         if _storage._measures != rhs_storage._measures {return false}
         if _storage._rank != rhs_storage._rank {return false}
         if _storage._isSum != rhs_storage._isSum {return false}
+        if _storage._measuresTensor != rhs_storage._measuresTensor {return false}
         return true
       }
       if !storagesAreEqual {return false}

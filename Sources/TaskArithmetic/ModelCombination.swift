@@ -1,0 +1,108 @@
+public import LinearAlgebra
+
+/// A combination of the models by the factors that ``CombinationMeasurement`` found.
+public struct ModelCombination: ElementwiseComputation, ~Copyable {
+    private let factors: CombinationFactors
+    /// θ_0, or the first model, or zero.
+    private var start: Matrix<Double>
+    private var values: Matrix<Double>
+    private var sum: Matrix<Double>
+    private var count = 0
+    private var position = 0
+
+    /// Buffers for ranges of up to `capacity` elements, in fp64 whatever the precision.
+    ///
+    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` without numbers, or
+    ///   ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short.
+    public init(capacity: Int, precision: MergePrecision, statistics: [[Double]]) throws(TaskArithmeticError) {
+        guard let numbers = statistics.last, let form = numbers.first, numbers.allSatisfy(\.isFinite) else {
+            throw .unexpectedOperands("a tensor without numbers")
+        }
+        let start = try Matrix<Double>.zeros(1, capacity)
+        let values = try Matrix<Double>.zeros(1, capacity)
+        let sum = try Matrix<Double>.zeros(1, capacity)
+        factors = CombinationFactors(factors: Array(numbers.dropFirst()), startsAtFirst: form == 1)
+        self.start = start
+        self.values = values
+        self.sum = sum
+    }
+
+    /// Starts a range of task vectors.
+    ///
+    /// - Throws: ``TaskArithmeticError/rangeExceedsCapacity(elements:capacity:)``.
+    public mutating func begin(base: RawSpan, type: ElementType) throws(TaskArithmeticError) {
+        try begin(elements: base.byteCount / type.byteCount)
+        try Self.decode(base, type, into: &start, count)
+    }
+
+    /// Starts a range of models.
+    ///
+    /// - Throws: ``TaskArithmeticError/rangeExceedsCapacity(elements:capacity:)``.
+    public mutating func begin(elements: Int) throws(TaskArithmeticError) {
+        guard elements <= start.columnCount else {
+            throw .rangeExceedsCapacity(elements: elements, capacity: start.columnCount)
+        }
+        (count, position) = (elements, 0)
+        start.clearPrefix(elements)
+        sum.clearPrefix(elements)
+    }
+
+    /// Ignores the base of task vectors, whose own is zero.
+    public mutating func addBase(weight: Double) {}
+
+    /// Adds a model by its factor.
+    ///
+    /// - Throws: ``TaskArithmeticError`` for more models than were measured, or for a range of another length.
+    public mutating func add(
+        _ checkpoint: RawSpan, type: ElementType, of model: MergedModel
+    ) throws(TaskArithmeticError) {
+        guard position < factors.factors.count else {
+            throw .unexpectedOperands("more than \(factors.factors.count) models")
+        }
+        defer { position += 1 }
+        guard position > 0 || !factors.startsAtFirst else {
+            return try Self.decode(checkpoint, type, into: &start, count)
+        }
+        try Self.decode(checkpoint, type, into: &values, count)
+        let (count, factor) = (count, factors.factors[position])
+        values.withMutablePrefix(count) { values in
+            start.withSpan { start in
+                VectorOperations.addScaled(start.extracting(first: count), by: -1, to: &values)
+            }
+            sum.withMutablePrefix(count) { sum in VectorOperations.addScaled(values.span, by: factor, to: &sum) }
+        }
+    }
+
+    private static func decode(
+        _ bytes: RawSpan, _ type: ElementType, into matrix: inout Matrix<Double>, _ count: Int
+    ) throws(TaskArithmeticError) {
+        do {
+            try matrix.withMutablePrefix(count) { (values: inout MutableSpan<Double>) throws(LinearAlgebraError) in
+                try type.decode(bytes, into: &values)
+            }
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+
+    /// Writes the combination.
+    ///
+    /// - Throws: ``TaskArithmeticError/noTasks``, or ``TaskArithmeticError/linearAlgebra(_:)`` for a range of another
+    ///   length.
+    public mutating func finish(
+        divides: Bool, alpha: Double, arguments: MergeArguments, into bytes: inout MutableRawSpan, type: ElementType
+    ) throws(TaskArithmeticError) {
+        guard position == factors.factors.count else { throw .noTasks }
+        let count = count
+        do {
+            try start.withSpan { (start: Span<Double>) throws(LinearAlgebraError) in
+                try sum.withMutablePrefix(count) { (sum: inout MutableSpan<Double>) throws(LinearAlgebraError) in
+                    try type.encodeSum(
+                        base: start.extracting(first: count), adding: &sum, times: alpha, into: &bytes)
+                }
+            }
+        } catch {
+            throw .linearAlgebra(error)
+        }
+    }
+}
