@@ -1,3 +1,5 @@
+internal import CRandomKernels
+
 extension RandomStream {
     /// The number of blocks that are generated before they are read.
     ///
@@ -35,7 +37,27 @@ extension RandomStream {
         into destination: inout MutableSpan<Bool>
     ) throws(RandomNumbersError) {
         let threshold = try Self.threshold(of: probability)
-        fill(from: first, &destination) { UInt64($0) < threshold }
+        let isBelow = { (word: UInt32) in UInt64(word) < threshold }
+        // Whole groups of blocks are generated in vectors, and what is before and behind them in the simple way.
+        let before = min(destination.count, (4 - first % 4) % 4)
+        let blocks = (destination.count - before) / 16 * 4
+        let (lead, rest) = (0..<before, before + 4 * blocks..<destination.count)
+        do {
+            var part = destination._mutatingExtracting(lead)
+            fill(from: first, &part, isBelow)
+        }
+        do {
+            var part = destination._mutatingExtracting(rest)
+            fill(from: first + rest.lowerBound, &part, isBelow)
+        }
+        guard blocks > 0 else { return }
+        let (key, upper) = ([philox.key.0, philox.key.1], [stream.0, stream.1])
+        var part = destination._mutatingExtracting(before..<before + 4 * blocks)
+        unsafe part.withUnsafeMutableBytes { marks in
+            guard let target = marks.baseAddress else { return }
+            unsafe kfacd_philox_marks(
+                key, UInt64(first + before) / 4, upper, threshold, target.assumingMemoryBound(to: UInt8.self), blocks)
+        }
     }
 
     /// Converts the words of consecutive elements.

@@ -13,8 +13,8 @@ internal import Hashing
 /// **One draw an element.** Element i has one word of 32 bits. ``uniform(at:)``, ``isKept(_:probability:)`` and
 /// ``normal(at:)`` are three readings of it, so a method must use only one of them for a stream.
 public struct RandomStream: Equatable, Sendable {
-    private let philox: Philox
-    private let stream: (UInt32, UInt32)
+    let philox: Philox
+    let stream: (UInt32, UInt32)
 
     /// Creates the stream of a tensor.
     ///

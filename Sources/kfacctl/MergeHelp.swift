@@ -66,7 +66,11 @@ enum MergeHelp {
     private static func scope(_ scope: MergeScope) -> String {
         switch scope {
         case .elements: "Merges: element by element, in the coordinator."
-        case .tensors: "Merges: one tensor at a time, on workers."
+        case .tensors(_, let measured):
+            measured == nil
+                ? "Merges: one tensor at a time, on workers."
+                : "Merges: element by element, in the coordinator, after workers measured each tensor; or one tensor at "
+                    + "a time, on workers, where rows, transposed parts or an adapter need it."
         case .matrices(_, _, let captured):
             "Merges: one matrix at a time, on workers; other tensors element by element."
                 + (captured == nil ? "" : " With factors: one layer or parameter at a time.")
