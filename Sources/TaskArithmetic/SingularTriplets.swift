@@ -59,6 +59,7 @@ struct SingularTriplets: ~Copyable, Sendable {
     ///
     /// - Parameter raised: The values that these replace, for the solution.
     /// - Returns: The matrix, with the smaller rank of Û and V̂.
+    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short or a decomposition fails.
     consuming func merged(raised: [Double] = []) throws(TaskArithmeticError) -> MergedBlock {
         let weights = weights
         do {
@@ -77,6 +78,7 @@ struct SingularTriplets: ~Copyable, Sendable {
     ///
     /// - Parameter raised: The values that these replace, for the solution.
     /// - Returns: The matrix, with the number of triplets.
+    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short.
     consuming func product(raised: [Double] = []) throws(TaskArithmeticError) -> MergedBlock {
         let (weights, rank) = (weights, values.count)
         do {

@@ -2,7 +2,7 @@ import LinearAlgebra
 import TaskArithmetic
 import UnitOperations
 
-/// Singular values that are no larger than what rounding the models to 16 bits makes.
+/// Singular values that are no larger than what rounding makes that the models were stored with.
 extension MergeExecution {
     /// Counts the raised singular values that rounding of the models' stored elements may have made.
     ///
@@ -13,12 +13,13 @@ extension MergeExecution {
     /// - Parameters:
     ///   - raised: The values.
     ///   - base: θ_0.
-    /// - Returns: The number, and the share of the largest value; `nil` without raised values or models of 16 bits.
+    /// - Returns: The number, and the share of the largest value; `nil` without raised values or models
+    ///   that rounding changed.
     func rounding(among raised: [Double], _ base: borrowing Matrix<Double>) -> [Double]? {
         guard let largest = raised.max(), largest > 0 else { return nil }
         var variance = 0.0
         for task in operation.tasks {
-            guard let source = task.parameters.first, source.elementType.isHalf, source.update == nil else { continue }
+            guard let source = task.parameters.first, source.update == nil else { continue }
             variance += task.weight * task.weight * Self.variance(of: base, source.elementType)
         }
         guard variance > 0 else { return nil }
@@ -27,10 +28,19 @@ extension MergeExecution {
         return [Double(raised.count { $0 <= level }), level / largest]
     }
 
+    /// The digits behind the first one, and the distance of the numbers next to 0; `nil` for the type of the merge.
+    private static func precision(of type: ElementType) -> (digits: Int, least: Double)? {
+        switch type {
+        case .bf16: (7, 0x1p-133)
+        case .f16: (10, 0x1p-24)
+        case .f32: (23, 0x1p-149)
+        case .f64: nil
+        }
+    }
+
     /// The mean of u²/12 over a matrix's elements.
     private static func variance(of matrix: borrowing Matrix<Double>, _ type: ElementType) -> Double {
-        // The digits behind the first one, and the distance of the numbers next to 0.
-        let (digits, least) = type == .bf16 ? (7, 0x1p-133) : (10, 0x1p-24)
+        guard let (digits, least) = precision(of: type) else { return 0 }
         return matrix.withSpan { values in
             var sum = 0.0
             for index in values.indices where values[index] != 0 {

@@ -63,7 +63,7 @@ extension SerialIntegrationTests {
                     if not torch.allclose(value, theirs[name], rtol=0, atol=float(size) * 1e-6):
                         print("differs:", adapter, name, float((value - theirs[name]).abs().max() / size))
                     changed += int((theirs[name] != base[name]).any())
-                if changed < 4: print("differs:", adapter, "changes", changed)
+                if changed < 3: print("differs:", adapter, "changes", changed)
             """
 
         @Test(arguments: ["llama", "gpt2"])

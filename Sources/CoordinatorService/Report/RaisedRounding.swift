@@ -3,7 +3,7 @@ import JobPlan
 import TaskArithmetic
 import UnitOperations
 
-/// Matrices in which a method raised directions that may be nothing but the rounding of models of 16 bits.
+/// Matrices in which a method raised directions that may be nothing but the rounding of the stored models.
 ///
 /// Source: DESIGN section 2.5.
 struct RaisedRounding {
@@ -28,8 +28,8 @@ struct RaisedRounding {
         }
         guard let share = shares.max() else { return [] }
         return [
-            "\"\(plan.spec.method.name)\" gave the mean size to singular directions that may be only the rounding of "
-                + "models of 16 bits, in \(names.count) \(names.count == 1 ? "matrix" : "matrices"): "
+            "\"\(plan.spec.method.name)\" gave the mean size to singular directions that may be only the rounding of the "
+                + "stored models, in \(names.count) \(names.count == 1 ? "matrix" : "matrices"): "
                 + "\(names.listed(limit: Self.namesMax)). Set \"rtol\" to leave them out; here \(DampingWarnings.rounded(share)) "
                 + "of the largest value covers all of them."
         ]
