@@ -45,7 +45,9 @@ struct AdapterTensors {
             }
         }
         var updates: [String: AdapterInventory.Update] = [:]
-        let alphas = alphas(of: modules.keys.sorted())
+        let (paths, configuration) = (modules.keys.sorted(), configuration)
+        let alphas = values { () throws(JobFileError) in try configuration.alphas(of: paths) }
+        let ranks = values { () throws(JobFileError) in try configuration.ranks(of: paths) }
         for (path, module) in modules.sorted(by: { $0.key < $1.key }) {
             let weight = "\(path).weight"
             if let update = pair(
@@ -70,6 +72,7 @@ struct AdapterTensors {
             else { continue }
             repeated(update.up, other)
         }
+        problems += contradictions(in: modules, ranks)
         if adapters.count > 1 {
             problems.append(
                 "the file holds the adapters \(adapters.sorted().map { "\"\($0)\"" }.listed(limit: 8)); expected one. Save one adapter alone."
@@ -78,12 +81,47 @@ struct AdapterTensors {
         return AdapterInventory(updates: updates, replacements: replacements)
     }
 
-    /// α by module; none where that takes too long, which is a problem then.
-    private mutating func alphas(of modules: [String]) -> [String: Double] {
-        do throws(JobFileError) { return try configuration.alphas(of: modules) } catch {
+    /// Values by module; none where that takes too long, which is a problem then.
+    private mutating func values(_ read: () throws(JobFileError) -> [String: Double]) -> [String: Double] {
+        do throws(JobFileError) { return try read() } catch {
             problems += error.sentences
             return [:]
         }
+    }
+
+    /// Sentences about modules whose factors are not those that the settings state.
+    private func contradictions(in modules: [String: Module], _ ranks: [String: Double]) -> [String] {
+        let settings = AdapterConfiguration.fileName
+        var wrong: [(sentence: String, tensor: String)] = []
+        for (path, module) in modules.sorted(by: { $0.key < $1.key }) {
+            for role in [AdapterTensorName.Role.down, .embeddingDown] {
+                guard let down = module.tensors[role], let stated = ranks[path], let rank = down.shape.first,
+                    Double(rank) != stated
+                else { continue }
+                let sentence =
+                    "tensor \"\(down.name.excerpt)\" \(down.elementType) \(down.shape) has the rank \(rank), but "
+                    + "\(settings) states r = \(Int(exactly: stated).map(String.init) ?? "\(stated)") for it"
+                wrong.append((sentence, down.name))
+            }
+        }
+        guard let first = wrong.first else { return unbiased(modules) }
+        let others = wrong.dropFirst().map { "\"\($0.tensor)\"" }
+        let more = others.isEmpty ? "" : "; \(others.listed(limit: 4)) \(others.count == 1 ? "differs" : "differ") too"
+        return unbiased(modules) + [
+            "\(first.sentence)\(more). The product's factor is α by r, so both must agree: correct \"r\" or "
+                + "\"rank_pattern\", or save the adapter again."
+        ]
+    }
+
+    /// A sentence about factors without the bias that `lora_bias` states.
+    private func unbiased(_ modules: [String: Module]) -> [String] {
+        guard configuration.hasFactorBiases else { return [] }
+        let lacking = modules.values.filter { $0.tensors[.upBias] == nil }.compactMap { $0.tensors[.up]?.name }.sorted()
+        guard !lacking.isEmpty else { return [] }
+        return [
+            "\(lacking.map { "\"\($0)\"" }.listed(limit: 4)) \(lacking.count == 1 ? "has" : "have") no bias of the factor, but \(AdapterConfiguration.fileName) has \"lora_bias\": "
+                + "true; expected one for each lora_B. Save the adapter again."
+        ]
     }
 
     /// A module's update from its two factors; `nil` without both.

@@ -49,7 +49,7 @@ struct CheckpointAdvice {
                     + "user."
             ]
         case .set(_, .empty): [emptyDirectory ?? error.description]
-        default: error.sentences
+        default: foreignFile.map { [$0] } ?? error.sentences
         }
     }
 
@@ -64,6 +64,7 @@ struct CheckpointAdvice {
             return "\(start) \"~\" is not replaced by the home directory. Write the whole path."
         }
         if let mark = written.firstIndex(of: "+") {
+            if let spelling { return "\(start) \(spelling)" }
             return
                 "\(start) \"\(written[mark...].excerpt)\" names an adapter in mergekit: a directory with "
                 + "adapter_config.json and adapter_model.safetensors, which is not there. Correct the path; relative "
@@ -86,6 +87,19 @@ struct CheckpointAdvice {
         return "\(start) Correct the path; relative paths start at the job file's directory."
     }
 
+    /// What is wrong with a text that names a model and an adapter as mergekit does not; `nil` for its spelling.
+    private var spelling: String? {
+        let parts = written.split(separator: "+", omittingEmptySubsequences: false)
+        guard parts.count == 2 else {
+            return
+                "mergekit's spelling model+adapter has one \"+\". Merge the first adapter into its model "
+                + "(model.merge_and_unload(), then model.save_pretrained()), or give each adapter an entry of its own."
+        }
+        let trimmed = parts.map { part in String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()) }
+        guard trimmed != parts.map(String.init), !trimmed.contains("") else { return nil }
+        return "Spaces beside the \"+\" are part of the paths. Write \"\(trimmed.joined(separator: "+").excerpt)\"."
+    }
+
     /// Whether a text has the Hub's form `owner/name`.
     private func isHubID(_ text: String) -> Bool {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
@@ -103,6 +117,14 @@ struct CheckpointAdvice {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         guard unsafe readlink(path.string, &bytes, Int(PATH_MAX)) > 0 else { return nil }
         return FilePath(platformString: bytes).string
+    }
+
+    /// The sentence about a file in another format.
+    private var foreignFile: String? {
+        guard let name = path.lastComponent?.string, (try? roots.kind(of: path)) != .directory,
+            let other = ForeignWeights.first(in: [name])
+        else { return nil }
+        return "\(path): is no safetensors file. \(other.remedy)"
     }
 
     // MARK: - A directory without safetensors
@@ -142,6 +164,9 @@ private struct ForeignWeights {
     let remedy: String
 
     static func first(in names: [String]) -> ForeignWeights? {
+        if names.contains(AdapterDirectory.pickledName) {
+            return ForeignWeights(name: AdapterDirectory.pickledName, remedy: AdapterDirectory.conversion)
+        }
         for (suffix, remedy) in remedies {
             if let name = names.first(where: { $0.hasSuffix(suffix) }) {
                 return ForeignWeights(name: name, remedy: remedy)

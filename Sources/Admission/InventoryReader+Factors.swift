@@ -180,17 +180,9 @@ extension InventoryReader {
                     "the partial sums are of task \"\(set.task)\", but stand under task \"\(task.name)\" "
                         + "(\(task.location)). Correct the pattern, or the task's name."))
         }
-        // `tak` and `expand` differ only in the divisor.
         let normalization = FactorNormalization(rawValue: set.normalization) ?? .tak
-        let asked = spec.curvature.normalization
-        if (normalization == .reduce) != (asked == .reduce) {
-            problems.append(
-                JobProblem(
-                    at: place,
-                    "the partial sums have the normalization \"\(normalization.rawValue)\", but the job asks for "
-                        + "\"\(asked.rawValue)\" (\(spec.fileName)). Rows that were reduced before they were summed cannot "
-                        + "be told apart: sum them again, or change \"normalization\"."))
-        }
+        statedNormalizations.append(
+            StatedNormalization(task: task.name, place: place, word: normalization.rawValue, isOfSums: true))
         if let digest = set.baseDigest { namedBaseDigests.append((place, digest)) }
         let indexes = set.files.map { register($0, role: "partial sums of task \"\(task.name)\"") }
         let sums = set.sums.map { sum in

@@ -13,7 +13,8 @@ import UnitOperations
 ///
 /// Nothing is thrown. An unusable file is one problem of several, and the job is refused with all of them.
 struct InventoryReader {
-    let spec: JobSpec
+    /// The job; given factors may settle its normalization.
+    var spec: JobSpec
     let paths: JobPaths
     let roots: FileRoots
     let depth: InspectionDepth
@@ -21,6 +22,10 @@ struct InventoryReader {
     /// The job that is checked, and the runs of its coordinator; `nil` where there is none.
     let job: JobID
     let runs: RunStore?
+    /// What factor files state about their normalization.
+    var statedNormalizations: [StatedNormalization] = []
+    /// What captures with equal rows state about their samples.
+    var sharedFindings: [(found: SharedRows.Findings, set: CaptureSet, task: TaskSpec)] = []
     /// The files of runs that the job uses.
     var runMembers: [RunMembers] = []
     private var search: FileSearch
@@ -66,6 +71,7 @@ struct InventoryReader {
             readCaptures(of: task)
             readFactors(of: task)
         }
+        settleNormalization()
         settleHeads()
         settleShapes()
         // Only factors tell two uses of one weight apart from two weights.
@@ -211,7 +217,7 @@ struct InventoryReader {
         if let digest = set.baseDigest { namedBaseDigests.append((set.files[0].path.string, digest)) }
         checkSampleCounts(set, task)
         let found = depth == .contents ? sharedRows(in: set, of: task) : SharedRows.Findings()
-        checkSilentLayers(found, set, task)
+        sharedFindings.append((found, set, task))
         var layers: [LayerName: CaptureInventory.Layer] = [:]
         for layer in set.layers {
             layers[layer.name] = CaptureInventory.Layer(
@@ -234,21 +240,6 @@ struct InventoryReader {
         captures.layouts = set.layouts.mapValues { Located($0.layout, at: $0.file.string) }
         captures.diagonals = Set(set.diagonals.map { FactorName(owner: $0.owner, side: $0.side) })
         return captures
-    }
-
-    /// Refuses layers under `reduce` that do not state the samples of rows for which another layer states them.
-    ///
-    /// Their rows happen to divide by the samples, so they would be reduced as samples of equal length.
-    private mutating func checkSilentLayers(_ found: SharedRows.Findings, _ set: CaptureSet, _ task: TaskSpec) {
-        guard spec.curvature.normalization == .reduce, let (layer, stating) = found.silent.first else { return }
-        let count = found.silent.count - 1
-        let more = count > 0 ? ", and \(count) more \(count == 1 ? "layer is" : "layers are") like the first" : ""
-        problems.append(
-            JobProblem(
-                at: set.files[0].path.string,
-                "the layers \"\(layer)\" and \"\(stating)\" of task \"\(task.name)\" have the same input rows, but only "
-                    + "\"\(stating)\" has \"row_samples\"\(more); \"reduce\" would take the other one's samples to be of "
-                    + "equal length. Capture \"\(layer).row_samples\" too."))
     }
 
     private func sharedRows(in set: CaptureSet, of task: TaskSpec) -> SharedRows.Findings {
@@ -337,21 +328,8 @@ struct InventoryReader {
     private mutating func factorSet(
         _ set: CurvatureSet, _ metadata: FactorsMetadata, of task: TaskSpec, at path: FilePath
     ) -> FactorSetInventory {
-        let normalization = spec.curvature.normalization
-        let asked = "the job asks for \"\(normalization.rawValue)\" (\(spec.fileName))"
-        if let found = metadata.normalization, found != normalization.rawValue {
-            problems.append(
-                JobProblem(
-                    at: path.string,
-                    "the factors have the normalization \"\(found)\", but \(asked). Factors of different normalization "
-                        + "cannot be summed: compute them again, or change \"normalization\"."))
-        } else if metadata.normalization == nil {
-            problems.append(
-                JobProblem(
-                    at: path.string,
-                    "the factors do not say their normalization, and \(asked); expected \"normalization\" in the "
-                        + "file's metadata."))
-        }
+        statedNormalizations.append(
+            StatedNormalization(task: task.name, place: path.string, word: metadata.normalization, isOfSums: false))
         if let digest = metadata.baseDigest { namedBaseDigests.append((path.string, digest)) }
         let indexes = Dictionary(
             uniqueKeysWithValues: set.tensors.files.map {
@@ -366,12 +344,11 @@ struct InventoryReader {
                     file: file, offset: UInt64(entry.fileRange.lowerBound), byteCount: UInt64(entry.fileRange.count)),
                 compression: entry.compression?.compression)
         }
-        return inventory(of: metadata, normalization, factors)
+        return inventory(of: metadata, factors)
     }
 
     private func inventory(
-        of metadata: FactorsMetadata, _ normalization: FactorNormalization,
-        _ factors: [FactorName: FactorSetInventory.Factor]
+        of metadata: FactorsMetadata, _ factors: [FactorName: FactorSetInventory.Factor]
     ) -> FactorSetInventory {
         var (samples, rows): ([String: Int], [String: Int]) = ([:], [:])
         for name in factors.keys {
@@ -384,7 +361,7 @@ struct InventoryReader {
         }
         let most = samples.values.max() ?? 0
         var set = FactorSetInventory(
-            normalization: normalization, samples: most, factors: factors,
+            normalization: spec.curvature.normalization, samples: most, factors: factors,
             ownSamples: samples.filter { $0.value != most }, rows: rows)
         set.uses = metadata.uses
         return set

@@ -84,7 +84,7 @@ public enum JobAdmission {
         guard !Task.isCancelled else { throw JobRefusal(interruption: "the check was ended") }
         progress.note("planning its units")
         var inventory = reader.inventory
-        let (spec, baseProblems) = written.settlingListedBase(in: &inventory)
+        let (spec, baseProblems) = reader.spec.settlingListedBase(in: &inventory)
         var problems = formProblems + reader.problems + baseProblems
         do throws(FileRootsError) {
             try roots.requireInside(outputPath)

@@ -26,11 +26,34 @@ public struct AdapterConfiguration {
     public let bytes: [UInt8]
     /// Whether the factors' product is transposed before it is added, as for Conv1D of transformers.
     public let isTransposed: Bool
+    /// The biases of the model that were trained too.
+    public let biases: Biases
+    /// Whether LoRA's B has a bias in every module.
+    public let hasFactorBiases: Bool
+    /// Ends of the paths of modules that were trained whole, and are saved whole.
+    public let savedModules: [String]
     private let alpha: Double
     /// The modules with an α of their own; the first that fits counts.
-    private let alphas: [(modules: RegularPattern, value: Double)]
+    private let alphas: [ModuleValue]
+    /// r as stated; `nil` if the file does not state it.
+    private let rank: Double?
+    /// The modules with an r of their own; the first that fits counts.
+    private let ranks: [ModuleValue]
     /// Whether α is divided by √r.
     private let isRankStabilized: Bool
+
+    /// A value of the modules whose paths end as a pattern says.
+    fileprivate typealias ModuleValue = (modules: RegularPattern, value: Double)
+
+    /// Which biases of the model were trained, and are saved with the adapter.
+    public enum Biases: String, CaseIterable, Sendable {
+        /// None.
+        case none
+        /// Those of all modules.
+        case all
+        /// Those of the modules that have factors.
+        case adapted = "lora_only"
+    }
 
     /// Reads the settings of an adapter.
     ///
@@ -57,7 +80,16 @@ public struct AdapterConfiguration {
         isTransposed = reading(false) { () throws(JobFileError) in try settings.truth("fan_in_fan_out") }
         isRankStabilized = reading(false) { () throws(JobFileError) in try settings.truth("use_rslora") }
         alpha = reading(8) { () throws(JobFileError) in try settings.number("lora_alpha", 8) }
-        alphas = reading([]) { () throws(JobFileError) in try settings.alphas(patternLimit: Self.patternLimit) }
+        alphas = reading([]) { () throws(JobFileError) in
+            try settings.patterns("alpha_pattern", limit: Self.patternLimit)
+        }
+        rank = reading(nil) { () throws(JobFileError) in try settings.rank() }
+        ranks = reading([]) { () throws(JobFileError) in
+            try settings.patterns("rank_pattern", limit: Self.patternLimit)
+        }
+        biases = reading(.none) { () throws(JobFileError) in try settings.biases() }
+        hasFactorBiases = reading(false) { () throws(JobFileError) in try settings.truth("lora_bias") }
+        savedModules = reading([]) { () throws(JobFileError) in try settings.texts("modules_to_save") }
         if let error = JobFileError.bundle(problems) { throw error }
     }
 
@@ -71,14 +103,34 @@ public struct AdapterConfiguration {
     public func alphas(
         of modules: some Collection<String>, steps: Int = matchingSteps
     ) throws(JobFileError) -> [String: Double] {
+        try values(of: modules, alphas, "alpha_pattern", steps).mapValues { $0 ?? alpha }
+    }
+
+    /// r of modules: the value of the first pattern that fits the end of a module's path, or else `r`.
+    ///
+    /// - Parameters:
+    ///   - modules: The modules' paths in the model.
+    ///   - steps: The most steps of matching.
+    /// - Returns: r by module; modules for which the file states none are left out.
+    /// - Throws: ``JobFileError`` for patterns that take more steps.
+    public func ranks(
+        of modules: some Collection<String>, steps: Int = matchingSteps
+    ) throws(JobFileError) -> [String: Double] {
+        try values(of: modules, ranks, "rank_pattern", steps).compactMapValues { $0 ?? rank }
+    }
+
+    private func values(
+        of modules: some Collection<String>, _ patterns: [ModuleValue], _ key: String, _ steps: Int
+    ) throws(JobFileError) -> [String: Double?] {
         var left = steps
-        var found: [String: Double] = [:]
+        var found: [String: Double?] = [:]
         for module in modules {
             let path = Array(module.unicodeScalars)
-            found[module] = alphas.first { $0.modules.matchesEnd(ofPath: path, steps: &left) }?.value ?? alpha
+            found.updateValue(
+                patterns.first { $0.modules.matchesEnd(ofPath: path, steps: &left) }?.value, forKey: module)
             guard left > 0 else {
                 throw .adapterSetting(
-                    file: location, key: "alpha_pattern", found: "\(alphas.count) patterns",
+                    file: location, key: key, found: "\(patterns.count) patterns",
                     expected: "patterns that fit \(modules.count) modules in \(steps) steps; shorter ones, or fewer")
             }
         }
@@ -111,6 +163,15 @@ private struct AdapterSettings {
         "target_parameters": "null; factors of experts are not read", "trainable_token_indices": "null",
         "ensure_weight_tying": "false",
     ]
+    /// Settings that are read here, or that change only how the adapter was trained, is loaded or is shown.
+    private static let known: Set<String> = [
+        "alpha_pattern", "auto_mapping", "base_model_name_or_path", "bias", "corda_config", "eva_config",
+        "exclude_modules", "fan_in_fan_out", "inference_mode", "init_lora_weights", "layers_pattern",
+        "layers_to_transform", "loftq_config", "lora_alpha", "lora_bias", "lora_dropout", "lora_ga_config",
+        "megatron_config", "megatron_core", "merge_weights", "modules_to_save", "peft_type", "peft_version",
+        "qalora_group_size", "r", "rank_pattern", "revision", "runtime_config", "target_modules", "task_type",
+        "use_rslora",
+    ]
     /// The ways to begin that leave the base as it is.
     private static let beginnings: Set<String> = ["gaussian", "eva", "orthogonal"]
 
@@ -128,6 +189,13 @@ private struct AdapterSettings {
         if kind.stringValue != "LORA" { errors.append(error("peft_type", kind, "\"LORA\"")) }
         for member in values where Self.refused[member.key] != nil && !Self.isEmpty(member.value) {
             errors.append(error(member.key, member.value, Self.refused[member.key] ?? "null"))
+        }
+        for member in values
+        where Self.refused[member.key] == nil && !Self.known.contains(member.key) && !Self.isEmpty(member.value) {
+            errors.append(
+                error(
+                    member.key.excerpt, member.value,
+                    "no setting that is unknown here, because it may change the update; remove it if it does not"))
         }
         switch self["init_lora_weights"] {
         case nil, .bool: break
@@ -164,25 +232,49 @@ private struct AdapterSettings {
         return number
     }
 
-    /// The modules with an α of their own, in the order of the file.
+    /// r, if it is stated.
+    func rank() throws(JobFileError) -> Double? {
+        guard let value = self["r"] else { return nil }
+        let number = try finite("r", value)
+        guard number >= 1 else { throw error("r", value, "at least 1") }
+        return number
+    }
+
+    func biases() throws(JobFileError) -> AdapterConfiguration.Biases {
+        guard let value = self["bias"] else { return .none }
+        guard let biases = value.stringValue.flatMap(AdapterConfiguration.Biases.init) else {
+            throw error("bias", value, AdapterConfiguration.Biases.allCases.map { "\"\($0.rawValue)\"" }.listed())
+        }
+        return biases
+    }
+
+    func texts(_ key: String) throws(JobFileError) -> [String] {
+        guard let value = self[key] else { return [] }
+        guard case .array(let elements) = value else { throw error(key, value, "a list of texts") }
+        let texts = elements.compactMap(\.stringValue).filter { !$0.isEmpty }
+        guard texts.count == elements.count else { throw error(key, value, "a list of texts") }
+        return texts
+    }
+
+    /// The modules with a value of their own, in the order of the file.
     ///
     /// PEFT takes a key as a regular expression for the end of a module's path.
-    func alphas(patternLimit: Int) throws(JobFileError) -> [(modules: RegularPattern, value: Double)] {
-        guard let value = self["alpha_pattern"] else { return [] }
-        guard let members = value.members else { throw error("alpha_pattern", value, "an object of patterns") }
-        var alphas: [(modules: RegularPattern, value: Double)] = []
+    func patterns(_ setting: String, limit: Int) throws(JobFileError) -> [AdapterConfiguration.ModuleValue] {
+        guard let value = self[setting] else { return [] }
+        guard let members = value.members else { throw error(setting, value, "an object of patterns") }
+        var values: [AdapterConfiguration.ModuleValue] = []
         for member in members {
-            let key = "alpha_pattern.\(member.key.excerpt)"
+            let key = "\(setting).\(member.key.excerpt)"
             let expected = "a regular expression for the paths of modules as its key"
-            guard member.key.utf8.count <= patternLimit else {
-                throw error(key, member.value, "\(expected), of at most \(patternLimit) bytes")
+            guard member.key.utf8.count <= limit else {
+                throw error(key, member.value, "\(expected), of at most \(limit) bytes")
             }
             let modules: RegularPattern
             do throws(RegularPattern.SyntaxProblem) { modules = try RegularPattern(member.key) } catch let problem {
                 throw error(key, member.value, "\(expected); \(problem)")
             }
-            alphas.append((modules, try finite(key, member.value)))
+            values.append((modules, try finite(key, member.value)))
         }
-        return alphas
+        return values
     }
 }

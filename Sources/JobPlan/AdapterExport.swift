@@ -1,4 +1,5 @@
 import Identifiers
+import TaskArithmetic
 import UnitOperations
 
 /// How many singular triplets of a merged vector an adapter keeps.
@@ -100,6 +101,17 @@ public struct AdapterExport: Sendable {
     /// The rank of a module's concatenated factors.
     public func exactRank(of module: Module) -> Int {
         terms(of: module.tensor).reduce(0) { $0 + ($1.own.update?.rank ?? 0) }
+    }
+
+    /// Whether a module's factors come from those of the models: all of them are adapters of the base, under a weighted
+    /// sum, and their ranks together do not exceed the matrix's.
+    ///
+    /// Then its leading triplets take no decomposition of the whole matrix.
+    public func isConcatenated(_ module: Module) -> Bool {
+        guard case .atMost? = spec.checkpoint.adapterRank else { return true }
+        guard case .elements = spec.method.scope, spec.method.scope.elementwise.isWeightedSum else { return false }
+        return exactRank(of: module) <= min(module.inputs, module.outputs)
+            && terms(of: module.tensor).allSatisfy { $0.own.slice == module.tensor.slice }
     }
 
     /// The most that a module's rank can be.

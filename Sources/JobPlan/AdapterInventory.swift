@@ -52,6 +52,11 @@ public struct AdapterInventory: Equatable, Sendable {
         self.replacements = replacements
     }
 
+    /// The adapter without some of the tensors that replace others.
+    public func withoutReplacements(_ isLeftOut: (String, TensorInventory) -> Bool) -> AdapterInventory {
+        AdapterInventory(updates: updates, replacements: replacements.filter { !isLeftOut($0.key, $0.value) })
+    }
+
     /// Applies the adapter to a checkpoint.
     ///
     /// - Parameters:
@@ -89,7 +94,9 @@ public struct AdapterInventory: Equatable, Sendable {
                 problems.append(update.misfit(with: tensor, task: task))
             }
         }
-        problems += Self.sentences(of: strangers.filter { !ignored.contains($0.name) }, parent, task)
+        strangers.removeAll { ignored.contains($0.name) }
+        if let sentence = coded(strangers.map(\.name), parent, task) { return (parent, [sentence]) }
+        problems += sentences(of: strangers, parent, task)
         var checkpoint = parent
         checkpoint.replace(changed)
         return (checkpoint, problems)
@@ -117,9 +124,20 @@ public struct AdapterInventory: Equatable, Sendable {
             + "replaces \(replacements.count); the others are the model's that it was trained on."
     }
 
-    private static func sentences(
+    /// The sentence about a quantised model, to whose codes nothing can be added; `nil` for any other.
+    private func coded(_ strangers: [String], _ parent: CheckpointInventory, _ task: TaskName) -> String? {
+        guard let (form, _) = QuantizedForm.find(in: parent) else { return nil }
+        let codes = strangers + updates.keys.filter { parent.tensors[$0].map { $0.floatingType == nil } ?? false }
+        guard !codes.isEmpty else { return nil }
+        return
+            "the adapter of task \"\(task)\" changes \(codes.sorted().quotedList), which the model \(parent.location) has "
+            + "in the form \(form.rawValue): nothing can be added to codes. \(form.remedy)."
+    }
+
+    private func sentences(
         of strangers: [(name: String, own: String)], _ parent: CheckpointInventory, _ task: TaskName
     ) -> [String] {
+        if let sentence = renaming(of: strangers.map(\.name), parent, task) { return [sentence] }
         lazy var known = parent.tensors.keys.sorted()
         let place = "which the model \(parent.location) lacks"
         let remedy =
@@ -135,6 +153,29 @@ public struct AdapterInventory: Equatable, Sendable {
             return "\"\(own.excerpt)\" of the adapter of task \"\(task)\" changes \"\(name.excerpt)\", \(place)."
                 + "\(meant) \(remedy)"
         }
+    }
+
+    /// The sentence about names that one change turns into the model's: a wrapper, or another version of a library.
+    private func renaming(of strangers: [String], _ parent: CheckpointInventory, _ task: TaskName) -> String? {
+        guard strangers.count > 1 else { return nil }
+        let own = Set(updates.keys).union(replacements.keys)
+        let kept = own.filter { parent.tensors[$0] != nil }
+        if let entries = CompositePrefixes.entries(
+            from: strangers, among: Set(parent.tensors.keys), keeping: Array(kept))
+        {
+            let list = entries.map { "\"\($0.from)\": \"\($0.to)\"" }.joined(separator: ", ")
+            return
+                "\(strangers.count) tensors that the adapter of task \"\(task)\" changes have other beginnings of names in "
+                + "the model \(parent.location), as another version of transformers writes them: \"\(strangers[0].excerpt)\". "
+                + "Write rename: {\(list)} in the model's entry."
+        }
+        let free = parent.tensors.keys.filter { !own.contains($0) }
+        guard let mapping = NameMapping(from: free, to: strangers), mapping.names.count == strangers.count else {
+            return nil
+        }
+        return mapping.sentence(
+            of: strangers.count, "changed tensors", of: "the adapter of task \"\(task)\"",
+            and: "the model \(parent.location)", keeping: Array(kept))
     }
 }
 

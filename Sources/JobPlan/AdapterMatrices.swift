@@ -6,7 +6,7 @@ struct AdapterMatrices {
     private(set) var blocks: [CurvatureBlock] = []
     /// The matrices that the method merges whole.
     private(set) var whole: [MergedMatrices.Part] = []
-    /// The matrices whose vectors are only added up.
+    /// The matrices whose vectors are only added up, and are not sums of adapters.
     private(set) var summed: [AdapterExport.Module] = []
     /// The first tensor that a block merges together with others.
     private(set) var joint: String?
@@ -42,7 +42,7 @@ struct AdapterMatrices {
         for module in export.modules where !touched.contains(module.tensor.name) {
             let parts = settings.mergesAsMatrix(tensor: module.tensor.name) ? matrices.parts(of: module.tensor) : []
             whole += parts
-            if parts.isEmpty { summed.append(module) }
+            if parts.isEmpty, !export.isConcatenated(module) { summed.append(module) }
         }
     }
 }

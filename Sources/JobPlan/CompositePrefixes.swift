@@ -32,22 +32,35 @@ enum CompositePrefixes {
     static func entries(
         from strangers: [TensorInventory], to missing: [String: TensorInventory], keeping kept: [String]
     ) -> [Entry]? {
-        guard strangers.count > 1, strangers.count == missing.count else { return nil }
+        guard strangers.count == missing.count else { return nil }
+        let shapes = Dictionary(strangers.map { ($0.name, $0.shape) }) { first, _ in first }
+        return entries(for: strangers.map(\.name), keeping: kept) { missing[$1]?.shape == shapes[$0] }
+    }
+
+    /// The entries of `rename` that give all strangers names of a model.
+    ///
+    /// - Parameters:
+    ///   - strangers: The names that the model lacks.
+    ///   - known: The model's names.
+    ///   - kept: The names that the entries must not change.
+    /// - Returns: The entries in the order of their application; `nil` for none.
+    static func entries(from strangers: [String], among known: Set<String>, keeping kept: [String]) -> [Entry]? {
+        entries(for: strangers, keeping: kept) { known.contains($1) }
+    }
+
+    private static func entries(
+        for strangers: [String], keeping kept: [String], fits: (_ old: String, _ new: String) -> Bool
+    ) -> [Entry]? {
+        guard strangers.count > 1 else { return nil }
         for change in changes {
-            let used = change.filter { entry in strangers.contains { $0.name.hasPrefix(entry.from) } }
+            let used = change.filter { entry in strangers.contains { $0.hasPrefix(entry.from) } }
             let changesKept = kept.contains { name in used.contains { name.hasPrefix($0.from) } }
             guard used.count > 1, !changesKept else { continue }
-            let renamed = strangers.map { tensor in
-                (
-                    used.reduce(tensor.name) {
-                        $0.hasPrefix($1.from) ? $1.to + $0.dropFirst($1.from.count) : $0
-                    }, tensor
-                )
+            let renamed = strangers.map { name in
+                used.reduce(name) { $0.hasPrefix($1.from) ? $1.to + $0.dropFirst($1.from.count) : $0 }
             }
-            let isBijection =
-                Set(renamed.map(\.0)).count == renamed.count
-                && renamed.allSatisfy { name, tensor in missing[name]?.shape == tensor.shape }
-            if isBijection { return used.map { ("\($0.from)*", "\($0.to)*") } }
+            guard Set(renamed).count == renamed.count, zip(strangers, renamed).allSatisfy(fits) else { continue }
+            return used.map { ("\($0.from)*", "\($0.to)*") }
         }
         return nil
     }

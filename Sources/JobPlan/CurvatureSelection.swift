@@ -240,6 +240,7 @@ struct CurvatureSelection {
     private mutating func linearBlock(_ name: String, heldBy task: TaskName) -> CurvatureBlock? {
         do throws(StoredLayer.Flaw) {
             if let layer = try StoredLayer(name, in: tensors) {
+                if isCut(layer.weight, of: name, "layers") { return nil }
                 weightNames[name] = layer.weightName
                 return try block(of: layer, heldBy: task)?.with(diagonals.sides(of: name))
             }
@@ -260,6 +261,19 @@ struct CurvatureSelection {
             "task \"\(task)\" has curvature for the layer \"\(name)\", but the base has no tensor \"\(module).weight\".",
             name, of: "layers of task \"\(task)\"", advice: meant)
         return nil
+    }
+
+    /// Whether only some rows of a tensor are merged, which its factors do not describe; that is a problem then.
+    private mutating func isCut(_ tensor: TensorInventory, of name: String, _ things: String) -> Bool {
+        guard let rows = tensor.shape.first, let left = inventory.base.tails[tensor.name]?.shape.first else {
+            return false
+        }
+        note(
+            "\"\(name)\" has curvature of all \(rows + left) rows of \"\(tensor.name)\", of which \"mismatched_shapes: "
+                + "slice\" merges only the first \(rows).",
+            name, of: things,
+            advice: " Leave it out with \"layers\", or write \"mismatched_shapes: base\" to keep the base's tensor.")
+        return true
     }
 
     /// A layer in its declared layout, or as `[d_out, d_in]`; `nil`, and a problem, if that is not certain.
@@ -319,6 +333,7 @@ struct CurvatureSelection {
             return nil
         }
         let tensor = parameter.tensor
+        if isCut(tensor, of: name, "parameters") { return nil }
         guard tensor.floatingType != nil else {
             note(
                 "parameter \"\(name)\" is \(tensor.elementType); a parameter with a full block must be floating-point. "

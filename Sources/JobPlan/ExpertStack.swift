@@ -11,6 +11,12 @@ struct ExpertStack {
     let tensor: TensorInventory
     /// The tensor's name without the ending of a weight.
     let module: String
+    /// Number of experts.
+    let count: Int
+    /// Rows of an expert as it is stored.
+    let rows: Int
+    /// Columns of an expert as it is stored.
+    let columns: Int
 
     /// A tensor as a stack; `nil` if its name is not that of one, or it has other dimensions than a stack of matrices.
     init?(_ tensor: TensorInventory) {
@@ -24,6 +30,36 @@ struct ExpertStack {
     init(declared tensor: TensorInventory) {
         self.tensor = tensor
         module = tensor.name.hasSuffix(".weight") ? String(tensor.name.dropLast(7)) : tensor.name
+        (count, rows, columns) = (tensor.shape[0], tensor.shape[1], tensor.shape[2])
+    }
+
+    /// A matrix that holds the rows of all experts below each other, as DBRX stores them; `nil` for any other, and
+    /// where the base's configuration does not tell how many they are.
+    init?(flat tensor: TensorInventory, in base: CheckpointInventory) {
+        guard Self.isFlat(tensor), let count = base.configuration?.expertCount, count > 0,
+            tensor.shape[0].isMultiple(of: count)
+        else { return nil }
+        self.tensor = tensor
+        module = tensor.name
+        (self.count, rows, columns) = (count, tensor.shape[0] / count, tensor.shape[1])
+    }
+
+    /// A tensor of a base as a stack, in three dimensions or in two.
+    init?(_ tensor: TensorInventory, in base: CheckpointInventory) {
+        if let stack = ExpertStack(tensor) {
+            self = stack
+        } else if let flat = ExpertStack(flat: tensor, in: base) {
+            self = flat
+        } else {
+            return nil
+        }
+    }
+
+    /// Whether a matrix holds all experts by its name.
+    static func isFlat(_ tensor: TensorInventory) -> Bool {
+        guard tensor.shape.count == 2, tensor.floatingType != nil, tensor.elementCount > 0 else { return false }
+        let modules = tensor.name.split(separator: ".").suffix(3)
+        return modules.dropLast().elementsEqual(["experts", "mlp"]) && modules.last.map(flatNames.contains) ?? false
     }
 
     /// Whether a tensor holds the biases of all experts, one row for each.
@@ -32,17 +68,12 @@ struct ExpertStack {
             && isStackName(tensor.name)
     }
 
-    /// Number of experts.
-    var count: Int { tensor.shape[0] }
-    /// Rows of an expert as it is stored.
-    var rows: Int { tensor.shape[1] }
-    /// Columns of an expert as it is stored.
-    var columns: Int { tensor.shape[2] }
-
     // MARK: - Names
 
     /// Modules that hold the experts' weights without a module `experts` above them.
     private static let stackModules: Set<Substring> = ["input_linear", "output_linear"]
+    /// The weights of DBRX; the experts of the last one are `[d_in, d_out]`.
+    private static let flatNames: Set<Substring> = ["w1", "v1", "w2"]
     /// Names of weights whose inputs are the model's hidden states.
     private static let readingNames: Set<Substring> = [
         "gate_up_proj", "gate_proj", "up_proj", "w1", "w3", "input_linear", "fc1",
@@ -89,6 +120,7 @@ struct ExpertStack {
     /// architecture tells it.
     func layout(by base: CheckpointInventory) -> Located<WeightLayout>? {
         let location = base.configuration?.location ?? base.location
+        if tensor.shape.count == 2 { return Located(role == "w2" ? .inOut : .outIn, at: location) }
         if let hidden = base.configuration?.hiddenSize, rows != columns, [rows, columns].contains(hidden) {
             let place = "\(location) (hidden_size \(hidden))"
             if Self.readingNames.contains(role) { return Located(rows == hidden ? .inOut : .outIn, at: place) }
@@ -115,6 +147,12 @@ struct ExpertStack {
 }
 
 extension ModelConfiguration {
+    /// The number of experts of a layer.
+    fileprivate var expertCount: Int? {
+        ["ffn_config.moe_num_experts", "moe_num_experts", "num_local_experts", "num_experts"].lazy
+            .compactMap { values[$0].flatMap { Int($0) } }.first
+    }
+
     /// The width of the language model's hidden states.
     fileprivate var hiddenSize: Int? {
         (values["text_config.hidden_size"] ?? values["hidden_size"]).flatMap { Int($0) }

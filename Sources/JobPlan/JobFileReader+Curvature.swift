@@ -16,6 +16,7 @@ extension JobFileReader {
         curvature.layers = entries["layers"].map { texts($0, "layers") }
         if let word = entries["normalization"].flatMap({ word($0, "normalization", as: FactorNormalization.self) }) {
             curvature.normalization = word
+            curvature.isNormalizationGiven = true
         }
         if let node = entries["damping"] { curvature.damping = readDamping(node) }
         if let node = entries["regularizer"] { curvature.regularizer = readRegularizer(node) }

@@ -168,7 +168,8 @@ extension JobSpec {
         let shares = TaskShares(spec: self, inventory: inventory)
         let cancelled =
             inventory.base.tensors.keys.sorted().first { tensor in
-                settings.divides(tensor: tensor) && abs(settings.weightSum(tensor: tensor, shares: shares)) < 1e-6
+                (settings.divides(tensor: tensor) || dividesOwnWeights(tensor, settings))
+                    && abs(settings.weightSum(tensor: tensor, shares: shares)) < 1e-6
             }
             ?? blocks.first { block in
                 // Tasks without curvature in a block do not take part in its merge.
@@ -185,6 +186,13 @@ extension JobSpec {
                 "the weights of tensor \"\(cancelled)\" sum to zero, so they cannot be divided by their sum. "
                     + "For negation use \"merge_method: task_arithmetic\" without \"normalize\".")
         ]
+    }
+
+    /// Whether the method's own parameter makes it divide weights by their sum, of models that take part.
+    private func dividesOwnWeights(_ tensor: String, _ settings: MergeSettings) -> Bool {
+        method.ownParameters.contains(.normalizeWeights)
+            && settings.arguments(tensor: tensor)[.normalizeWeights] == .truth(true)
+            && mergedTasks.contains { settings.weight(of: $0, tensor: tensor) != 0 }
     }
 
     // MARK: - Curvature

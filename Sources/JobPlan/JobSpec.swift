@@ -114,6 +114,8 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var diagonals: [Located<String>] = []
     /// The convention of A and B.
     public var normalization: FactorNormalization = .tak
+    /// Whether the job file states the convention; otherwise given factors state it.
+    public var isNormalizationGiven = false
     /// Damping of inverses and of the `kfac` merge.
     public var damping = DampingSpec()
     /// The regularizer's form, scale and targets.

@@ -66,6 +66,9 @@ struct MergedMatrices {
 
     /// A tensor that is a stack by its name, or because the job says so.
     func stack(_ tensor: TensorInventory) -> Stack? {
+        if let flat = ExpertStack(flat: tensor, in: base) {
+            return Stack(stack: flat, layout: layouts.layout(ofStack: flat))
+        }
         guard tensor.shape.count == 3, tensor.elementCount > 0, tensor.floatingType != nil else { return nil }
         let named = ExpertStack(tensor)
         let stack = named ?? ExpertStack(declared: tensor)
@@ -153,6 +156,7 @@ struct MergedMatrices {
             $0.shape.count == 2 && $0.fusedName != nil && spec.method.scope.mergesWhole(shape: $0.shape)
         }.sorted { $0.name < $1.name }
         return layouts.contradictions(ofStacks: stacks.map(\.stack)) + undeclaredProblems(stacks, settings)
+            + uncountedProblems(settings)
             + (spec.splitsFused ? splitProblems(stacks, matrices) : [])
     }
 
@@ -175,6 +179,25 @@ struct MergedMatrices {
                     + "tells whether each is [d_out, d_in] or [d_in, d_out], and \(needs) depends on it. Declare it in the "
                     + "job, as in \"kfac: {layout: {\"\(first.module.patternOfDepth)\": in_out}}\"; out_in means "
                     + "[d_out, d_in], as torch.nn.Linear has it.")
+        ]
+    }
+
+    /// Matrices of experts below each other whose number nothing tells: as one matrix they would be mixed.
+    private func uncountedProblems(_ settings: MergeSettings) -> [JobProblem] {
+        guard spec.outputs.contains(.merged), spec.mergesAnything, spec.method.scope.mergesMatrices else { return [] }
+        let copied = CopiedTensors(spec: spec, base: base)
+        let found = base.tensors.values.filter { tensor in
+            ExpertStack.isFlat(tensor) && ExpertStack(flat: tensor, in: base) == nil
+                && copied.reason(of: tensor.name) == nil && settings.mergesAsMatrix(tensor: tensor.name)
+        }.sorted { $0.name < $1.name }
+        guard let first = found.first else { return [] }
+        let others = found.count == 1 ? "" : " (and \(found.count - 1) more)"
+        return [
+            JobProblem(
+                at: base.configuration?.location ?? base.location,
+                "tensor \"\(first.name)\" \(first.shape)\(others) holds experts below each other, but config.json does not "
+                    + "tell how many; expected \"ffn_config\": {\"moe_num_experts\": …}, which divides its rows. Copy the "
+                    + "model's config.json beside it, or except the tensors with \"as_matrix\".")
         ]
     }
 

@@ -40,7 +40,7 @@ struct WeightLayouts {
         }
         let base = inventory.base
         architecture = Self.architecture(of: base)
-        let stacks = base.tensors.values.compactMap(ExpertStack.init)
+        let stacks = base.tensors.values.compactMap { ExpertStack($0, in: base) }
         self.stacks = Dictionary(
             stacks.compactMap { stack in stack.layout(by: base).map { (stack.module, $0) } }, uniquingKeysWith: { $1 })
         matrixLayers = base.tensors.values.compactMap { tensor in

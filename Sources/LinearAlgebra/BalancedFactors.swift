@@ -9,6 +9,8 @@ public struct BalancedFactors: ~Copyable, Sendable {
     public let up: Matrix<Double>
     /// A, `[r, n]`.
     public let down: Matrix<Double>
+    /// ‖M − B A‖², the sum of the squares of the singular values that are left out.
+    public let missedSquares: Double
 
     /// Singular values of at most this share of the largest are left out: the subtraction of two models makes such
     /// values where there are none.
@@ -23,7 +25,16 @@ public struct BalancedFactors: ~Copyable, Sendable {
     /// - Throws: What the decomposition throws.
     /// - Complexity: That of ``SingularValueDecomposition/init(decomposing:)``.
     public init(of matrix: consuming Matrix<Double>, rank: Int) throws(LinearAlgebraError) {
-        let parts = try SingularValueDecomposition<Double>(decomposing: matrix)
+        try self.init(of: try SingularValueDecomposition<Double>(decomposing: matrix), rank: rank)
+    }
+
+    /// Takes the leading triplets of a decomposition.
+    ///
+    /// - Parameters:
+    ///   - parts: The decomposition; it is consumed.
+    ///   - rank: As of ``init(of:rank:)``.
+    /// - Throws: ``LinearAlgebraError`` when memory is short.
+    init(of parts: consuming SingularValueDecomposition<Double>, rank: Int) throws(LinearAlgebraError) {
         let bound = Self.least * (parts.values.first ?? 0)
         let roots = parts.values.prefix(rank).filter { $0 > bound }.map { $0.squareRoot() }
         var up = try Matrix<Double>(rows: parts.left.rowCount, columns: roots.count)
@@ -44,6 +55,7 @@ public struct BalancedFactors: ~Copyable, Sendable {
         }
         self.up = up
         self.down = down
+        missedSquares = parts.values.dropFirst(roots.count).reduce(0) { $0 + $1 * $1 }
     }
 
     /// The peak bytes of ``init(of:rank:)``, with the matrix and the result; `Int.max` if they do not fit.

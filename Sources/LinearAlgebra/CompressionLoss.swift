@@ -23,6 +23,7 @@ public struct CompressionLoss: Equatable, Sendable {
     ///   - decoded: M'.
     ///   - exact: M, of the same dimension.
     ///   - repairs: Whether a negative eigenvalue beyond rounding is lifted to 0 by the smallest shift of the diagonal.
+    ///     One for which ``SemidefiniteCheck`` would refuse the matrix always is.
     /// - Throws: ``LinearAlgebraError/nonFinite(row:)`` for a decoded matrix that is not finite, or an error of memory
     ///   or LAPACK.
     /// - Complexity: about 2n³/3 multiply-adds.
@@ -38,7 +39,8 @@ public struct CompressionLoss: Equatable, Sendable {
         let norm = eigenvalues.reduce(0) { $0 + $1 * $1 }.squareRoot()
         // Rounding each element to fp32 moves no eigenvalue farther.
         let isIndefinite = smallest < -norm * Double(Float.ulpOfOne / 2)
-        shift = repairs && isIndefinite ? -smallest : 0
+        let isRefused = smallest < -SemidefiniteCheck.eigenvalueTolerance * decoded.trace
+        shift = isIndefinite && (repairs || isRefused) ? -smallest : 0
         smallestEigenvalue = smallest + shift
         meanEigenvalue = decoded.trace / max(1, order) + shift
         relativeError = Self.relativeError(of: decoded, shift: shift, from: exact)

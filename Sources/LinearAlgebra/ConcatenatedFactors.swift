@@ -1,8 +1,11 @@
 /// The factors of a weighted sum of products, side by side: Σ c_t B_t A_t = [c_1 B_1, c_2 B_2, …] · [A_1; A_2; …].
 ///
-/// Nothing is multiplied, so the sum is exact up to the rounding of the factors.
+/// Nothing is multiplied, so the sum is exact up to the rounding of the factors. ``leading(_:)`` has fewer columns.
 public struct ConcatenatedFactors: ~Copyable, Sendable {
-    private let rank: Int
+    /// Columns of B.
+    public let rank: Int
+    /// The squared norm of what ``leading(_:)`` left out of the sum.
+    public private(set) var missedSquares = 0.0
     /// B, `[outputs, rank]`.
     private var up: Matrix<Double>
     /// A, `[rank, inputs]`.
@@ -54,6 +57,26 @@ public struct ConcatenatedFactors: ~Copyable, Sendable {
         filled += count
     }
 
+    /// The best factors of at most so many columns for the same sum, as ``BalancedFactors`` has them.
+    ///
+    /// - Parameter count: The most columns, at least 1.
+    /// - Returns: The factors; of rank 0 for a sum of zero.
+    /// - Throws: ``LinearAlgebraError`` for values that are not finite, or what the decomposition throws.
+    /// - Complexity: That of ``SingularValueDecomposition/init(ofProduct:_:)``, for a rank of at most both extents.
+    public consuming func leading(_ count: Int) throws(LinearAlgebraError) -> ConcatenatedFactors {
+        let best = try BalancedFactors(
+            of: try SingularValueDecomposition<Double>(ofProduct: up, down), rank: count)
+        return ConcatenatedFactors(best)
+    }
+
+    private init(_ best: consuming BalancedFactors) {
+        rank = best.up.columnCount
+        filled = rank
+        missedSquares = best.missedSquares
+        up = best.up
+        down = best.down
+    }
+
     /// B's bytes in a type.
     ///
     /// - Throws: ``LinearAlgebraError``.
@@ -77,13 +100,14 @@ public struct ConcatenatedFactors: ~Copyable, Sendable {
     /// The squared norms of what rounding lost, and of the product.
     ///
     /// B A − B' A' = [B − B', B'] · [A; A − A'], whose squared norm is the inner product of two Gram matrices, and so
-    /// takes no matrix of the product's size.
+    /// takes no matrix of the product's size. What ``leading(_:)`` left out is orthogonal to B and A, so its square is
+    /// added to both.
     ///
     /// - Parameters:
     ///   - bytesOfUp: The bytes of B'.
     ///   - bytesOfDown: The bytes of A'.
     ///   - type: Their type.
-    /// - Returns: ‖B A − B' A'‖², then ‖B A‖².
+    /// - Returns: ‖Δ − B' A'‖², then ‖Δ‖², of the sum Δ.
     /// - Throws: ``LinearAlgebraError``.
     public func squares(
         up bytesOfUp: [UInt8], down bytesOfDown: [UInt8], in type: ElementType
@@ -112,7 +136,7 @@ public struct ConcatenatedFactors: ~Copyable, Sendable {
                 }
             }
         }
-        return [try Self.squares(left, right), try Self.squares(up, down)]
+        return [try Self.squares(left, right) + missedSquares, try Self.squares(up, down) + missedSquares]
     }
 
     private static func decoded(_ bytes: [UInt8], _ type: ElementType) throws(LinearAlgebraError) -> [Double] {

@@ -165,15 +165,19 @@ public struct MergeSolution: Equatable, Sendable {
     public var residual: Double?
     /// How far each task's estimated covariance is from the captured one, as a share of the latter's norm.
     public var covarianceDistances: [Double]
+    /// The singular values that the method replaced by their mean, so that small ones count as much as large ones.
+    public var raisedValues: [Double]
 
     /// Describes a solution.
     public init(
-        rank: Int? = nil, iterations: Int? = nil, residual: Double? = nil, covarianceDistances: [Double] = []
+        rank: Int? = nil, iterations: Int? = nil, residual: Double? = nil, covarianceDistances: [Double] = [],
+        raisedValues: [Double] = []
     ) {
         self.rank = rank
         self.iterations = iterations
         self.residual = residual
         self.covarianceDistances = covarianceDistances
+        self.raisedValues = raisedValues
     }
 }
 

@@ -25,16 +25,20 @@ struct SingularTriplets: ~Copyable, Sendable {
     /// - Parameters:
     ///   - matrix: Decomposed.
     ///   - count: The most triplets to add; no more than there is room for are added.
+    ///   - tolerance: Triplets of values of at most this share of the largest are left out too.
+    ///   - reference: The largest value, if the matrix is only a part of what has it.
     /// - Returns: All its singular values.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short or the decomposition fails.
     @discardableResult
     mutating func add(
-        leadingOf matrix: consuming Matrix<Double>, count: Int
+        leadingOf matrix: consuming Matrix<Double>, count: Int, tolerance: Double = 0, reference: Double = 0
     ) throws(TaskArithmeticError) -> [Double] {
         let (rows, columns) = (matrix.rowCount, matrix.columnCount)
         do {
             let parts = try SingularValueDecomposition(decomposing: matrix)
-            let least = Double(max(rows, columns)) * .ulpOfOne * (parts.values.first ?? 0)
+            let largest = parts.values.first ?? 0
+            let least = max(
+                Double(max(rows, columns)) * .ulpOfOne * largest, tolerance * max(largest, reference))
             let kept = min(count, left.rowCount - values.count, parts.values.count { $0 > least })
             let vectors = try parts.left.prefix(columns: kept).transposed()
             left.copyRows(of: vectors, to: values.count)
@@ -53,8 +57,10 @@ struct SingularTriplets: ~Copyable, Sendable {
 
     /// polar(Û) Ŝ polar(V̂)ᵀ.
     ///
+    /// - Parameter raised: The values that these replace, for the solution.
     /// - Returns: The matrix, with the smaller rank of Û and V̂.
-    consuming func merged() throws(TaskArithmeticError) -> MergedBlock {
+    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short or a decomposition fails.
+    consuming func merged(raised: [Double] = []) throws(TaskArithmeticError) -> MergedBlock {
         let weights = weights
         do {
             let leftFactor = try left.polarFactor()
@@ -62,7 +68,7 @@ struct SingularTriplets: ~Copyable, Sendable {
             let rank = min(leftFactor.rank, rightFactor.rank)
             return MergedBlock(
                 values: try Self.product(leftFactor.matrix, weights, rightFactor.matrix),
-                solution: MergeSolution(rank: rank))
+                solution: MergeSolution(rank: rank, raisedValues: raised))
         } catch {
             throw .linearAlgebra(error)
         }
@@ -70,11 +76,15 @@ struct SingularTriplets: ~Copyable, Sendable {
 
     /// Û Ŝ V̂ᵀ, of the triplets of one matrix, which are orthogonal.
     ///
+    /// - Parameter raised: The values that these replace, for the solution.
     /// - Returns: The matrix, with the number of triplets.
-    consuming func product() throws(TaskArithmeticError) -> MergedBlock {
+    /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short.
+    consuming func product(raised: [Double] = []) throws(TaskArithmeticError) -> MergedBlock {
         let (weights, rank) = (weights, values.count)
         do {
-            return MergedBlock(values: try Self.product(left, weights, right), solution: MergeSolution(rank: rank))
+            return MergedBlock(
+                values: try Self.product(left, weights, right),
+                solution: MergeSolution(rank: rank, raisedValues: raised))
         } catch {
             throw .linearAlgebra(error)
         }

@@ -73,6 +73,14 @@ extension MergeParameter {
         "rtol", .number(.from(0, to: 1)), default: .derived("columns · 2⁻⁵²"), level: .job, variesByTensor: true,
         meaning: "share of the largest eigenvalue below which eigenvalues count as 0")
 
+    /// The share of the largest singular value below which singular values count as 0, where others get one size.
+    ///
+    /// The published methods have none.
+    public static let rankTolerance = MergeParameter(
+        relativeTolerance.name, .number(.from(0, to: 1)), default: .value(.number(0)), level: .job,
+        variesByTensor: true,
+        meaning: "share of the largest singular value below which singular values count as 0")
+
     /// A multiple of the mean eigenvalue that is added to each eigenvalue.
     public static func ridge(default value: Double) -> MergeParameter {
         MergeParameter(

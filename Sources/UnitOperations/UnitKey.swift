@@ -14,7 +14,7 @@ public struct UnitKey: Hashable, Sendable, Codable {
     public let digest: BlobDigest
 
     /// Raised when operations of equal bytes have other results than before.
-    private static let version = 5
+    private static let version = 6
 
     /// Takes the key of a record.
     public init(digest: BlobDigest) {

@@ -87,6 +87,9 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case covarianceDistances = "covariance_distances"
     /// Of a merge into 16 bits: for each output, what rounding loses: Σ (rounded − exact)², then Σ (exact − base)².
     case roundingLoss = "rounding_loss"
+    /// Of a merge that raises singular values: how many of the values that it raised may be the rounding of the stored
+    /// models, and the share of the largest value up to which values may be.
+    case roundingValues = "rounding_values"
     /// Of a merge into two factors: their rank, Σ (vector − product)², and Σ vector²; of an adapter: these for each of
     /// its tensors, behind the position among the base's.
     case lowRank = "low_rank"

@@ -98,7 +98,10 @@ struct MergeExecution {
             output.measurements.merge(health.measurements) { $0 + $1 }
         }
         if let norms = merged.norms { output.measurements.merge(norms.measurements) { $1 } }
-        if let solution = merged.solution { output.measurements.merge(solution.measurements) { $1 } }
+        if let solution = merged.solution {
+            output.measurements.merge(solution.measurements) { $1 }
+            output.measurements[.roundingValues] = rounding(among: solution.raisedValues, base)
+        }
         guard operation.rank == 0 else {
             let factors = try factored(merged.intoValues())
             output.blobs = factors.blobs

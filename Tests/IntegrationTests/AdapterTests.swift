@@ -262,6 +262,89 @@ extension SerialIntegrationTests {
             ) { $0.tensors[1] = $0.tensors[1].replacing(3, with: .infinity) }
         }
 
+        @Test func `an adapter of weight 0 contributes nothing, whatever it holds`() async throws {
+            for index in model.job.tasks.indices { model.job.tasks[index].captures = [] }
+            model.job.outputs = ["merged"]
+            model.job.tasks = [JobFile.Task(model: "adapters/beta")]
+            let alone = try TensorFile(reading: "\(try await model.run(to: "alone"))/merged/model.safetensors")
+            var adapter = try #require(adapters["alpha"])
+            adapter.tensors[1] = adapter.tensors[1].replacing(3, with: .nan)
+            try adapter.write(to: model.directory.appending("adapters/bad"))
+            model.job.tasks.append(JobFile.Task(model: "adapters/bad", others: ["parameters: {weight: 0}"]))
+            let with = try TensorFile(reading: "\(try await model.run(to: "with"))/merged/model.safetensors")
+            #expect(with.tensors.map(\.bytes) == alone.tensors.map(\.bytes))
+        }
+
+        @Test func `a rank that is not that of the settings is named`() async throws {
+            try await expect(
+                "DIRECTORY/adapter_model.safetensors: tensor \"base_model.model.embed.lora_embedding_A\" F32 [2, 4] has the "
+                    + "rank 2, but adapter_config.json states r = 4 for it; \"base_model.model.fc.lora_A.weight\" differs "
+                    + "too. The product's factor is α by r, so both must agree: correct \"r\" or \"rank_pattern\", or save "
+                    + "the adapter again."
+            ) {
+                $0.settings["r"] = "4"
+                $0.settings["rank_pattern"] = "{\"q|v\": 2}"
+            }
+        }
+
+        @Test func `modules that were trained whole and are not in the file are named`() async throws {
+            let save = "Save the adapter again with PEFT, or add it to \"ignore\"."
+            try await expect(
+                "DIRECTORY/adapter_model.safetensors: adapter_config.json has \"modules_to_save\" with \"norm\", so "
+                    + "\"norm.weight\" of the adapter of task \"bad\" was trained, but the file lacks it. \(save)"
+            ) { $0.settings["modules_to_save"] = "[\"norm\", \"classifier\", \"head\"]" }
+            try await model.expectRefusal(
+                "has \"modules_to_save\" with \"head\", so \"head.weight\" of the adapter of task \"bad\" was trained, but"
+            )
+            // PEFT adds the names of heads for a task type, whether the model has such modules or not.
+            var adapter = try #require(adapters["alpha"])
+            adapter.settings["modules_to_save"] = "[\"classifier\", \"score\"]"
+            try adapter.write(to: model.directory.appending("adapters/bad"))
+            _ = try await model.run(to: "accepted")
+        }
+
+        @Test(arguments: [
+            ("all", "\"k.bias\", \"v.bias\"", "were trained, but the file lacks them"),
+            ("lora_only", "\"v.bias\"", "was trained, but the file lacks it"),
+        ])
+        func `biases that were trained and are not in the file are named`(
+            bias: String, names: String, verb: String
+        ) async throws {
+            try await expect(
+                "adapter_config.json has \"bias\": \"\(bias)\", so \(names) of the adapter of task \"bad\" \(verb). Save"
+            ) {
+                $0.settings["bias"] = "\"\(bias)\""
+                $0.tensors.removeAll { $0.name.hasSuffix("v.lora_B.bias") }
+            }
+        }
+
+        @Test func `factors without the bias that the settings state are named`() async throws {
+            try await expect(
+                "\"base_model.model.fc.lora_B.weight\", \"base_model.model.q.lora_B.weight\" have no bias of the factor, but "
+                    + "adapter_config.json has \"lora_bias\": true; expected one for each lora_B."
+            ) { $0.settings["lora_bias"] = "true" }
+        }
+
+        @Test func `names of another version of the library are told the entries of rename`() async throws {
+            try await expect("in the model's entry.") {
+                $0.tensors = $0.tensors.map {
+                    $0.renamed($0.name.replacing("base_model.model.", with: "base_model.model.language_model."))
+                }
+            }
+            try await model.expectRefusal(
+                "begin with \"language_model.\", those of the model \(model.directory.appending("base.safetensors")) do not."
+            )
+        }
+
+        @Test func `the model before the plus is the one that is missing`() async throws {
+            model.job.tasks = [JobFile.Task(model: "models/gone+adapters/alpha")]
+            model.job.outputs = ["merged"]
+            try model.write()
+            try await model.expectRefusal(
+                "models/gone: No such file or directory. If it is a model of the Hugging Face Hub, download it first: hf download "
+                    + "models/gone --local-dir models/gone.")
+        }
+
         @Test func `a tensor of another method is named`() async throws {
             try await expect(
                 "DIRECTORY/adapter_model.safetensors: tensor \"base_model.model.q.lora_magnitude_vector\" has no place in a "

@@ -104,6 +104,37 @@ extension SerialIntegrationTests {
                     + "job asks for \"reduce\"")
         }
 
+        @Test func `factors state the normalization of a job that does not, and must agree`() async throws {
+            for (name, normalization) in [("expanded", "expand"), ("reduced", "reduce")] {
+                model.job.curvature = ["normalization: \(normalization)"]
+                model.job.output = name
+                model.job.outputs = ["factors"]
+                try model.write()
+                try await model.run()
+            }
+            for (index, name) in SmallModel.taskNames.enumerated() {
+                model.job.tasks[index].captures = []
+                model.job.tasks[index].factors = "expanded/factors/\(name)"
+            }
+            model.job.outputs = ["regularizer", "report"]
+            let spelt = try await model.run(to: "spelt") { $0.job.curvature = ["normalization: expand"] }
+            let inferred = try await model.run(to: "inferred") { $0.job.curvature = [] }
+            let file = "regularizer/alpha/regularizer.safetensors"
+            let files = try [spelt, inferred].map { try Data(contentsOf: URL(fileURLWithPath: "\($0)/\(file)")) }
+            #expect(files[0] == files[1])
+            let options = try #require(try Report.read(in: inferred)["options"] as? [String: Any])
+            #expect(options["normalization"] as? String == "expand")
+            model.job.curvature = []
+            model.job.output = "mixed"
+            model.job.tasks[1].factors = "reduced/factors/beta"
+            try model.write()
+            let place = model.directory.appending("expanded/factors/alpha/factors.safetensors")
+            try await model.expectRefusal(
+                "reduced/factors/beta/factors.safetensors: the factors have the normalization \"reduce\", but those of task "
+                    + "\"alpha\" have \"expand\" (\(place)). Factors of different normalization cannot be summed: compute "
+                    + "them again, or change \"normalization\".")
+        }
+
         @Test func `factors of another base are refused, and both are named`() async throws {
             model.job.output = "earlier"
             model.job.outputs = ["factors"]

@@ -42,6 +42,12 @@ extension SerialIntegrationTests {
                 "\"+lora\" names an adapter in mergekit: a directory with adapter_config.json and "
                     + "adapter_model.safetensors, which is not there. Correct the path;"
             ),
+            ("b + models/a", "Spaces beside the \"+\" are part of the paths. Write \"b+models/a\"."),
+            (
+                "b+one+two",
+                "mergekit's spelling model+adapter has one \"+\". Merge the first adapter into its model "
+                    + "(model.merge_and_unload(), then model.save_pretrained()), or give each adapter an entry of its own."
+            ),
             (
                 "https://huggingface.co/org/name",
                 "is a URL; expected a file or a directory. Download the model first (hf download org/name --local-dir "
@@ -112,7 +118,16 @@ extension SerialIntegrationTests {
             )
             try write("a/adapter_config.json", Array("{\"peft_type\": \"LORA\"}".utf8))
             let alone = try await problems(of: "a")
-            #expect(alone.contains("a/adapter_model.safetensors: open failed: there is no such file"), "\(alone)")
+            let start = "a: has adapter_config.json and no adapter_model.safetensors"
+            #expect(alone.contains("\(start). Copy or download the adapter whole."), "\(alone)")
+            try write("a/adapter_model.bin", [1])
+            let conversion =
+                "Load the adapter with PEFT (PeftModel.from_pretrained) and save it again (save_pretrained): that writes "
+                + "adapter_model.safetensors."
+            let pickled = try await problems(of: "a")
+            #expect(pickled.contains("\(start), but adapter_model.bin. \(conversion)"), "\(pickled)")
+            let file = try await problems(of: "a/adapter_model.bin")
+            #expect(file.contains("a/adapter_model.bin: is no safetensors file. \(conversion)"), "\(file)")
             let job = "merge_method: task_arithmetic\nbase_model: a\nmodels: [{model: b}]\noutput: out\n"
             try write("job.yaml", Array(job.utf8))
             let asBase = try await Client.run(["plan", directory.appending("job.yaml")], in: directory)

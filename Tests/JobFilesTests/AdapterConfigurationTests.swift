@@ -40,6 +40,25 @@ import Testing
         #expect(try found.alphas(of: [module]) == [module: alpha])
     }
 
+    @Test func `r is that of the first pattern that fits, and unknown where the file states none`() throws {
+        let stated = try configuration(#""r": 16, "rank_pattern": {"q|k": 4, "layers\\.1\\.q": 2}"#)
+        #expect(try stated.ranks(of: ["layers.1.q", "layers.1.v"]) == ["layers.1.q": 4, "layers.1.v": 16])
+        let silent = try configuration(#""rank_pattern": {"q": 4}"#)
+        #expect(try silent.ranks(of: ["layers.1.q", "layers.1.v"]) == ["layers.1.q": 4])
+    }
+
+    @Test func `settings of every version of PEFT that change no update are accepted`() throws {
+        let found = try configuration(
+            #""auto_mapping": {"a": 1}, "base_model_name_or_path": "b", "bias": "all", "corda_config": null, "#
+                + #""eva_config": {"rho": 2}, "exclude_modules": ["a"], "inference_mode": true, "#
+                + #""layers_pattern": "h", "layers_to_transform": [1], "loftq_config": {"bits": 4}, "lora_bias": true, "#
+                + #""lora_dropout": 0.1, "lora_ga_config": {"a": 1}, "megatron_config": {"a": 1}, "#
+                + #""megatron_core": "megatron.core", "merge_weights": true, "modules_to_save": ["a", "b"], "#
+                + #""peft_version": "0.18.0", "qalora_group_size": 16, "revision": "main", "runtime_config": {"a": true}, "#
+                + #""target_modules": ["q"], "task_type": "CAUSAL_LM", "use_rslora": false, "use_later": false"#)
+        #expect(found.biases == .all && found.hasFactorBiases && found.savedModules == ["a", "b"])
+    }
+
     @Test func `patterns that take too many steps are refused`() throws {
         let found = try configuration(#""alpha_pattern": {"(a*)*b": 1, "(a|a)*": 2}"#)
         let modules = (1...50).map { String(repeating: "a", count: $0) + "c" }
@@ -75,6 +94,14 @@ import Testing
             "true, false or one that leaves the base as it is (gaussian, eva)"
         ),
         (#""fan_in_fan_out": 1"#, "fan_in_fan_out", "1", "true or false"),
+        (
+            #""use_later": true"#, "use_later", "true",
+            "no setting that is unknown here, because it may change the update; remove it if it does not"
+        ),
+        (#""bias": "some""#, "bias", #""some""#, #""none", "all", "lora_only""#),
+        (#""modules_to_save": "score""#, "modules_to_save", #""score""#, "a list of texts"),
+        (#""r": 0"#, "r", "0", "at least 1"),
+        (#""rank_pattern": {"q": "a"}"#, "rank_pattern.q", #""a""#, "a finite number"),
         (#""lora_alpha": "a""#, "lora_alpha", #""a""#, "a finite number"),
         (#""alpha_pattern": [1]"#, "alpha_pattern", "[1]", "an object of patterns"),
         (

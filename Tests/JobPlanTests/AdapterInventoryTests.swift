@@ -132,6 +132,46 @@ import UnitOperations
             ])
     }
 
+    @Test func `names of a composite model's other version are told the entries of rename`() {
+        let composite = CheckpointInventory.of([
+            ("model.language_model.layers.0.q.weight", [5, 6]), ("model.visual.0.q.weight", [5, 6]),
+            ("lm_head.weight", [9, 6]),
+        ])
+        let own = update([2, 6], [5, 2])
+        let names = ["language_model.model.layers.0.q.weight", "visual.0.q.weight"]
+        let adapter = AdapterInventory(updates: Dictionary(names.map { ($0, own) }) { $1 }, replacements: [:])
+        #expect(
+            adapter.applied(to: composite, task: "a", of: spec).problems == [
+                "2 tensors that the adapter of task \"a\" changes have other beginnings of names in the model models/base, as "
+                    + "another version of transformers writes them: \"\(names[0])\". Write rename: "
+                    + "{\"language_model.model.*\": \"model.language_model.*\", \"visual.*\": \"model.visual.*\"} in the "
+                    + "model's entry."
+            ])
+    }
+
+    @Test(arguments: ["q.weight", "q.qweight"])
+    func `a quantised model is told to be dequantised`(codes: String) {
+        let sizes = [("q.g_idx", [5]), ("q.weight.absmax", [1]), (codes, [15, 1])].map { name, shape in
+            TensorInventory(
+                name: name, elementType: "U8", shape: shape,
+                slice: FileSlice(file: 0, offset: 0, byteCount: UInt64(shape.reduce(1, *))))
+        }
+        let quantized = CheckpointInventory(
+            location: "models/base", shards: [.init(name: "model.safetensors", metadata: [:], tensors: sizes)])
+        let adapter = AdapterInventory(updates: ["q.weight": update([2, 6], [5, 2])], replacements: [:])
+        let (form, remedy) =
+            codes == "q.weight"
+            ? (
+                "bitsandbytes (absmax, quant_map)",
+                "Load the model with transformers, call model.dequantize(), save it as BF16, and name that."
+            ) : ("GPTQ (qweight, g_idx)", "Name the model that it was made from.")
+        #expect(
+            adapter.applied(to: quantized, task: "a", of: spec).problems == [
+                "the adapter of task \"a\" changes \"q.weight\", which the model models/base has in the form \(form): "
+                    + "nothing can be added to codes. \(remedy)"
+            ])
+    }
+
     @Test func `a job's fingerprint depends on the settings of its adapters`() {
         var inventory = JobInventory(base: base, checkpoints: ["a": base])
         let plain = inventory.fingerprint(specText: "", output: "")

@@ -12,7 +12,7 @@ import UnitOperations
     /// A job of two models with these tensors.
     private func job(
         _ tensors: [(String, [Int])], method: String = "actmat", type: String? = nil, hidden: Int? = nil,
-        rest: [String] = []
+        experts: Int? = nil, rest: [String] = []
     ) throws -> (spec: JobSpec, inventory: JobInventory) {
         var spec = try JobFileText(method: method, rest: rest).spec()
         spec.outputs = [.merged]
@@ -21,6 +21,7 @@ import UnitOperations
         if type != nil || hidden != nil {
             base.configuration = ModelConfiguration(
                 location: "models/base/config.json", values: hidden.map { ["hidden_size": "\($0)"] } ?? [:])
+            base.configuration?.values["ffn_config.moe_num_experts"] = experts.map { "\($0)" }
         }
         var inventory = JobInventory(files: [.of("/base.safetensors", role: "base")], base: base)
         for task in spec.tasks {
@@ -54,6 +55,27 @@ import UnitOperations
         #expect(plan.mergedRegions.map(\.region.elements) == [ElementRuns(0..<12), ElementRuns(12..<24)])
         let merge = try #require(plan.units[1].operation as? MergeOperation)
         #expect(merge.base.map(\.slice) == [FileSlice(file: 0, offset: 8 + 48, byteCount: 48)])
+    }
+
+    @Test func `experts below each other in one matrix are as many as the configuration says`() throws {
+        let start = "transformer.blocks.0.ffn.experts.mlp."
+        let tensors = [("\(start)v1", [6, 4]), ("\(start)w1", [6, 4]), ("\(start)w2", [6, 4])]
+        let (spec, inventory) = try job(tensors, type: "dbrx", experts: 2)
+        let found = try JobPlan(spec: spec, inventory: inventory)
+        #expect(
+            matrices(found)
+                == ["v1[0] 3x4", "v1[1] 3x4", "w1[0] 3x4", "w1[1] 3x4", "w2[0] 4x3", "w2[1] 4x3"].map { start + $0 })
+        #expect(found.mergedRegions.map(\.region.elements).prefix(2) == [ElementRuns(0..<12), ElementRuns(12..<24)])
+        for experts in [nil, 4] as [Int?] {
+            let (spec, inventory) = try job(tensors, type: "dbrx", experts: experts)
+            #expect(
+                spec.problems(against: inventory).map(\.description) == [
+                    "models/base/config.json: tensor \"\(start)v1\" [6, 4] (and 2 more) holds experts below each other, but "
+                        + "config.json does not tell how many; expected \"ffn_config\": {\"moe_num_experts\": …}, which "
+                        + "divides its rows. Copy the model's config.json beside it, or except the tensors with "
+                        + "\"as_matrix\"."
+                ])
+        }
     }
 
     @Test func `experts that are stored as [d_in, d_out] are read as [d_out, d_in]`() throws {

@@ -402,6 +402,9 @@ import UnitOperations
             + "For negation use \"merge_method: task_arithmetic\" without \"normalize\"."
         #expect(try problems(models: models, method: "linear") == [message])
         #expect(try problems(models: models, method: "weighted_average") == [message])
+        #expect(try problems(models: models, method: "multislerp") == [message])
+        let unnormalized = ["parameters: {normalize_weights: false}"]
+        #expect(try problems(models: models, rest: unnormalized, method: "multislerp") == [])
         #expect(try problems(models: models) == [])
         #expect(try problems(models: models, rest: ["outputs: [report]"], method: "linear") == [])
     }

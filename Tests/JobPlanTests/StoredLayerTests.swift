@@ -199,4 +199,20 @@ struct StoredLayerTests {
         let found = try model.problems()
         #expect(found.count == 1 && found[0].contains(sentence), "\(found)")
     }
+
+    @Test func `curvature of a tensor that slice cuts is refused by that cause`() throws {
+        let model = SmallModel()
+        let spec = try JobFileText(
+            models: ["- {model: a, captures: c}"], rest: ["mismatched_shapes: slice"]
+        ).spec()
+        var inventory = model.inventory(for: spec)
+        inventory.base.cut("fc2.weight", toRows: 1)
+        for task in inventory.checkpoints.keys { inventory.checkpoints[task]?.cut("fc2.weight", toRows: 1) }
+        #expect(
+            spec.problems(against: inventory).map(\.description) == [
+                "models/base: \"fc2\" has curvature of all 2 rows of \"fc2.weight\", of which \"mismatched_shapes: slice\" "
+                    + "merges only the first 1. Leave it out with \"layers\", or write \"mismatched_shapes: base\" to keep "
+                    + "the base's tensor."
+            ])
+    }
 }

@@ -38,6 +38,21 @@ struct JobReportPageTests {
         }
     }
 
+    @Test func `compressed matrices have their error, eigenvalues and shift`() throws {
+        let members: [(String, JSONValue)] = [
+            ("file", "factors/alpha"), ("tensor", "fc.A"), ("relative_error", .number("0.0125")),
+            ("smallest_eigenvalue", .number("0")), ("mean_eigenvalue", .number("4")), ("shift", .number("0.5")),
+        ]
+        let matrix = JSONValue.object(members.map { JSONValue.Member($0, $1) })
+        let section = JSONValue.object([.init("form", "int8"), .init("matrices", .array([matrix]))])
+        let page = PageReader(JobReportPage(report: .object([.init("compression", section)])).html)
+        #expect(page.problem == nil)
+        #expect(page.sections == ["compression"])
+        #expect(page.all("th").map(\.text).prefix(6) == ["matrix", "file", "error", "smallest", "mean", "shift"])
+        let cells = page.all("td").map(\.text) + page.all("th").map(\.text)
+        for text in ["fc.A", "factors/alpha", "1.3 %", "4.00", "0.500"] { #expect(cells.contains(text), "\(cells)") }
+    }
+
     @Test func `equal reports have equal pages, and the run changes only its own parts`() throws {
         var other = SampleReport.small
         other.jobFile = "other"

@@ -56,6 +56,35 @@ struct SingularValueDecompositionTests {
         try expectDecomposition(SingularValueDecomposition(decomposing: single), of: elements, tolerance: 2e-5)
     }
 
+    @Test(arguments: [(5, 7, 1), (30, 20, 6), (20, 30, 20), (9, 9, 9)])
+    func `a product of narrow matrices has the triplets of the whole`(rows: Int, columns: Int, rank: Int) throws {
+        var random = SplitMix64(seed: 11)
+        let up = random.values(rows * rank)
+        var down = random.values(rank * columns)
+        // Two equal rows of A: the product has one triplet fewer.
+        if rank > 1 { down.replaceSubrange(columns..<2 * columns, with: down[..<columns]) }
+        let b = try Matrix<Double>(rows: rows, columns: rank, elements: up)
+        let a = try Matrix<Double>(rows: rank, columns: columns, elements: down)
+        var whole = try Matrix<Double>(rows: rows, columns: columns)
+        try whole.addProduct(b, .none, a, .none)
+        let elements = whole.elements
+        let direct = try SingularValueDecomposition(decomposing: whole)
+        let found = try SingularValueDecomposition(ofProduct: b, a)
+        expectClose(found.values, Array(direct.values.prefix(rank)), absolute: 1e-13)
+        let significant = rank > 1 ? rank - 1 : rank
+        var sum = [Double](repeating: 0, count: rows * columns)
+        for row in 0..<rows {
+            for column in 0..<columns {
+                for term in 0..<significant {
+                    sum[row * columns + column] +=
+                        found.left.elements[row * rank + term] * found.values[term]
+                        * found.right.elements[term * columns + column]
+                }
+            }
+        }
+        expectClose(sum, elements, absolute: 1e-12)
+    }
+
     @Test(arguments: [
         [1e3, 1, 1, 1e-3], [1, 1e-4, 1e-8, 1e-12], [2, 1, 0, 0], [1e300, 1e299, 0, 0], [1e-300, 0, 0, 0],
     ])

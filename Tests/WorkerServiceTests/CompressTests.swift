@@ -38,13 +38,27 @@ struct CompressTests {
     @Test(arguments: [false, true]) func `a negative eigenvalue is lifted to 0 on request`(repairs: Bool) async throws {
         try await Bench.run { bench in
             // bf16 has steps of 2 here: it makes [[256, 258], [258, 260]] of it. Its eigenvalues are 258 ± √(4 + 258²).
-            let blob = try bench.put([Float(257), 257.5, 259])
-            let operation = CompressOperation(dimension: 2, form: .bf16, repairs: repairs)
+            // With 600 beside it, the negative one is less than 1e-5 of the trace.
+            let blob = try bench.put([Float(257), 257.5, 259, 0, 0, 600])
+            let operation = CompressOperation(dimension: 3, form: .bf16, repairs: repairs)
             let result = try await bench.result(BenchUnit(operation, reading: [blob]))
             let smallest = 258 - (4 + 258.0 * 258).squareRoot()
             expectClose(
                 result.measurements[.smallestEigenvalue] ?? [], [repairs ? 0 : smallest], absolute: 1e-10)
             expectClose(result.measurements[.diagonalShift] ?? [], [repairs ? -smallest : 0], absolute: 1e-10)
+        }
+    }
+
+    /// The same without 600: its eigenvalue is below −1e-5 of the trace, which every reader refuses.
+    @Test(arguments: [false, true])
+    func `an eigenvalue that no reader takes is lifted without a request`(repairs: Bool) async throws {
+        try await Bench.run { bench in
+            let blob = try bench.put([Float(257), 257.5, 259])
+            let operation = CompressOperation(dimension: 2, form: .bf16, repairs: repairs)
+            let result = try await bench.result(BenchUnit(operation, reading: [blob]))
+            expectClose(result.measurements[.smallestEigenvalue] ?? [], [0], absolute: 1e-10)
+            expectClose(
+                result.measurements[.diagonalShift] ?? [], [(4 + 258.0 * 258).squareRoot() - 258], absolute: 1e-10)
         }
     }
 

@@ -92,7 +92,10 @@ struct AdapterMerge: Sendable {
     private func rank(
         of module: AdapterExport.Module, _ made: [String: Made], _ export: AdapterExport
     ) throws -> Int {
-        guard plan.spec.checkpoint.adapterRank != .exact else { return export.exactRank(of: module) }
+        if export.isConcatenated(module), made[module.tensor.name] == nil {
+            guard case .atMost? = plan.spec.checkpoint.adapterRank else { return export.exactRank(of: module) }
+            return try concatenated(module, export).rank
+        }
         guard let rank = made[module.tensor.name].flatMap({ Int(exactly: $0.numbers[0]) }) else {
             throw CoordinatorWorkError.missingResult("factors of \(module.tensor.name)")
         }
@@ -144,20 +147,29 @@ struct AdapterMerge: Sendable {
 
     // MARK: - Factors side by side
 
-    /// Writes A = [A_1; …; A_T] and B = [c_1 B_1, …, c_T B_T] of a module, with c_t = α w_t s_t.
-    ///
-    /// - Returns: The rank, and the squares of what rounding loses and of the vector.
-    private func concatenate(
-        _ module: AdapterExport.Module, as written: AdapterWriter.Module, _ export: AdapterExport,
-        to writer: AdapterWriter
-    ) throws -> [Double] {
-        var factors = try ConcatenatedFactors(inputs: module.inputs, outputs: module.outputs, rank: written.rank)
+    /// A = [A_1; …; A_T] and B = [c_1 B_1, …, c_T B_T] of a module, with c_t = α w_t s_t, or the leading triplets of
+    /// their product.
+    private func concatenated(_ module: AdapterExport.Module, _ export: AdapterExport) throws -> ConcatenatedFactors {
+        var factors = try ConcatenatedFactors(
+            inputs: module.inputs, outputs: module.outputs, rank: export.exactRank(of: module))
         for (_, own, factor) in export.terms(of: module.tensor) {
             guard let own = own.floatingType.map({ (own, $0) }), own.0.update != nil else { continue }
             let values = try TensorValues(own.0, own.1, files: job.inputs.files)
             guard let product = values.product else { continue }
             factors.add(product, times: factor, isTransposed: module.isTransposed)
         }
+        guard case .atMost(let rank)? = plan.spec.checkpoint.adapterRank, factors.rank > 0 else { return factors }
+        return try factors.leading(rank)
+    }
+
+    /// Writes the factors of a module that come from those of the models.
+    ///
+    /// - Returns: The rank, and the squares of what rounding loses and of the vector.
+    private func concatenate(
+        _ module: AdapterExport.Module, as written: AdapterWriter.Module, _ export: AdapterExport,
+        to writer: AdapterWriter
+    ) throws -> [Double] {
+        let factors = try concatenated(module, export)
         let (up, down) = (try factors.up(in: type), try factors.down(in: type))
         for bytes in [up, down] where type.firstNonFinite(in: bytes.span.bytes) != nil {
             throw CoordinatorWorkError.badInput(

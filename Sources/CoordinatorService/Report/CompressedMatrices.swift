@@ -65,18 +65,36 @@ struct CompressedMatrices {
         return .object(members + [.init("matrices", .array(matrices))])
     }
 
-    /// The warning about matrices that are not semi-definite after decoding; empty without any.
+    /// The warnings about matrices that are not semi-definite after decoding; empty without any.
     var sentences: [String] {
         let rows = rows
         let indefinite = rows.filter { $0.loss.smallestEigenvalue < -Self.rounding * $0.loss.meanEigenvalue.magnitude }
             .sorted { relative($0) < relative($1) }
-        guard !indefinite.isEmpty else { return [] }
         let names = indefinite.map { "\($0.name) (\(DampingWarnings.rounded(relative($0))))" }
+        let left =
+            indefinite.isEmpty
+            ? []
+            : [
+                "\(indefinite.count) of \(rows.count) compressed matrices have a negative eigenvalue after decoding; the "
+                    + "smallest, in units of the mean: \(names.listed(limit: Self.namesMax)). Write \"repair: true\" under "
+                    + "\"compression\" to lift it to 0, or choose another form."
+            ]
+        return left + lifted(among: rows)
+    }
+
+    /// The warning about matrices that got a shift although the job asks for no repair, because no reader would take
+    /// them otherwise.
+    private func lifted(among rows: [Row]) -> [String] {
+        guard let compression = plan.spec.curvature.compression, !compression.repairs else { return [] }
+        func share(_ row: Row) -> Double { row.loss.shift / (row.loss.meanEigenvalue - row.loss.shift) }
+        let lifted = rows.filter { $0.loss.shift > 0 }.sorted { share($0) > share($1) }
+        guard !lifted.isEmpty else { return [] }
+        let names = lifted.map { "\($0.name) (\(DampingWarnings.rounded(share($0))))" }
         return [
-            "\(indefinite.count) of \(rows.count) compressed matrices have a negative eigenvalue after decoding; the "
-                + "smallest, in units of the mean: \(names.listed(limit: Self.namesMax)). A job refuses a factor with an "
-                + "eigenvalue below −\(SemidefiniteCheck.eigenvalueTolerance) of its trace. Write \"repair: true\" under "
-                + "\"compression\", or choose another form."
+            "\(lifted.count) of \(rows.count) compressed matrices had an eigenvalue below "
+                + "−\(SemidefiniteCheck.eigenvalueTolerance) of their trace after decoding, which every job refuses: a shift "
+                + "of their diagonals lifts it to 0; in units of the mean: \(names.listed(limit: Self.namesMax)). Choose "
+                + "another form if that is too much."
         ]
     }
 

@@ -38,6 +38,7 @@ extension JobPlan {
             + CancelledGradients(plan: self, result: result).sentences
             + UnsolvedMerges(plan: self, result: result).sentences
             + RoundedVectors(plan: self, result: result).sentences
+            + RaisedRounding(plan: self, result: result).sentences
             + CompressedMatrices(plan: self, result: result).sentences
     }
 }

@@ -6,27 +6,32 @@ extension MergeMethod {
         name: "iso_c", paper: Paper("Marczak et al. 2025", arXiv: "2502.04959"),
         formula: "θ₀ + α s̄ U Vᵀ, U S Vᵀ = Σ w_t Δ_t",
         summary: "Gives every direction of the summed vectors the same size, the mean singular value.",
-        parameters: [.weight, .lambda, .asMatrix, .vectors], scope: .matrices(IsoCMerge.self, others: VectorRule.self))
+        parameters: [.weight, .lambda, .rankTolerance, .asMatrix, .vectors],
+        scope: .matrices(IsoCMerge.self, others: VectorRule.self))
 }
 
 /// The merge `iso_c` of one matrix.
 ///
-/// Directions that no task moves stay at the base: only singular values that rounding alone cannot make are set to the
-/// mean, which is over all min(rows, columns) values.
+/// Directions that no task moves stay at the base: only singular values above the tolerance, and above what rounding of
+/// the decomposition alone can make, are set to the mean, which is over all min(rows, columns) values.
 public struct IsoCMerge: StreamedComputation, ~Copyable {
+    private let tolerance: Double
     private var sum: Matrix<Double>
     /// One pass over the values.
     public private(set) var nextPass: MergePass? = .values
 
     /// An empty sum.
     ///
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for a block with factors, or
-    ///   ``TaskArithmeticError/linearAlgebra(_:)`` for an impossible shape or short memory.
+    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for a block with factors,
+    ///   ``TaskArithmeticError/parameterMissing(name:expected:)``, or ``TaskArithmeticError/linearAlgebra(_:)`` for an
+    ///   impossible shape or short memory.
     public init(_ problem: MergeProblem) throws(TaskArithmeticError) {
         guard case .matrix(let rows, let columns) = problem.shape else {
             throw .unexpectedOperands("a block with factors")
         }
+        let tolerance = try problem.arguments.number(.rankTolerance)
         sum = try .zeros(rows, columns)
+        self.tolerance = tolerance
     }
 
     /// Adds w_t Δ_t.
@@ -46,9 +51,10 @@ public struct IsoCMerge: StreamedComputation, ~Copyable {
         let (rows, columns) = (sum.rowCount, sum.columnCount)
         let least = min(rows, columns)
         var triplets = try SingularTriplets(rows: rows, columns: columns, capacity: least)
-        let values = try triplets.add(leadingOf: sum, count: least)
+        let values = try triplets.add(leadingOf: sum, count: least, tolerance: tolerance)
+        let raised = triplets.values
         triplets.setValues(values.reduce(0, +) / Double(max(1, least)))
-        return try triplets.product()
+        return try triplets.product(raised: raised)
     }
 
     /// The cost: a sum and its decomposition.

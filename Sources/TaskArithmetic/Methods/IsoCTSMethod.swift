@@ -6,7 +6,7 @@ extension MergeMethod {
         name: "iso_cts", paper: Paper("Marczak et al. 2025", arXiv: "2502.04959"),
         formula: "θ₀ + α s̄ polar(Û) polar(V̂)ᵀ",
         summary: "iso_c, with the smallest common directions replaced by leading ones of each task.",
-        parameters: [.weight, .lambda, .commonSpaceFraction, .asMatrix, .vectors],
+        parameters: [.weight, .lambda, .commonSpaceFraction, .rankTolerance, .asMatrix, .vectors],
         scope: .matrices(IsoCTSMerge.self, others: VectorRule.self), dependsOnLayout: { _ in true })
 }
 
@@ -21,9 +21,13 @@ extension MergeParameter {
 ///
 /// Of r = min(rows, columns) directions, c are the leading ones of Σ w_t Δ_t, and each task adds the k leading ones of
 /// what is left of its vector outside the left common vectors. All get the mean s̄ of the r collected values. The
-/// projection is on the side of the outputs, so the layout of a weight matters.
+/// projection is on the side of the outputs, so the layout of a weight matters. Values of at most the tolerance, as a
+/// share of the largest of the sum, are no directions.
 public struct IsoCTSMerge: StreamedComputation, ~Copyable {
     private let counts: SubspaceCounts
+    private let tolerance: Double
+    /// The largest singular value of the sum.
+    private var largest = 0.0
     private var sum: Matrix<Double>?
     private var triplets: SingularTriplets
     /// The left vectors of the common directions, as rows.
@@ -45,9 +49,11 @@ public struct IsoCTSMerge: StreamedComputation, ~Copyable {
         let counts = SubspaceCounts(
             directions: min(rows, columns), models: problem.models.count,
             commonShare: try problem.arguments.number(.commonSpaceFraction))
+        let tolerance = try problem.arguments.number(.rankTolerance)
         sum = try .zeros(rows, columns)
         triplets = try SingularTriplets(rows: rows, columns: columns, capacity: counts.directions)
         self.counts = counts
+        self.tolerance = tolerance
     }
 
     /// Adds w_t Δ_t to the sum, or its own directions to the others.
@@ -67,7 +73,10 @@ public struct IsoCTSMerge: StreamedComputation, ~Copyable {
         } catch {
             throw .linearAlgebra(error)
         }
-        total += try triplets.add(leadingOf: values, count: counts.ofTask).prefix(counts.ofTask).reduce(0, +)
+        // What is left of a vector may be rounding as a whole, so its own largest value is no measure.
+        total += try triplets.add(
+            leadingOf: values, count: counts.ofTask, tolerance: tolerance, reference: largest
+        ).prefix(counts.ofTask).reduce(0, +)
         self.common = .some(common)
     }
 
@@ -78,7 +87,9 @@ public struct IsoCTSMerge: StreamedComputation, ~Copyable {
             nextPass = nil
             return
         }
-        total = try triplets.add(leadingOf: sum, count: counts.common).prefix(counts.common).reduce(0, +)
+        let values = try triplets.add(leadingOf: sum, count: counts.common, tolerance: tolerance)
+        largest = values.first ?? 0
+        total = values.prefix(counts.common).reduce(0, +)
         do { common = try triplets.left.prefix(triplets.values.count) } catch { throw .linearAlgebra(error) }
         nextPass = counts.ofTask > 0 ? .values : nil
     }
@@ -87,8 +98,9 @@ public struct IsoCTSMerge: StreamedComputation, ~Copyable {
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short or a decomposition fails.
     public consuming func finish() throws(TaskArithmeticError) -> MergedBlock {
         var triplets = triplets
+        let raised = triplets.values
         triplets.setValues(total / Double(max(1, counts.directions)))
-        return try triplets.merged()
+        return try triplets.merged(raised: raised)
     }
 
     /// The cost: a decomposition of the sum, one for each model, and two of their vectors.

@@ -1,0 +1,72 @@
+import Identifiers
+import JobFiles
+import JobPlan
+
+/// The whole tensors that an adapter's settings say were trained, of which a file that lacks them lost what was learnt.
+///
+/// Source: PEFT, `peft/utils/other.py` (`_set_trainable`) and `peft/tuners/tuners_utils.py`
+/// (`_mark_only_adapters_as_trainable`).
+struct AdapterPromises {
+    let configuration: AdapterConfiguration
+    /// The model that the adapter changes.
+    let parent: CheckpointInventory
+    let spec: JobSpec
+
+    /// Names of `modules_to_save` that PEFT adds for a kind of task, whether the model has such modules or not.
+    private static let added: Set<String> = ["classifier", "qa_outputs", "score"]
+
+    /// A sentence for each setting of which tensors are missing.
+    ///
+    /// - Parameters:
+    ///   - own: What the adapter changes, by its own names.
+    ///   - renamed: The same by the names of the model.
+    ///   - task: The task, for messages.
+    /// - Returns: The sentences.
+    func problems(own: AdapterInventory, renamed: AdapterInventory, task: TaskName) -> [String] {
+        let ignored = IgnoredTensors(spec)
+        func isMissing(_ name: String) -> Bool {
+            renamed.replacements[name] == nil && renamed.updates[name] == nil && !ignored.contains(name)
+                && parent.tensors[name].map { !$0.isBuffer } ?? true
+        }
+        let modules = configuration.savedModules.compactMap { module -> String? in
+            let missing = parent.tensors.keys.filter { Self.isPart($0, of: module) && isMissing($0) }
+            let isAnywhere =
+                own.replacements.keys.contains { Self.isPart($0, of: module) }
+                || parent.tensors.keys.contains { Self.isPart($0, of: module) } || Self.added.contains(module)
+            guard !missing.isEmpty || !isAnywhere else { return nil }
+            return sentence(
+                "\"modules_to_save\" with \"\(module.excerpt)\"", missing.isEmpty ? ["\(module).weight"] : missing, task
+            )
+        }
+        let biases = parent.tensors.values.filter { isTrainedBias($0, renamed) && isMissing($0.name) }.map(\.name)
+        guard !biases.isEmpty else { return modules }
+        return modules + [sentence("\"bias\": \"\(configuration.biases.rawValue)\"", biases, task)]
+    }
+
+    private func isTrainedBias(_ tensor: TensorInventory, _ adapter: AdapterInventory) -> Bool {
+        guard tensor.shape.count == 1, tensor.name.split(separator: ".").last == "bias" else { return false }
+        return switch configuration.biases {
+        case .none: false
+        case .all: true
+        case .adapted: adapter.updates["\(tensor.name.dropLast("bias".count))weight"] != nil
+        }
+    }
+
+    /// Whether a tensor is of a module, or of one inside it, whose path ends with a text.
+    private static func isPart(_ tensor: String, of module: String) -> Bool {
+        var path = tensor[...]
+        while let dot = path.lastIndex(of: ".") {
+            path = path[..<dot]
+            if path.hasSuffix(module) { return true }
+        }
+        return false
+    }
+
+    private func sentence(_ setting: String, _ missing: [String], _ task: TaskName) -> String {
+        let names = missing.sorted().map { "\"\($0)\"" }.listed(limit: 8)
+        return
+            "\(AdapterConfiguration.fileName) has \(setting), so \(names) of the adapter of task \"\(task)\" "
+            + "\(missing.count == 1 ? "was" : "were") trained, but the file lacks \(missing.count == 1 ? "it" : "them"). "
+            + "Save the adapter again with PEFT, or add \(missing.count == 1 ? "it" : "them") to \"ignore\"."
+    }
+}
