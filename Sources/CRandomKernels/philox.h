@@ -1,4 +1,4 @@
-// Philox4x32-10 of many counters at once. Swift is compiled for the architecture's baseline, with half the vector width.
+// Philox4x32-10 of many counters at once. Swift is compiled for the architecture's baseline, with half the vectors.
 //
 // The body is compiled twice, for AVX2 and for the baseline. All of it is in integers, so both give the same numbers.
 #ifndef KFACD_PHILOX_H

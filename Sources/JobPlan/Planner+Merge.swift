@@ -105,7 +105,8 @@ extension Planner {
         operation.roundCount = statistics.count
         return add(
             operation, reading: part.factors + part.inverses, numbers: statistics,
-            title: "\(operation.measuresTensor ? "measures" : "merge") of \"\(part.name)\"", about: part.name, block: part.name, cost: operation.cost(by: spec.method))
+            title: "\(operation.measuresTensor ? "measures" : "merge") of \"\(part.name)\"", about: part.name,
+            block: part.name, cost: operation.cost(by: spec.method))
     }
 
     // MARK: - Blocks

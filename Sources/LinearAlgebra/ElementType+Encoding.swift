@@ -52,8 +52,8 @@ extension ElementType {
                 guard let block = block.baseAddress else { return }
                 for first in stride(from: 0, to: count, by: Self.blockCount) {
                     let length = min(Self.blockCount, count - first)
-                    // Rounding the result to a type with at least two bits fewer gives the same as one rounding from fp64
-                    // (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
+                    // Rounding the result to a type with at least two bits fewer gives the same as one rounding from
+                    // fp64 (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums").
                     unsafe kfacd_round_to_odd(source + first, block, length)
                     unsafe encode(block, into: target + first * byteCount, count: length)
                 }

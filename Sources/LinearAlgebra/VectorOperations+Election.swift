@@ -48,7 +48,9 @@ extension VectorOperations {
         unsafe withBoth(values, &votes) { values, votes, count in unsafe kfacd_add_signs(values, votes, count) }
     }
 
-    /// Adds the values that have their votes' sign to sums, and their weight to divisors. No votes count as positive.
+    /// Adds the values that have their votes' sign to sums, and their weight to divisors.
+    ///
+    /// No votes count as positive.
     public static func addAgreeing(
         _ values: Span<Double>, with votes: Span<Double>, weight: Double, to sums: inout MutableSpan<Double>,
         divisors: inout MutableSpan<Double>

@@ -3,8 +3,8 @@ import RandomNumbers
 
 /// Which elements of a vector are kept: those whose magnitude is among the largest, but not among the very largest.
 ///
-/// Magnitudes are compared by their ``MagnitudeKey``, and among equal ones the lowest index comes first. What is kept is
-/// scaled.
+/// Magnitudes are compared by their ``MagnitudeKey``, and among equal ones the lowest index comes first. A factor
+/// belongs to what is kept.
 struct KeptMagnitudes: Equatable, Sendable {
     /// How many numbers describe it.
     static let numberCount = 5

@@ -2,6 +2,8 @@ import LinearAlgebra
 
 /// The values of consecutive elements of every model, in fp64.
 public struct ModelBlock: ~Copyable, Sendable {
+    /// The most elements of each model that are read at a time, to be measured block by block.
+    public static let readElementsMax = 1 << 18
     /// The most elements of a block.
     public static let capacity = 4096
 
@@ -33,6 +35,8 @@ public struct ModelBlock: ~Copyable, Sendable {
     }
 
     /// Lends a model's values, for writing.
+    ///
+    /// - Throws: What `body` throws.
     public mutating func withMutableValues<Failure: Error>(
         of model: Int, _ body: (inout MutableSpan<Double>) throws(Failure) -> Void
     ) throws(Failure) {
@@ -44,6 +48,8 @@ public struct ModelBlock: ~Copyable, Sendable {
     }
 
     /// Lends a model's values.
+    ///
+    /// - Throws: What `body` throws.
     public func withValues<Result, Failure: Error>(
         of model: Int, _ body: (Span<Double>) throws(Failure) -> Result
     ) throws(Failure) -> Result {

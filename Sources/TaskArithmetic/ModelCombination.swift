@@ -106,3 +106,21 @@ public struct ModelCombination: ElementwiseComputation, ~Copyable {
         }
     }
 }
+
+extension MergeScope {
+    /// Combinations of the models: by a rule's factors in ranges, or as whole tensors.
+    ///
+    /// - Parameters:
+    ///   - rule: The rule.
+    ///   - whole: The merge of whole tensors.
+    ///   - isUsed: Whether the rule has the parameters of a tensor.
+    /// - Returns: The scope.
+    static func combined<Rule: CombinationRule>(
+        by rule: Rule.Type, whole: any (StreamedComputation & ~Copyable).Type,
+        where isUsed: @escaping @Sendable (MergeArguments) -> Bool = { _ in true }
+    ) -> MergeScope {
+        .tensors(
+            whole,
+            measured: MeasuredElements(CombinationMeasurement<Rule>.self, ModelCombination.self, isUsed: isUsed))
+    }
+}

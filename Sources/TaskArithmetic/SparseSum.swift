@@ -171,3 +171,12 @@ public struct SparseSum<Rule: TaskVectorRule>: ElementwiseComputation, ~Copyable
         }
     }
 }
+
+extension MergeScope {
+    /// Task vectors thinned by a rule: in ranges, or as whole tensors.
+    static func thinned<Rule: TaskVectorRule>(by rule: Rule.Type) -> MergeScope {
+        .tensors(
+            TaskVectorMerge<Rule>.self,
+            measured: MeasuredElements(SparsityMeasurement<Rule>.self, SparseSum<Rule>.self))
+    }
+}

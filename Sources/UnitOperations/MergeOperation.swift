@@ -149,9 +149,6 @@ public struct MergeOperation: UnitOperation {
                 .saturatingSum(factorBytes))
     }
 
-    /// The most elements of a tensor that measuring reads of each model at a time.
-    public static let measuredElementsMax = 1 << 18
-
     /// The cost of measuring, which holds a piece of each model.
     private func measuringCost(by method: MergeMethod?) -> UnitCost {
         guard let measured = method?.scope.measured(arguments) else {
@@ -159,10 +156,11 @@ public struct MergeOperation: UnitOperation {
         }
         let cost = measured.measurement.cost(of: parameters.shape, models: tasks.count)
         let (models, sources) = (UInt64(base.count + tasks.count), tasks.map(\.parameters))
-        let piece = min(parameters.elementCount, UInt64(Self.measuredElementsMax))
+        let piece = min(parameters.elementCount, UInt64(ModelBlock.readElementsMax))
         return UnitCost(
             multiplyAdds: cost.multiplyAdds + Double(cost.valuePasses) * LowRankUpdate.multiplyAdds(of: sources),
-            inputBytes: parameters.elementCount.saturatingProduct(models * UInt64(cost.valuePasses) * 4), outputBytes: 0,
+            inputBytes: parameters.elementCount.saturatingProduct(models * UInt64(cost.valuePasses) * 4),
+            outputBytes: 0,
             memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
                 .saturatingSum(piece.saturatingProduct(models * 8))
                 .saturatingSum(UInt64(models).saturatingProduct(UInt64(ModelBlock.capacity * 8)))

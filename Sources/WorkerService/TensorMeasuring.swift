@@ -16,11 +16,13 @@ extension MergeExecution {
     ) async throws -> UnitResult {
         let problem = try problem
         let count = problem.shape.rows * problem.shape.columns
-        var pieces = try await ModelPieces(operation, reader: reader, elementCount: count)
+        var pieces = try await ModelPieces(
+            base: operation.base.first, sources: operation.tasks.flatMap(\.parameters), reader: reader,
+            elementCount: count)
         var measurement = try Measurement(problem)
         while measurement.needsPass {
-            for first in stride(from: 0, to: count, by: MergeOperation.measuredElementsMax) {
-                try await pieces.read(first..<min(first + MergeOperation.measuredElementsMax, count))
+            for first in stride(from: 0, to: count, by: ModelBlock.readElementsMax) {
+                try await pieces.read(first..<min(first + ModelBlock.readElementsMax, count))
                 let start = ContinuousClock.now
                 try pieces.forEachBlock { block throws in try measurement.add(block) }
                 scratch.kernels.note(.product, since: start)
@@ -46,12 +48,9 @@ private struct ModelPieces: ~Copyable {
     private var block: ModelBlock
     private var baseValues: Matrix<Double>
 
-    init(_ operation: MergeOperation, reader: ParameterReader, elementCount: Int) async throws {
-        let sources = operation.tasks.compactMap(\.parameters.first)
-        let base = operation.base.first
-        guard sources.count == operation.tasks.count,
-            (sources + [base].compactMap { $0 }).allSatisfy({ $0.elementCount == elementCount && $0.layout == .outIn })
-        else {
+    init(base: TensorSource?, sources: [TensorSource], reader: ParameterReader, elementCount: Int) async throws {
+        let all = sources + [base].compactMap { $0 }
+        guard all.allSatisfy({ $0.elementCount == elementCount && $0.layout == .outIn }) else {
             throw UnitError.malformedLease("\"\(reader.input.lease.subject)\" has models of other sizes")
         }
         var products: [LowRankProduct?] = []

@@ -41,7 +41,7 @@ import UnitOperations
 
     /// The subject of each merge, with the rows and columns that the method sees.
     private func matrices(_ plan: JobPlan) -> [String] {
-        plan.products.outputs(for: .tensorMerge).compactMap { subject, output in
+        [.tensorMerge, .tensorMeasurement].flatMap { plan.products.outputs(for: $0) }.compactMap { subject, output in
             guard let merge = plan.units[output.unit.position].operation as? MergeOperation else { return nil }
             return "\(subject) \(merge.parameters.shape.rows)x\(merge.parameters.shape.columns)"
         }
@@ -116,7 +116,7 @@ import UnitOperations
     @Test(arguments: ["tsv_m", "iso_c", "model_stock", "ties"])
     func `a method that does not depend on the layout needs none`(method: String) throws {
         let plan = try plan([(Self.up, [1, 4, 6])], method: method)
-        #expect(plan.mergedRegions.map(\.region.layout) == [.outIn])
+        #expect((plan.mergedRegions.map(\.region) + plan.measuredRegions.map(\.region)).map(\.layout) == [.outIn])
         #expect(
             plan.notices.map(\.description) == [
                 "models/base: the experts of \"\(Self.up)\" are merged one by one, each as it is stored."

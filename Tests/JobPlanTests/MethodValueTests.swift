@@ -90,7 +90,8 @@ struct MethodValueTests {
     }
 
     private func merge(of tensor: String, in plan: JobPlan) throws -> MergeOperation {
-        let unit = try #require(plan.products[tensor, .tensorMerge]?.unit)
+        let output = plan.products[tensor, .tensorMerge] ?? plan.products[tensor, .tensorMeasurement]
+        let unit = try #require(output).unit
         return try #require(plan.units[unit.position].operation as? MergeOperation)
     }
 

@@ -8,8 +8,8 @@ enum ImportRules {
 
     /// What a pure module may import besides pure modules: libraries of values and the BLAS.
     static let pureLibraries: Set<String> = [
-        "CLibcrypto", "CXXHash", "COpenBLAS", "CProductKernels", "HeapModule", "OrderedCollections", "SwiftProtobuf",
-        "Yams",
+        "CLibcrypto", "CXXHash", "COpenBLAS", "CProductKernels", "CRandomKernels", "HeapModule", "OrderedCollections",
+        "SwiftProtobuf", "Yams",
     ]
 
     /// Modules of the toolchain, which Package.swift does not name.

@@ -290,6 +290,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         let changes: [(inout MergeOperation) -> Void] = [
             { $0.tasks[0].place = 0 }, { $0.tasks[1].place = 5 }, { $0.inverseCount = 1 }, { $0.inverseCount = 0 },
             { $0.roundCount = 0 }, { $0.measures = false }, { $0.rank = 5 }, { $0.isSum = true },
+            { $0.measuresTensor = true },
             { $0.parameters = .block(.linear(outputs: 3, inputs: 3, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 2, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 3, hasBias: false)) },

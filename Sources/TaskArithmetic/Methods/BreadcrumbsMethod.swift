@@ -12,9 +12,7 @@ extension MergeMethod {
             .weight, .density, .gamma, .normalize(default: false), .rescale(default: BreadcrumbsRule.rescales),
             .lambda,
         ],
-        cancellingWeights: .notDivided, scope: .tensors(
-            TaskVectorMerge<BreadcrumbsRule>.self,
-            measured: MeasuredElements(SparsityMeasurement<BreadcrumbsRule>.self, SparseSum<BreadcrumbsRule>.self)))
+        cancellingWeights: .notDivided, scope: .thinned(by: BreadcrumbsRule.self))
 }
 
 /// The rule of ``MergeMethod/breadcrumbs``.

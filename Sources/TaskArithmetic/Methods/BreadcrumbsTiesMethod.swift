@@ -11,9 +11,7 @@ extension MergeMethod {
             .weight, .density, .gamma, .normalize(default: false), .rescale(default: BreadcrumbsTiesRule.rescales),
             .consensus, .lambda,
         ],
-        scope: .tensors(
-            TaskVectorMerge<BreadcrumbsTiesRule>.self,
-            measured: MeasuredElements(SparsityMeasurement<BreadcrumbsTiesRule>.self, SparseSum<BreadcrumbsTiesRule>.self))
+        scope: .thinned(by: BreadcrumbsTiesRule.self)
     ) { $0.negationFault }
 }
 

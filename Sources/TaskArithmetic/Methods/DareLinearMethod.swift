@@ -12,9 +12,7 @@ extension MergeMethod {
             .weight, .density, .normalize(default: false), .rescale(default: DareLinearRule.rescales), .rescaleBy,
             .randomSeed, .lambda,
         ],
-        cancellingWeights: .notDivided, scope: .tensors(
-            TaskVectorMerge<DareLinearRule>.self,
-            measured: MeasuredElements(SparsityMeasurement<DareLinearRule>.self, SparseSum<DareLinearRule>.self)))
+        cancellingWeights: .notDivided, scope: .thinned(by: DareLinearRule.self))
 }
 
 /// The rule of ``MergeMethod/dareLinear``.

@@ -11,9 +11,7 @@ extension MergeMethod {
             .weight, .density, .normalize(default: false), .rescale(default: DareTiesRule.rescales), .rescaleBy,
             .consensus, .randomSeed, .lambda,
         ],
-        scope: .tensors(
-            TaskVectorMerge<DareTiesRule>.self,
-            measured: MeasuredElements(SparsityMeasurement<DareTiesRule>.self, SparseSum<DareTiesRule>.self))
+        scope: .thinned(by: DareTiesRule.self)
     ) { $0.negationFault }
 }
 

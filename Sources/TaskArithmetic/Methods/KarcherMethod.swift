@@ -10,9 +10,7 @@ extension MergeMethod {
             that is given counts as a model, as in mergekit.
             """,
         parameters: [.iterationLimit, .tolerance], terms: .models, base: .whenGiven,
-        scope: .tensors(
-            DirectionMean.self,
-            measured: MeasuredElements(CombinationMeasurement<KarcherRule>.self, ModelCombination.self)))
+        scope: .combined(by: KarcherRule.self, whole: DirectionMean.self))
 }
 
 extension MergeParameter {

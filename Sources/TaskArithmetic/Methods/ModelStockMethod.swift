@@ -9,11 +9,8 @@ extension MergeMethod {
             Takes the mean of task vectors, less of it the wider their angle is. It estimates the centre of all \
             fine-tunings from a few. Vectors that point apart can give a factor beyond 0 to 1; "clamp" keeps it within.
             """,
-        parameters: [.filterWise, .clamp], modelCount: 2...Int.max, scope: .tensors(
-            StockMerge.self,
-            measured: MeasuredElements(CombinationMeasurement<ModelStockRule>.self, ModelCombination.self) {
-                !((try? $0.truth(.filterWise)) ?? true)
-            }),
+        parameters: [.filterWise, .clamp], modelCount: 2...Int.max,
+        scope: .combined(by: ModelStockRule.self, whole: StockMerge.self) { !((try? $0.truth(.filterWise)) ?? true) },
         dependsOnLayout: { (try? $0.truth(.filterWise)) ?? false })
 }
 
@@ -146,6 +143,7 @@ public enum ModelStockRule: CombinationRule {
     ///   - directed: Their number.
     ///   - count: T.
     ///   - clamps: Whether t is kept within 0 to 1.
+    /// - Returns: t.
     static func factor(_ square: Double, directed: Int, of count: Int, clamps: Bool) -> Double {
         let others = Double(count - 1)
         let cosine = (square - Double(directed)) / (Double(count) * others)

@@ -10,9 +10,7 @@ extension MergeMethod {
             a base, it interpolates their task vectors, and adds the result to the base.
             """,
         parameters: [.weight, .normalizeWeights, .directionTolerance], terms: .models, base: .origin,
-        scope: .tensors(
-            DirectionStep.self,
-            measured: MeasuredElements(CombinationMeasurement<MultislerpRule>.self, ModelCombination.self)))
+        scope: .combined(by: MultislerpRule.self, whole: DirectionStep.self))
 }
 
 extension MergeParameter {

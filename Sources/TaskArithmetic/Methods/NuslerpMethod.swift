@@ -10,11 +10,9 @@ extension MergeMethod {
             vectors, and adds the result to the base.
             """,
         parameters: [.weight, .flatten, .rowWise], terms: .models, base: .origin, modelCount: 2...2,
-        scope: .tensors(
-            WeightedInterpolation.self,
-            measured: MeasuredElements(CombinationMeasurement<NuslerpRule>.self, ModelCombination.self) {
-                (try? $0.truth(.flatten)) ?? false
-            }))
+        scope: .combined(by: NuslerpRule.self, whole: WeightedInterpolation.self) {
+            (try? $0.truth(.flatten)) ?? false
+        })
 }
 
 extension MergeParameter {

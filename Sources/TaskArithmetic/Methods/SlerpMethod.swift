@@ -10,9 +10,7 @@ extension MergeMethod {
             themselves, not a task vector, and linearly where |cos φ| > 0.9995.
             """,
         parameters: [.interpolation], terms: .models, base: .always, modelCount: 2...2,
-        scope: .tensors(
-            SphericalInterpolation.self,
-            measured: MeasuredElements(CombinationMeasurement<SlerpRule>.self, ModelCombination.self)))
+        scope: .combined(by: SlerpRule.self, whole: SphericalInterpolation.self))
 }
 
 extension MergeParameter {

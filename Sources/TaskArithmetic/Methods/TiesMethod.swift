@@ -12,9 +12,7 @@ extension MergeMethod {
             .weight, .density, .normalize(default: true), .rescale(default: TiesRule.rescales), .consensus, .trimScope,
             .lambda,
         ],
-        scope: .tensors(
-            TaskVectorMerge<TiesRule>.self,
-            measured: MeasuredElements(SparsityMeasurement<TiesRule>.self, SparseSum<TiesRule>.self)), statistics: TrimStatistics.self
+        scope: .thinned(by: TiesRule.self), statistics: TrimStatistics.self
     ) { $0.negationFault ?? $0.trimScopeFault }
 }
 
