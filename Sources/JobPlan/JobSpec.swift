@@ -22,6 +22,8 @@ public struct JobSpec: Equatable, Sendable {
     public var listedBase: TaskSpec?
     /// Parameters of the method for all tasks.
     public var parameters: MergeParameters
+    /// The slices of the layers, to which parameters may refer; empty where the job lists whole models.
+    public var slices: [LayerSlice] = []
     /// Element type of the merged checkpoint; each tensor keeps the base's type when absent.
     public var outputType: ElementType?
     /// Whether NaN and infinity in checkpoints are merged and counted, or refused.

@@ -130,8 +130,8 @@ extension SerialIntegrationTests {
         }
 
         @Test(arguments: [
-            ("slices: [{sources: [{model: org/first, layer_range: [0, 1]}]}]", "\"slices\" is not supported"),
-            ("modules: {text: {models: []}}", "\"modules\" is not supported"),
+            ("slices: [{sources: [{model: org/first, layer_range: [0, 1]}]}]", "\"slices\" stands beside"),
+            ("modules: {text: {models: []}}", "\"modules\" stands beside"),
             ("chat_template: auto", "\"chat_template\" is not supported"),
             ("tokenizer: {source: union}", "\"tokenizer\" is not supported"),
             ("tokenizer_source: union", "\"tokenizer_source\" can only be \"base\""),

@@ -7,8 +7,8 @@ import Testing
 /// Problems of a job file's form: one test for each message, with the whole message.
 @Suite struct JobFileProblemTests {
     private static let known =
-        "Known keys: merge_method, base_model, models, parameters, dtype, out_dtype, tokenizer_source, kfac, "
-        + "ignore, allow_config_differences, allow_unchanged, non_finite, split_fused, mismatched_shapes, checkpoint, "
+        "Known keys: merge_method, base_model, models, slices, modules, parameters, dtype, out_dtype, "
+        + "tokenizer_source, kfac, ignore, allow_config_differences, allow_unchanged, non_finite, split_fused, mismatched_shapes, checkpoint, "
         + "outputs, output."
 
     private func expect(
@@ -87,11 +87,6 @@ import Testing
     }
 
     @Test(arguments: [
-        (
-            "slices", "[{sources: []}]",
-            "List whole checkpoints under \"models\"; merges that change the number of layers are not offered."
-        ),
-        ("modules", "{}", "List whole checkpoints under \"models\"."),
         ("chat_template", "auto", "Edit the tokenizer's files in the merged directory instead."),
         ("tokenizer", "{source: union}", "The base's tokenizer is copied; merging vocabularies is not offered."),
     ])
@@ -151,8 +146,8 @@ import Testing
         #expect(
             problems(in: "dtype: float32\n") == [
                 "job.yaml:1:1: the key \"merge_method\" is missing.",
-                "job.yaml:1:1: the key \"base_model\" is missing.",
-                "job.yaml:1:1: the key \"output\" is missing.", "job.yaml:1:1: the key \"models\" is missing.",
+                "job.yaml:1:1: the key \"models\" is missing.",
+                "job.yaml:1:1: the key \"base_model\" is missing.", "job.yaml:1:1: the key \"output\" is missing.",
             ]
         )
     }
