@@ -8,19 +8,17 @@ import Yams
 extension JobFileReader {
     private static let jobKeys = [
         "merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype",
-        "tokenizer_source", "kfac",
-        "ignore", "allow_config_differences", "allow_unchanged", "non_finite", "split_fused",
-        "mismatched_shapes", "checkpoint", "outputs", "output",
+        "tokenizer_source", "tokenizer", "kfac", "ignore", "allow_config_differences", "allow_unchanged", "non_finite",
+        "split_fused", "mismatched_shapes", "checkpoint", "outputs", "output",
     ]
 
     private static let unsupportedJobKeys = [
-        "chat_template": "Edit the tokenizer's files in the merged directory instead.",
-        "tokenizer": "The base's tokenizer is copied; merging vocabularies is not offered.",
+        "chat_template": "Edit the tokenizer's files in the merged directory instead."
     ]
 
     /// mergekit's keys that may be null; null means absent.
     private static let nullableJobKeys: Set<String> = [
-        "base_model", "slices", "modules", "parameters", "dtype", "out_dtype", "tokenizer_source",
+        "base_model", "slices", "modules", "parameters", "dtype", "out_dtype", "tokenizer_source", "tokenizer",
     ]
 
     /// Reads the whole file; `nil` when a required part is missing.
@@ -41,7 +39,8 @@ extension JobFileReader {
                 ? readSlices(list.node, base: base?.value, method) : readModels(list.node, base: base?.value, method)
         }
         let tasks = models?.tasks ?? []
-        checkTokenizerSource(entries["tokenizer_source"], base: base?.value)
+        let tokenizer = readTokenizer(
+            entries, base: (base ?? models?.first)?.value, models: tasks.compactMap { $0.model?.value })
         let curvature = entries["kfac"].map { readCurvature($0) } ?? CurvatureSpec()
         let outputs = entries["outputs"].map { readOutputs($0) }
         let parameters = readJobParameters(entries["parameters"], in: list, models?.slices ?? [], method)
@@ -67,7 +66,8 @@ extension JobFileReader {
             allowedDifferences: readAllowedDifferences(entries["allow_config_differences"]),
             checkpoint: readCheckpoint(entries["checkpoint"]),
             allowedUnchanged: readAllowedUnchanged(entries["allow_unchanged"], among: models?.entries ?? []),
-            splitsFused: splitsFused ?? false, mismatchedShapes: mismatched ?? .refuse, notices: notices)
+            splitsFused: splitsFused ?? false, mismatchedShapes: mismatched ?? .refuse, tokenizer: tokenizer,
+            notices: notices)
     }
 
     /// `true` for all differences, or the keys whose differences are allowed.
@@ -127,12 +127,6 @@ extension JobFileReader {
             return nil
         }
         return type
-    }
-
-    private mutating func checkTokenizerSource(_ node: Node?, base: String?) {
-        guard let node, let source = text(node, "tokenizer_source"), source.value != "base", source.value != base
-        else { return }
-        report(node, "\"tokenizer_source\" can only be \"base\": the base's tokenizer is copied.")
     }
 
     private mutating func readOutputs(_ node: Node) -> Set<JobOutput> {

@@ -48,6 +48,8 @@ public struct JobSpec: Equatable, Sendable {
     public var splitsFused = false
     /// What becomes of tensors that models have in another shape than the base.
     public var mismatchedShapes = MismatchedShapes.refuse
+    /// The tokenizer of the merged checkpoint; `nil` for the base's, without a comparison of vocabularies.
+    public var tokenizer: TokenizerSpec?
     /// The remarks found while reading the file.
     public var notices: [JobNotice] = []
 

@@ -141,6 +141,9 @@ extension SerialIntegrationTests {
             "karcher": unweighted, "karcher with a base": base + unweighted,
             "multislerp": weighted, "multislerp around a base": base + weighted,
             "nearswap": base + "models: [{model: base}, {model: a}]\nparameters: {t: 0.1}\n",
+            "arcee_fusion": base + "models: [{model: base}, {model: a}]\n",
+            "ram": base + unweighted + "parameters: {epsilon: 0.3}\n",
+            "ramplus_tl": base + unweighted + "parameters: {epsilon: 0.3, r: 0.4, alpha: 0.9}\n",
             "sce": base + unweighted + "parameters: {select_topk: 0.3}\n",
             "slerp": base
                 + "models: [{model: base}, {model: a}]\nparameters: {t: [{filter: mlp, value: 0.3}, {value: 0.7}]}\n",
