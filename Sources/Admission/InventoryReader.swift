@@ -119,10 +119,11 @@ struct InventoryReader {
     private mutating func settleShapes() {
         guard !Task.isCancelled else { return }
         let files = openFiles
-        let vocabularies = ResizedVocabularies(spec: spec, roots: roots) { checkpoint in
+        func directory(of checkpoint: CheckpointInventory) -> FilePath? {
             checkpoint.shards.lazy.flatMap(\.tensors).first.map { files[$0.slice.file].path.removingLastComponent() }
         }
-        let (agreeing, found) = vocabularies.check(inventory)
+        problems += SharedVocabulary(spec: spec, roots: roots, directory: directory).problems(inventory)
+        let (agreeing, found) = ResizedVocabularies(spec: spec, roots: roots, directory: directory).check(inventory)
         problems += found
         MismatchedTensors(of: spec).settle(&inventory, agreeing: agreeing)
     }

@@ -12,6 +12,8 @@ enum JobFileLimits {
     ///
     /// Plans hold numbers for each pair of tasks.
     static let tasks = 500
+    /// The most slices of the layers, above the depth of any network.
+    static let slices = 1_000
     /// The most entries of a model's `rename`, because each is tried on every name.
     static let renames = 100
     /// The most problems that are reported.

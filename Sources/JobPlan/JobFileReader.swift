@@ -77,7 +77,7 @@ struct JobFileReader {
                         "\"\(key.string)\" has no effect in \(what), as in mergekit. Remove it."))
             } else if let advice = unsupported[key.string] {
                 // mergekit treats the key as absent, and so do we.
-                if isNull(value) || value.sequence?.isEmpty ?? false { continue }
+                if isNull(value) || value.sequence?.isEmpty ?? value.mapping?.isEmpty ?? false { continue }
                 report(keyNode, "\"\(key.string)\" is not supported in \(what). \(advice)")
             } else {
                 report(

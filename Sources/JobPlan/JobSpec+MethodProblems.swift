@@ -12,7 +12,8 @@ extension JobSpec {
     private var modelCountProblems: [JobProblem] {
         let counts = method.modelCount
         let isListedCounted = listedBase != nil && method.base != .never && !isBaseOrigin
-        let isBaseCounted = [.always, .whenGiven].contains(method.base) || isListedCounted
+        let isGivenCounted = method.base == .whenGiven && slices.isEmpty
+        let isBaseCounted = method.base == .always || isGivenCounted || isListedCounted
         let found = mergedTasks.count + (isBaseCounted ? 1 : 0)
         guard !counts.contains(found) else { return [] }
         let expected =

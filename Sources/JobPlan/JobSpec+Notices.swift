@@ -40,7 +40,7 @@ extension JobSpec {
         }
         guard method.base == .whenListedOrWeighted else { return [] }
         let counted =
-            parameters[.weight] == nil
+            parameters[.weight] == nil || !slices.isEmpty
             ? "so it does not count in the average and only gives the layout. List it to let it count."
             : "and counts with the weight of the job's \"parameters\", as in mergekit. Remove \"base_model\" to leave "
                 + "it out."
@@ -88,7 +88,8 @@ extension JobSpec {
         guard outputs.contains(.merged) else { return [] }
         let places = settings.placesOutsideBlocks
         var found: [JobNotice] = []
-        if !places.behind.isEmpty {
+        // Under slices these have mergekit's value.
+        if !places.behind.isEmpty, slices.isEmpty {
             found.append(
                 JobNotice(
                     at: fileName,
@@ -100,16 +101,17 @@ extension JobSpec {
                 JobNotice(
                     at: fileName,
                     "neither its name nor the order in the file tells where in the network "
-                        + "\(places.unknown.quotedList) stand\(places.unknown.count == 1 ? "s" : ""); gradients give "
-                        + "the first value. Use a filter for another one."))
+                        + "\(places.unknown.quotedList) stand\(places.unknown.count == 1 ? "s" : ""); "
+                        + (slices.isEmpty ? "gradients give the first value." : "the first slice has the parameters.")
+                        + " Use a filter for another one."))
         }
         return found
     }
 
-    /// Whether any parameter depends on the depth of the network.
-    var hasGradient: Bool {
-        parameters.hasGradient || listedBase?.parameters.hasGradient ?? false
-            || tasks.contains { $0.parameters.hasGradient }
+    /// Whether any parameter depends on a tensor's place in the network.
+    var dependsOnPlace: Bool {
+        parameters.dependOnPlace || listedBase?.parameters.dependOnPlace ?? false
+            || tasks.contains { $0.parameters.dependOnPlace }
     }
 }
 

@@ -19,7 +19,8 @@ extension JobSpec {
         var problems =
             outputProblems(inventory) + targetProblems() + weightProblems(selection.blocks, inventory)
             + selection.problems
-            + methodProblems(inventory) + examination.matrices.problems + adapterProblems(examination)
+            + methodProblems(inventory) + sliceProblems(inventory) + examination.matrices.problems
+            + adapterProblems(examination)
             + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory) + groupProblems(selection.blocks)
             + compressionProblems(selection.blocks)

@@ -22,6 +22,8 @@ public struct JobSpec: Equatable, Sendable {
     public var listedBase: TaskSpec?
     /// Parameters of the method for all tasks.
     public var parameters: MergeParameters
+    /// The slices of the layers, to which parameters may refer; empty where the job lists whole models.
+    public var slices: [LayerSlice] = []
     /// Element type of the merged checkpoint; each tensor keeps the base's type when absent.
     public var outputType: ElementType?
     /// Whether NaN and infinity in checkpoints are merged and counted, or refused.
@@ -46,6 +48,8 @@ public struct JobSpec: Equatable, Sendable {
     public var splitsFused = false
     /// What becomes of tensors that models have in another shape than the base.
     public var mismatchedShapes = MismatchedShapes.refuse
+    /// The tokenizer of the merged checkpoint; `nil` for the base's, without a comparison of vocabularies.
+    public var tokenizer: TokenizerSpec?
     /// The remarks found while reading the file.
     public var notices: [JobNotice] = []
 

@@ -29,6 +29,6 @@ public struct MergeParameters: Equatable, Sendable, ExpressibleByDictionaryLiter
             })
     }
 
-    /// Whether any value depends on the depth.
-    var hasGradient: Bool { settings.values.contains(where: \.isGradient) }
+    /// Whether any value depends on a tensor's place in the network.
+    var dependOnPlace: Bool { settings.values.contains(where: \.dependsOnPlace) }
 }

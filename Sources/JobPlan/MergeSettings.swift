@@ -8,14 +8,14 @@ public import TaskArithmetic
 public struct MergeSettings: Sendable {
     private let spec: JobSpec
     private let base: CheckpointInventory
-    /// The depth, known only if a gradient needs it.
-    private let depth: NetworkDepth?
+    /// The tensors' places, known only if a value depends on them.
+    private let depths: TensorDepths?
 
     /// Prepares the evaluation for a base's tensors.
     public init(spec: JobSpec, base: CheckpointInventory) {
         self.spec = spec
         self.base = base
-        depth = spec.hasGradient ? NetworkDepth(base: base) : nil
+        depths = spec.dependsOnPlace ? TensorDepths(base: base, slices: spec.slices) : nil
     }
 
     /// w_t of a tensor: the model's value, else the job's, else 1.
@@ -26,11 +26,13 @@ public struct MergeSettings: Sendable {
     /// w_0 of a tensor, the base's own weight in an average; `nil` when the base does not count.
     ///
     /// The method says whether the base counts: never, or if it is listed. As in mergekit, an unlisted base also counts
-    /// under some methods, if the job's parameters give every model a weight. An origin has the weight 0.
+    /// under some methods, if the job's parameters give every model a weight. Slices must list it. An origin has the
+    /// weight 0.
     public func baseWeight(tensor: String) -> Double? {
         guard spec.method.base != .never else { return nil }
         if spec.isBaseOrigin { return 0 }
         if let listed = spec.listedBase { return weight(of: listed, tensor: tensor) }
+        guard spec.method.base == .always || spec.slices.isEmpty else { return nil }
         return switch spec.method.base {
         case .never, .whenListed, .origin: nil
         case .whenListedOrWeighted: value(spec.parameters[.weight], tensor)
@@ -133,16 +135,17 @@ public struct MergeSettings: Sendable {
 
     /// The tensors outside the blocks that take a gradient's last value, and those with an unknown place.
     var placesOutsideBlocks: (behind: [String], unknown: [String]) {
-        guard let depth else { return ([], []) }
+        guard let depths else { return ([], []) }
         let names = base.tensors.keys.filter { base.tensors[$0]?.floatingType != nil }.sorted()
         return (
-            names.filter { depth.place(of: $0) == .behind }, names.filter { depth.place(of: $0) == .unknown }
+            names.filter { depths.place(of: $0) == .behind }, names.filter { depths.place(of: $0) == .unknown }
         )
     }
 
     private func value(_ setting: ParameterSetting?, _ tensor: String) -> Double? {
         guard let setting else { return nil }
         if case .scalar(let value) = setting { return value }
-        return setting.value(tensor: tensor, depth: depth?.depth(of: tensor) ?? 0)
+        guard let place = depths?[tensor] else { return setting.value(tensor: tensor, depth: 0) }
+        return setting.value(tensor: tensor, depth: place.depth, slice: place.slice)
     }
 }

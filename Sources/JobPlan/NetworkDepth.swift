@@ -54,6 +54,17 @@ public struct NetworkDepth: Equatable, Sendable {
         return placeByOrder(tensor, around)
     }
 
+    /// The number of the block in which the tensor lies; `nil` outside the blocks.
+    func layer(of tensor: String) -> Int? {
+        BlockStack.block(of: tensor.split(separator: ".", omittingEmptySubsequences: false), in: stacks)?.block
+    }
+
+    /// The lists of blocks that lie in no block of another list, by their names, with the number of their blocks.
+    var outerStacks: [String: Int] {
+        stacks.filter { BlockStack.block(of: $0.key.split(separator: "."), in: stacks) == nil }
+            .mapValues { $0.last + 1 }
+    }
+
     private func placeByOrder(_ tensor: String, _ around: [BlockStack]) -> Place {
         guard let position = order[tensor] else { return .unknown }
         let ends = around.compactMap { stack in stack.lastTensor.flatMap { order[$0] } }

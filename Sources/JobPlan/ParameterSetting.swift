@@ -11,6 +11,8 @@ public indirect enum ParameterSetting: Equatable, Sendable {
     case filtered([Filtered])
     /// A word, the same for all tensors.
     case word(String)
+    /// For each slice of the layers its settings, from the highest level to the lowest; the first that decides holds.
+    case bySlice([[ParameterSetting]])
 
     /// One filtered value.
     public struct Filtered: Equatable, Sendable {
@@ -30,9 +32,10 @@ public indirect enum ParameterSetting: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - tensor: The tensor's full name.
-    ///   - depth: The depth of the tensor's block in the network, from 0 (first) to 1 (last).
+    ///   - depth: The depth of the tensor's block in the network or in its slice, from 0 (first) to 1 (last).
+    ///   - slice: The position of the tensor's slice among the job's.
     /// - Returns: The value, or `nil` when the next level decides.
-    public func value(tensor: String, depth: Double) -> Double? {
+    public func value(tensor: String, depth: Double, slice: Int = 0) -> Double? {
         switch self {
         case .scalar(let value): value
         case .gradient(let values): Self.interpolate(values, at: depth)
@@ -40,7 +43,24 @@ public indirect enum ParameterSetting: Equatable, Sendable {
             cases.first { $0.filter.map { $0 == "*" || tensor.contains($0) } ?? true }?
                 .value?.value(tensor: tensor, depth: depth)
         case .word: nil
+        case .bySlice(let slices):
+            slices.indices.contains(slice)
+                ? slices[slice].lazy.compactMap { $0.value(tensor: tensor, depth: depth) }.first : nil
         }
+    }
+
+    /// The setting of a parameter whose levels may differ from slice to slice.
+    ///
+    /// - Parameter slices: For each slice the settings, from the highest level to the lowest.
+    /// - Returns: One setting for all slices where they agree; `nil` if no slice has any.
+    static func combining(_ slices: [[ParameterSetting]]) -> ParameterSetting? {
+        // Only filters may leave a value to the next level.
+        let deciding = slices.map { levels in
+            let first = levels.firstIndex { if case .filtered = $0 { false } else { true } }
+            return first.map { Array(levels[...$0]) } ?? levels
+        }
+        guard let first = deciding.first, deciding.contains(where: { !$0.isEmpty }) else { return nil }
+        return first.count == 1 && deciding.allSatisfy { $0 == first } ? first[0] : .bySlice(deciding)
     }
 
     /// All numbers of the setting, in the order of the file.
@@ -50,15 +70,17 @@ public indirect enum ParameterSetting: Equatable, Sendable {
         case .gradient(let values): values
         case .filtered(let cases): cases.flatMap { $0.value?.numbers ?? [] }
         case .word: []
+        case .bySlice(let slices): slices.flatMap { $0.flatMap(\.numbers) }
         }
     }
 
-    /// Whether the value depends on the depth.
-    var isGradient: Bool {
+    /// Whether the value depends on the tensor's place in the network: on the depth, or on the slice.
+    var dependsOnPlace: Bool {
         switch self {
         case .scalar, .word: false
         case .gradient(let values): values.count > 1
-        case .filtered(let cases): cases.contains { $0.value?.isGradient ?? false }
+        case .filtered(let cases): cases.contains { $0.value?.dependsOnPlace ?? false }
+        case .bySlice(let slices): slices.count > 1 || slices.joined().contains(where: \.dependsOnPlace)
         }
     }
 

@@ -117,7 +117,7 @@ extension MergeMethod {
     public static let all: [MergeMethod] = [
         .taskArithmetic, .linear, .weightedAverage,
         .ties, .dareLinear, .dareTies, .passthrough, .slerp, .della, .dellaLinear, .breadcrumbs, .breadcrumbsTies,
-        .modelStock, .nuslerp, .karcher, .multislerp, .nearswap, .sce,
+        .modelStock, .nuslerp, .karcher, .multislerp, .nearswap, .sce, .arceeFusion, .ram, .ramPlus,
         .kfac, .regmean, .actmat, .tact, .wudi, .ace, .tsv, .isoC, .isoCTS, .fisher, .kfacExact, .disentangle,
     ]
 

@@ -130,11 +130,11 @@ extension SerialIntegrationTests {
         }
 
         @Test(arguments: [
-            ("slices: [{sources: [{model: org/first, layer_range: [0, 1]}]}]", "\"slices\" is not supported"),
-            ("modules: {text: {models: []}}", "\"modules\" is not supported"),
+            ("slices: [{sources: [{model: org/first, layer_range: [0, 1]}]}]", "\"slices\" stands beside"),
+            ("modules: {text: {models: []}}", "\"modules\" stands beside"),
             ("chat_template: auto", "\"chat_template\" is not supported"),
-            ("tokenizer: {source: union}", "\"tokenizer\" is not supported"),
-            ("tokenizer_source: union", "\"tokenizer_source\" can only be \"base\""),
+            ("tokenizer: {tokens: {x: {}}}", "\"tokens\" is not supported"),
+            ("tokenizer_source: other", "\"tokenizer_source\" is \"other\""),
             ("out_dtype: float8", "\"out_dtype\" must be"),
         ]) func `what is not offered is refused by name and line`(line: String, message: String) async throws {
             try write(Self.configuration + "\n" + line + "\n", to: "config.yaml")

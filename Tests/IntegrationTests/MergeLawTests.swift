@@ -10,6 +10,7 @@ extension SerialIntegrationTests {
         private static let methods = [
             "ties", "dare_linear", "dare_ties", "della", "della_linear",
             "breadcrumbs", "breadcrumbs_ties", "slerp", "model_stock", "nearswap", "sce",
+            "arcee_fusion", "ram", "ramplus_tl",
         ]
         private static let random = ["dare_linear", "dare_ties", "della", "della_linear"]
 
@@ -54,7 +55,7 @@ extension SerialIntegrationTests {
             for type in [Tensor.ElementType.float32, .bfloat16, .float64] {
                 let base = tensors(seed: 1).map { $0.converted(to: type) }
                 for name in ["base", "a", "b"] { try write(base, name) }
-                let models = ["slerp", "nearswap"].contains(method) ? ["a"] : ["a", "b"]
+                let models = ["slerp", "nearswap", "arcee_fusion"].contains(method) ? ["a"] : ["a", "b"]
                 let merged = try await merged(method, models: models, parameters: "density: 0.6, t: 0.3")
                 for tensor in base {
                     let found = try #require(merged.first { $0.name == tensor.name })

@@ -91,7 +91,36 @@ extension SerialIntegrationTests {
             "models: [{model: a, parameters: {weight: 0.4}}, {model: b, parameters: {weight: 0.8}}]\n"
         private static let unweighted = "models: [{model: a}, {model: b}, {model: c}]\n"
 
+        /// Slices of one layer each and of all, with parameters on every level.
+        private static let slices = """
+            slices:
+            - sources:
+              - {model: base, layer_range: [0, 1]}
+              - {model: a, layer_range: [0, 1], parameters: {weight: [0.2, 0.6], density: 0.4}}
+              - {model: b, layer_range: [0, 1]}
+              parameters: {weight: [{filter: mlp, value: 0.3}], density: 0.8}
+            - sources:
+              - {model: base, layer_range: [1, 2]}
+              - {model: a, layer_range: [1, 2]}
+              - {model: b, layer_range: [1, 2], parameters: {weight: 1.25}}
+              parameters: {density: 0.6}
+            parameters: {weight: 0.7, density: 0.9}
+
+            """
+        private static let wholeSlice = """
+            slices:
+            - sources: [{model: base, layer_range: [0, 2]}, {model: a, layer_range: [0, 2]}]
+            parameters: {t: [{filter: mlp, value: [0.1, 0.9]}, {filter: self_attn, value: 0.3}, {value: [0.2, 0.8]}]}
+
+            """
+
         private static let configurations = [
+            "task_arithmetic in slices": base + slices, "ties in slices": base + slices,
+            "linear in slices": slices, "breadcrumbs in slices": base + slices,
+            "slerp in one slice": base + wholeSlice,
+            "dare_ties in a module": base
+                + "modules: {default: {models: [{model: a}, {model: b}], parameters: {weight: 0.6}}}\n"
+                + "parameters: {weight: 0.2}\n",
             "task_arithmetic": base + weighted + "parameters: {lambda: 0.7}\n",
             "linear": weighted,
             "ties": base + weighted + "parameters: {lambda: 0.7}\n",
@@ -112,6 +141,9 @@ extension SerialIntegrationTests {
             "karcher": unweighted, "karcher with a base": base + unweighted,
             "multislerp": weighted, "multislerp around a base": base + weighted,
             "nearswap": base + "models: [{model: base}, {model: a}]\nparameters: {t: 0.1}\n",
+            "arcee_fusion": base + "models: [{model: base}, {model: a}]\n",
+            "ram": base + unweighted + "parameters: {epsilon: 0.3}\n",
+            "ramplus_tl": base + unweighted + "parameters: {epsilon: 0.3, r: 0.4, alpha: 0.9}\n",
             "sce": base + unweighted + "parameters: {select_topk: 0.3}\n",
             "slerp": base
                 + "models: [{model: base}, {model: a}]\nparameters: {t: [{filter: mlp, value: 0.3}, {value: 0.7}]}\n",

@@ -7,9 +7,9 @@ import Testing
 /// Problems of a job file's form: one test for each message, with the whole message.
 @Suite struct JobFileProblemTests {
     private static let known =
-        "Known keys: merge_method, base_model, models, parameters, dtype, out_dtype, tokenizer_source, kfac, "
-        + "ignore, allow_config_differences, allow_unchanged, non_finite, split_fused, mismatched_shapes, checkpoint, "
-        + "outputs, output."
+        "Known keys: merge_method, base_model, models, slices, modules, parameters, dtype, out_dtype, "
+        + "tokenizer_source, tokenizer, kfac, ignore, allow_config_differences, allow_unchanged, non_finite, "
+        + "split_fused, mismatched_shapes, checkpoint, outputs, output."
 
     private func expect(
         _ text: JobFileText,
@@ -87,13 +87,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (
-            "slices", "[{sources: []}]",
-            "List whole checkpoints under \"models\"; merges that change the number of layers are not offered."
-        ),
-        ("modules", "{}", "List whole checkpoints under \"models\"."),
-        ("chat_template", "auto", "Edit the tokenizer's files in the merged directory instead."),
-        ("tokenizer", "{source: union}", "The base's tokenizer is copied; merging vocabularies is not offered."),
+        ("chat_template", "auto", "Edit the tokenizer's files in the merged directory instead.")
     ])
     func `what mergekit offers and we do not is refused by name`(key: String, value: String, advice: String) {
         expect(
@@ -151,8 +145,8 @@ import Testing
         #expect(
             problems(in: "dtype: float32\n") == [
                 "job.yaml:1:1: the key \"merge_method\" is missing.",
-                "job.yaml:1:1: the key \"base_model\" is missing.",
-                "job.yaml:1:1: the key \"output\" is missing.", "job.yaml:1:1: the key \"models\" is missing.",
+                "job.yaml:1:1: the key \"models\" is missing.",
+                "job.yaml:1:1: the key \"base_model\" is missing.", "job.yaml:1:1: the key \"output\" is missing.",
             ]
         )
     }
@@ -197,10 +191,6 @@ import Testing
             "out_dtype: bfloat61",
             "job.yaml:6:12: \"out_dtype\" must be one of bfloat16, float16, float32, float64, not \"bfloat61\". "
                 + "Did you mean \"bfloat16\"?"
-        ),
-        (
-            "tokenizer_source: union",
-            "job.yaml:6:19: \"tokenizer_source\" can only be \"base\": the base's tokenizer is copied."
         ),
         (
             "outputs: merged",

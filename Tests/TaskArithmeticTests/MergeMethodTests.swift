@@ -18,8 +18,9 @@ struct MergeMethodTests {
             MergeMethod.all.map(\.name) == [
                 "task_arithmetic", "linear", "weighted_average", "ties", "dare_linear", "dare_ties", "passthrough",
                 "slerp", "della", "della_linear", "breadcrumbs", "breadcrumbs_ties", "model_stock", "nuslerp",
-                "karcher", "multislerp", "nearswap", "sce", "kfac", "regmean", "actmat", "tact", "wudi", "ace", "tsv_m",
-                "iso_c", "iso_cts", "fisher", "kfac_exact", "disentangle",
+                "karcher", "multislerp", "nearswap", "sce", "arcee_fusion", "ram", "ramplus_tl", "kfac", "regmean",
+                "actmat",
+                "tact", "wudi", "ace", "tsv_m", "iso_c", "iso_cts", "fisher", "kfac_exact", "disentangle",
             ])
     }
 
@@ -68,6 +69,7 @@ struct MergeMethodTests {
         #expect(names(\.averages) == ["linear", "weighted_average", "ties", "della"])
         let own = [
             "linear", "passthrough", "slerp", "model_stock", "nuslerp", "karcher", "multislerp", "nearswap", "sce",
+            "arcee_fusion", "ram", "ramplus_tl",
         ]
         #expect(names { $0.parameter("lambda") == nil } == own)
         #expect(names(\.isRandom) == ["dare_linear", "dare_ties", "della", "della_linear"])

@@ -148,7 +148,7 @@ struct InterferenceSection {
         switch task.parameters[.weight] ?? plan.spec.parameters[.weight] {
         case nil: .of(1)
         case .scalar(let value): .of(value)
-        case .gradient, .filtered, .word: .null
+        case .gradient, .filtered, .word, .bySlice: .null
         }
     }
 

@@ -117,7 +117,7 @@ struct ReportWriter {
                 case .scalar(let value) where parameter.kind == .truth: .init(parameter.name, .bool(value != 0))
                 case .scalar(let value): .init(parameter.name, .of(value))
                 case .word(let word): .init(parameter.name, .string(word))
-                case .gradient, .filtered: .init(parameter.name, .null)
+                case .gradient, .filtered, .bySlice: .init(parameter.name, .null)
                 }
             }
         }
@@ -143,7 +143,7 @@ struct ReportWriter {
         switch setting {
         case nil: .of(1)
         case .scalar(let value): .of(value)
-        case .gradient, .filtered, .word: .null
+        case .gradient, .filtered, .word, .bySlice: .null
         }
     }
 
@@ -152,7 +152,7 @@ struct ReportWriter {
         switch plan.spec.parameters[MergeParameter.normalizeName] {
         case nil: .bool(plan.spec.method.averages)
         case .scalar(let value): .bool(value != 0)
-        case .gradient, .filtered, .word: .null
+        case .gradient, .filtered, .word, .bySlice: .null
         }
     }
 
