@@ -387,6 +387,7 @@ struct InventoryReader {
             normalization: normalization, samples: most, factors: factors,
             ownSamples: samples.filter { $0.value != most }, rows: rows)
         set.uses = metadata.uses
+        set.balances = metadata.balances
         return set
     }
 

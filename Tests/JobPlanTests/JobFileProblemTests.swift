@@ -130,7 +130,7 @@ import Testing
         expect(
             JobFileText(rest: ["kfac: {regularizer: {ranks: 4}}"]),
             "job.yaml:6:22: unknown key \"ranks\" in \"regularizer\". Did you mean \"rank\"? Known keys: form, rank, "
-                + "scale, targets."
+                + "scale, balance, one_dimensional, targets."
         )
         expect(
             JobFileText(models: ["- {model: a, parameters: {weight: [{filtre: mlp, value: 1}]}}"]),
@@ -292,6 +292,14 @@ import Testing
         (
             "kfac: {regularizer: {scale: papr}}",
             "job.yaml:6:29: \"scale\" must be one of paper, mean, not \"papr\". Did you mean \"paper\"?"
+        ),
+        (
+            "kfac: {regularizer: {balance: traces}}",
+            "job.yaml:6:31: \"balance\" must be one of none, trace, not \"traces\". Did you mean \"trace\"?"
+        ),
+        (
+            "kfac: {regularizer: {one_dimensional: means}}",
+            "job.yaml:6:39: \"one_dimensional\" must be one of mean, sum, not \"means\". Did you mean \"mean\"?"
         ),
         (
             "kfac: {regularizer: {targets: each}}",
