@@ -21,6 +21,21 @@ import UnitOperations
         return spec.problems(against: inventory).map(\.description)
     }
 
+    @Test(arguments: [
+        (
+            "balance: traces",
+            "job.yaml:6:31: \"balance\" must be one of none, trace, not \"traces\". Did you mean \"trace\"?"
+        ),
+        (
+            "one_dimensional: means",
+            "job.yaml:6:39: \"one_dimensional\" must be one of mean, sum, not \"means\". Did you mean \"mean\"?"
+        ),
+    ])
+    func `a word that is not known is refused`(written: String, problem: String) {
+        let text = JobFileText(rest: ["kfac: {regularizer: {\(written)}}"])
+        #expect(JobPlanTests.problems(in: text.yaml) == [problem])
+    }
+
     @Test func `sums read the balanced B, and a factor's file the B of the rows`() throws {
         let plan = try JobPlan.small(
             JobFileText(

@@ -294,14 +294,6 @@ import Testing
             "job.yaml:6:29: \"scale\" must be one of paper, mean, not \"papr\". Did you mean \"paper\"?"
         ),
         (
-            "kfac: {regularizer: {balance: traces}}",
-            "job.yaml:6:31: \"balance\" must be one of none, trace, not \"traces\". Did you mean \"trace\"?"
-        ),
-        (
-            "kfac: {regularizer: {one_dimensional: means}}",
-            "job.yaml:6:39: \"one_dimensional\" must be one of mean, sum, not \"means\". Did you mean \"mean\"?"
-        ),
-        (
             "kfac: {regularizer: {targets: each}}",
             "job.yaml:6:31: \"targets\" must be leave_one_out, all, or a list of task names."
         ),
