@@ -132,6 +132,47 @@ def factors(case: Case, noise: list[Tensor], normalization: str) -> dict[str, Te
     return result
 
 
+def exact_traces(case: Case, noise: list[Tensor]) -> dict[str, Tensor]:
+    """The mean of ‖Σ_p g_p ã_pᵀ‖² over samples and probes, by layer.
+
+    Args:
+        case: The model and its samples.
+        noise: For each sample the probes [M, …] of its output.
+    """
+    model = (case.reference_model or case.model).double()
+    by_name = dict(model.named_modules(remove_duplicate=False))
+    layer_of = {by_name[path]: layer for layer, paths in case.modules.items() for path in paths}
+    calls: list[tuple[Any, Tensor, Tensor]] = []
+
+    def note(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> Tensor:
+        calls.append((module, arguments[0], output))
+        return output.clone()
+
+    handles = [module.register_forward_hook(note) for module in layer_of]
+    sums: dict[str, Tensor] = {}
+    for sample, draws in zip(case.samples, noise, strict=True):
+        calls.clear()
+        output = case.forward(model, sample)
+        for draw in draws:
+            scalar = (output * draw.double().view(output.shape)).sum()
+            found = torch.autograd.grad(scalar, [each for _, _, each in calls], retain_graph=True)
+            products: dict[str, Tensor] = {}
+            for (module, value, _), gradient in zip(calls, found, strict=True):
+                groups = getattr(module, "groups", 1)
+                own = gradients_of(module, gradient).chunk(groups, 1)
+                rows = rows_of(module, value).detach().chunk(groups, 1)
+                for group, (g, a) in enumerate(zip(own, rows, strict=True)):
+                    if getattr(module, "bias", None) is not None:
+                        a = torch.cat([a, torch.ones(a.shape[0], 1, dtype=a.dtype)], 1)
+                    name = group_name(module, layer_of[module], group)
+                    products[name] = products.get(name, torch.zeros(())) + g.T @ a
+            for name, product in products.items():
+                sums[name] = sums.get(name, torch.zeros(())) + product.square().sum()
+    for handle in handles:
+        handle.remove()
+    return {name: total / (len(case.samples) * noise[0].shape[0]) for name, total in sums.items()}
+
+
 def _add_gradients(
     case: Case,
     model: nn.Module,

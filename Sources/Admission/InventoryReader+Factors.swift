@@ -194,9 +194,11 @@ extension InventoryReader {
                 PartialsInventory.Sum(shape: sum.shape, elementType: sum.elementType, slices: slices)
             )
         }
-        return PartialsInventory(
+        var inventory = PartialsInventory(
             normalization: normalization, probes: set.probeCount, hasBias: set.hasBias, layouts: set.layouts,
             counts: set.counts.mapValues { PartialsInventory.Counts(rows: $0.rows, samples: $0.samples) },
             sums: Dictionary(sums, uniquingKeysWith: { first, _ in first }))
+        inventory.exactTraces = set.exactTraces
+        return inventory
     }
 }

@@ -365,6 +365,7 @@ struct InventoryReader {
             normalization: spec.curvature.normalization, samples: most, factors: factors,
             ownSamples: samples.filter { $0.value != most }, rows: rows)
         set.uses = metadata.uses
+        set.balances = metadata.balances
         return set
     }
 

@@ -26,6 +26,8 @@ public struct FactorsMetadata: Equatable, Sendable {
     public var layouts: [String: WeightLayout] = [:]
     /// The captured layers that use a layer's weight, where its factors are the sum over several.
     public var uses: [String: [String]] = [:]
+    /// The scalar that gives B the layer's exact trace, by layer; empty if the file states none.
+    public var balances: [String: Double] = [:]
 
     /// Describes a factor set.
     public init(
@@ -62,6 +64,9 @@ public struct FactorsMetadata: Equatable, Sendable {
         self.layouts = try reader.layouts()
         self.uses =
             try reader.object(MetadataKey.uses, "an object of lists of layers, by layer", \.strings) ?? [:]
+        self.balances =
+            try reader.object(MetadataKey.balance, "an object of numbers of at least 0 by layer", \.nonNegativeNumber)
+            ?? [:]
     }
 
     private static func rowCounts(_ reader: MetadataReader) throws(JobFileError) -> OwnerCounts? {
@@ -98,6 +103,9 @@ public struct FactorsMetadata: Equatable, Sendable {
         if !uses.isEmpty {
             strings[MetadataKey.uses] =
                 JSONValue.sortedObject(uses) { .array($0.sorted().map(JSONValue.string)) }.text()
+        }
+        if !balances.isEmpty {
+            strings[MetadataKey.balance] = JSONValue.sortedObject(balances) { .number(String($0)) }.text()
         }
         return strings
     }

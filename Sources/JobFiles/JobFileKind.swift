@@ -72,6 +72,12 @@ public enum MetadataKey {
     public static let diagonal = "diagonal"
     /// Object by layer: the captured layers that use its weight, where the factors are the sum over several.
     public static let uses = "uses"
+    /// Object by layer of a factor file: the scalar that gives B the layer's exact trace.
+    public static let balance = "balance"
+    /// Object by layer of partial sums: Σ ‖Σ_p g_p ã_pᵀ‖² over samples and probes.
+    public static let exactTrace = "exact_trace"
+    /// `sum` in a regularizer file whose F is a sum over tasks like B.
+    public static let oneDimensional = "one_dimensional"
     /// Object by layer: whether A's last row and column belong to the bias.
     public static let bias = "bias"
     /// w_t.

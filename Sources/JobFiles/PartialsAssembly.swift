@@ -10,6 +10,8 @@ struct PartialsAssembly {
     private(set) var repetitions: [PartialsSet.Repetition] = []
     /// The counts by owner, over all files.
     private(set) var counts: [String: PartialsSet.Counts] = [:]
+    /// The sums behind exact traces by layer, in the order of the files.
+    private(set) var exactTraces: [String: Double] = [:]
     private(set) var problems: [PartialsProblem] = []
 
     /// Compares files.
@@ -113,7 +115,21 @@ struct PartialsAssembly {
             counts[owner] = PartialsSet.Counts(
                 rows: Self.sum(files.lazy.map { isLayer ? $0.metadata.rowCounts?[owner] ?? 0 : 0 }),
                 samples: Self.sum(files.lazy.map { $0.metadata.sampleCounts[owner] ?? 0 }))
+            if isLayer { exactTraces[owner] = exactTrace(of: owner) }
         }
+    }
+
+    /// The sum over the files; `nil` if a file with rows of the layer states none.
+    private func exactTrace(of layer: String) -> Double? {
+        var sum = 0.0
+        for file in files {
+            if let part = file.metadata.exactTraces[layer] {
+                sum += part
+            } else if file.metadata.rowCounts?[layer] != 0 {
+                return nil
+            }
+        }
+        return sum.isFinite ? sum : nil
     }
 
     /// Counts come from metadata.

@@ -30,7 +30,7 @@ public struct PartialsDraft: Sendable {
         MetadataKey.diagonal, MetadataKey.baseDigest,
     ]
     /// The keys that the sender states when all rows are sent.
-    public static let lastKeys: Set<String> = [MetadataKey.samples, MetadataKey.rows]
+    public static let lastKeys: Set<String> = [MetadataKey.samples, MetadataKey.rows, MetadataKey.exactTrace]
 
     /// Room for counts, which are not known at first.
     private static let bytesOfCounts = 64
@@ -93,7 +93,10 @@ public struct PartialsDraft: Sendable {
         let owners = Set(self.sums.flatMap { $0.names.map(\.owner) })
         let layers = Set(self.sums.flatMap { $0.names.filter { $0.side != .full }.map(\.owner) })
         strings[MetadataKey.samples] = Self.text(owners, 1)
-        if !layers.isEmpty { strings[MetadataKey.rows] = Self.text(layers, 1) }
+        if !layers.isEmpty {
+            strings[MetadataKey.rows] = Self.text(layers, 1)
+            strings[MetadataKey.exactTrace] = Self.text(layers, 1)
+        }
         let (checked, byteCount) = try Self.checked(self.sums, strings, file)
         self.metadata = checked
         self.byteCount = UInt64(byteCount + Self.bytesOfCounts * (owners.count + 1))

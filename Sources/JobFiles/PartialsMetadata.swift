@@ -33,6 +33,8 @@ public struct PartialsMetadata: Equatable, Sendable {
     public var layouts: [String: WeightLayout]
     /// The sums of which the file holds the diagonal only.
     public var diagonals: Set<CurvatureTensorName> = []
+    /// Σ ‖Σ_p g_p ã_pᵀ‖² over samples and probes, by layer; empty if the file states none.
+    public var exactTraces: [String: Double] = [:]
     /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
 
@@ -85,6 +87,9 @@ public struct PartialsMetadata: Equatable, Sendable {
             hasBias: try reader.object(MetadataKey.bias, "an object of true and false", \.boolValue) ?? [:],
             layouts: try reader.layouts(), baseDigest: try reader.digest(MetadataKey.baseDigest))
         diagonals = try reader.diagonals()
+        exactTraces =
+            try reader.object(
+                MetadataKey.exactTrace, "an object of numbers of at least 0 by layer", \.nonNegativeNumber) ?? [:]
     }
 
     /// The metadata as the strings of a file.
@@ -101,6 +106,9 @@ public struct PartialsMetadata: Equatable, Sendable {
             MetadataKey.bias: JSONValue.sortedObject(hasBias, JSONValue.bool).text(),
         ]
         strings[MetadataKey.rows] = rowCounts?.text
+        if !exactTraces.isEmpty {
+            strings[MetadataKey.exactTrace] = JSONValue.sortedObject(exactTraces) { .number(String($0)) }.text()
+        }
         strings[MetadataKey.layout] = layouts.metadataText
         strings[MetadataKey.diagonal] = diagonals.metadataText
         strings[MetadataKey.baseDigest] = baseDigest?.description

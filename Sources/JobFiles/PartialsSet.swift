@@ -59,6 +59,8 @@ public final class PartialsSet: Sendable {
     public let sums: [Sum]
     /// The counts by layer or parameter.
     public let counts: [String: Counts]
+    /// Σ ‖Σ_p g_p ã_pᵀ‖² over samples and probes, by layer; only of layers for which every file with rows states it.
+    public let exactTraces: [String: Double]
 
     /// Checks files one by one and together.
     ///
@@ -86,6 +88,7 @@ public final class PartialsSet: Sendable {
         layouts = first.metadata.layouts
         baseDigest = first.metadata.baseDigest
         counts = assembly.counts
+        exactTraces = assembly.exactTraces
         sums = first.entries.indices.map { position in
             let entry = first.entries[position]
             return Sum(

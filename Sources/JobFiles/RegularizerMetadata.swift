@@ -12,6 +12,10 @@ public struct RegularizerMetadata: Equatable, Sendable {
     public var form: String
     /// `paper` or `mean`.
     public var scale: String
+    /// `none`, or `trace` if each task's B was scaled to the exact trace; files without it have `none`.
+    public var balance = "none"
+    /// `mean`, or `sum` if F was summed like B; files without it have `mean`.
+    public var oneDimensional = "mean"
     /// The tasks summed, in the order of the sum.
     public var tasks: [TaskName]
     /// λ_t of every task summed.
@@ -72,6 +76,8 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.target = try reader.required(MetadataKey.target, "a task's name or \"all\"")
         self.form = try reader.required(MetadataKey.form, "\"accumulated\", \"optimal\" or \"per_task\"")
         self.scale = try reader.required(MetadataKey.scale, "\"paper\" or \"mean\"")
+        self.balance = metadata[MetadataKey.balance] ?? "none"
+        self.oneDimensional = metadata[MetadataKey.oneDimensional] ?? "mean"
         _ = try reader.required(MetadataKey.tasks, "a list of task names")
         let tasks = try reader.strings(MetadataKey.tasks, "a list of task names") ?? []
         self.tasks = tasks.map(TaskName.init(rawValue:))
@@ -111,6 +117,8 @@ public struct RegularizerMetadata: Equatable, Sendable {
             strings[MetadataKey.missingCurvature] =
                 JSONValue.sortedObject(missingTasks) { names in .array(names.map { .string($0.rawValue) }) }.text()
         }
+        if balance != "none" { strings[MetadataKey.balance] = balance }
+        if oneDimensional != "mean" { strings[MetadataKey.oneDimensional] = oneDimensional }
         strings[MetadataKey.normalization] = normalization
         strings[MetadataKey.baseDigest] = baseDigest?.description
         strings[MetadataKey.layout] = layouts.metadataText

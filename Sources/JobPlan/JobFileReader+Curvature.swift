@@ -75,9 +75,11 @@ extension JobFileReader {
         return damping
     }
 
+    private static let regularizerKeys = ["form", "rank", "scale", "balance", "one_dimensional", "targets"]
+
     private mutating func readRegularizer(_ node: Node) -> RegularizerSpec {
         var regularizer = RegularizerSpec()
-        let entries = entries(node, of: "\"regularizer\"", keys: ["form", "rank", "scale", "targets"])
+        let entries = entries(node, of: "\"regularizer\"", keys: Self.regularizerKeys)
         let form = entries["form"].map { word($0, "form", as: RegularizerSpec.Form.self) } ?? .accumulated
         if let form { regularizer.form = form }
         if let node = entries["rank"] {
@@ -91,6 +93,14 @@ extension JobFileReader {
         }
         if let scale = entries["scale"].flatMap({ word($0, "scale", as: RegularizerScale.self) }) {
             regularizer.scale = scale
+        }
+        if let balance = entries["balance"].flatMap({ word($0, "balance", as: LayerBalance.self) }) {
+            regularizer.balance = balance
+        }
+        if let sum = entries["one_dimensional"]
+            .flatMap({ word($0, "one_dimensional", as: OneDimensionalSum.self) })
+        {
+            regularizer.oneDimensional = sum
         }
         if let node = entries["targets"] { regularizer.targets = readTargets(node) }
         return regularizer

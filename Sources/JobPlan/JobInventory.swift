@@ -376,6 +376,8 @@ public struct FactorSetInventory: Equatable, Sendable {
     public var layouts: [String: Located<WeightLayout>] = [:]
     /// The captured layers that use a layer's weight, where its factors are the sum over several.
     public var uses: [String: [String]] = [:]
+    /// The scalar that gives B of a layer the exact trace, by layer; empty if the set states none.
+    public var balances: [String: Double] = [:]
 
     /// Collects the contents of a factor set.
     public init(

@@ -23,7 +23,7 @@ extension JobSpec {
             + adapterProblems(examination)
             + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory) + groupProblems(selection.blocks)
-            + compressionProblems(selection.blocks)
+            + compressionProblems(selection.blocks) + oneDimensionalProblems()
             + tasks.flatMap { inventory.renamings[$0.name]?.problems ?? [] }
         problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
         problems += examination.comparisons.flatMap(\.problems)
@@ -36,6 +36,7 @@ extension JobSpec {
                 of: task, blocks: expected.flatMap { inventory.layers(of: $0, in: task.name) }, inventory)
             problems += rowCountProblems(of: task, blocks: selection.blocks, inventory)
             problems += useProblems(of: task, selection.blocks, inventory)
+            problems += balanceProblems(of: task, selection.blocks, inventory)
         }
         return problems
     }
@@ -176,6 +177,7 @@ extension JobSpec {
                 // Tasks without curvature in a block do not take part in its merge.
                 let tensor = block.tensors[0]
                 let isPresent = { (task: TaskSpec) in !inventory.isEmpty(block, in: task.name) }
+                let shares = sharesEqually(block) ? shares.equal : shares
                 return method.needsFactors && settings.divides(tensor: tensor)
                     && mergedTasks.contains { isPresent($0) && settings.weight(of: $0, tensor: tensor) != 0 }
                     && abs(settings.weightSum(tensor: tensor, shares: shares, among: isPresent)) < 1e-6

@@ -197,6 +197,10 @@ public struct RegularizerSpec: Equatable, Sendable {
     public var rank: Located<Int>?
     /// The scale of the accumulated or optimal B.
     public var scale: RegularizerScale = .paper
+    /// How layers are balanced with each other.
+    public var balance: LayerBalance = .none
+    /// How full blocks are summed over tasks.
+    public var oneDimensional: OneDimensionalSum = .mean
     /// The sums to form.
     public var targets: Targets = .leaveOneOut
 

@@ -48,6 +48,8 @@ public struct PartialsInventory: Equatable, Sendable {
     public var counts: [String: Counts]
     /// The sums by factor.
     public var sums: [FactorName: Sum]
+    /// Σ ‖Σ_p g_p ã_pᵀ‖² over samples and probes, by layer; only of layers for which every file states it.
+    public var exactTraces: [String: Double] = [:]
 
     /// Collects the contents of the files.
     public init(

@@ -28,9 +28,12 @@ extension Planner {
         // Partial sums may state a layer of which no task has a row; it has nothing to sum.
         guard !tasks.isEmpty else { return }
         let targets = targets.filter { target in tasks.contains { target.includes($0.task) } }
+        let regularizer = spec.curvature.regularizer
+        // Under `sum` a full block has the coefficients of B.
+        let isSummed = name.side == .full && regularizer.oneDimensional == .sum
         let operation = AccumulateOperation(
-            side: name.side, shape: shape, weights: tasks.map(\.weight),
-            exclusions: exclusions(of: targets, from: tasks), scale: spec.curvature.regularizer.scale)
+            side: isSummed ? .gradient : name.side, shape: shape, weights: tasks.map(\.weight),
+            exclusions: exclusions(of: targets, from: tasks), scale: regularizer.scale)
         let unit = add(
             operation, reading: tasks.map(\.factor),
             title: "\(targets.isEmpty ? "inner products" : "sums") of factor \"\(name)\" over \(tasks.count) tasks",
@@ -85,7 +88,7 @@ extension Planner {
 
     private func accumulatedTasks(_ name: FactorName) -> [AccumulatedTask] {
         spec.curvedTasks.compactMap { task in
-            products[name.owner, .factor(name.side, of: task.name)].map {
+            products[name.owner, .balancedFactor(name.side, of: task.name)].map {
                 AccumulatedTask(
                     task: task.name, factor: $0, weight: curvatureWeights[task.name] ?? 0)
             }

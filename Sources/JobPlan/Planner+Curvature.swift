@@ -53,7 +53,7 @@ extension Planner {
         for block in blocks where copied.mergesWhole(block) {
             let merged = vectors(of: spec.mergedTasks, in: block, settings)
             for task in spec.curvedTasks {
-                guard let factors = outputs(of: block, for: { .factor($0, of: task.name) }) else { continue }
+                guard let factors = outputs(of: block, for: { .balancedFactor($0, of: task.name) }) else { continue }
                 products[block.name, .interference(with: task.name)] = addPenalty(
                     block, factors, vectors: merged,
                     title: "interference with task \"\(task.name)\" in \"\(block.name)\"")
@@ -97,9 +97,11 @@ extension Planner {
                 let outputs = products.fileOutputs(
                     of: blocks, for: { .factor($0, of: task.name) },
                     compressed: { .compressedFactor($0, of: task.name) })
+                // The file states the scalars.
+                let balances = products.outputs(for: .balance(of: task.name)).map(\.output)
                 addFile(
-                    .assembleFactors(task.name), of: outputs, title: "factor file of task \"\(task.name)\"",
-                    as: spec.curvature.compression?.form)
+                    .assembleFactors(task.name), of: outputs + balances,
+                    title: "factor file of task \"\(task.name)\"", as: spec.curvature.compression?.form)
             }
         }
         for target in targets {

@@ -27,7 +27,9 @@ extension Planner {
             let isSum = !block.uses.isEmpty && inventory.factorSets[task]?.uses[block.name] == nil
             for (side, output) in isSum ? sum(layers, factors, of: block, task) : factors.first ?? [:] {
                 products[block: position, .factor(side, of: task)] = output
+                products[block: position, .balancedFactor(side, of: task)] = output
             }
+            planBalance(of: block, at: position, task)
         }
     }
 

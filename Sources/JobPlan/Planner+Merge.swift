@@ -118,6 +118,7 @@ extension Planner {
 
     private func part(_ block: CurvatureBlock, _ settings: MergeSettings, _ shares: TaskShares) -> MergedPart? {
         let names = block.tensors
+        let shares = spec.sharesEqually(block) ? shares.equal : shares
         // A task without curvature in the block does not take part: the shares of the others sum to 1.
         let isPresent = { (task: TaskSpec) in !inventory.isEmpty(block, in: task.name) }
         let weighted = weightedTasks(names[0], settings).filter { isPresent($0.task) }
@@ -129,7 +130,7 @@ extension Planner {
         let tasks = weighted.compactMap {
             task, weight -> (name: TaskName, share: MergeOperation.Task, factors: [UnitOutput])? in
             guard let checkpoint = inventory.checkpoints[task.name],
-                let factors = outputs(of: block, for: { .factor($0, of: task.name) })
+                let factors = outputs(of: block, for: { .balancedFactor($0, of: task.name) })
             else { return nil }
             let share = MergeOperation.Task(
                 parameters: parameters(block, in: checkpoint), place: place(of: task), weight: weight / divisor,

@@ -74,6 +74,7 @@ extension FactorSetInventory: Renamable {
         set.ownSamples = owners.renamed(ownSamples)
         set.rows = owners.renamed(rows)
         set.layouts = owners.renamed(layouts)
+        set.balances = owners.renamed(balances)
         set.uses = owners.renamed(uses).mapValues(owners.renamed)
         return set
     }
@@ -88,6 +89,7 @@ extension PartialsInventory: Renamable {
         partials.counts = owners.renamed(counts)
         partials.hasBias = owners.renamed(hasBias)
         partials.layouts = owners.renamed(layouts)
+        partials.exactTraces = owners.renamed(exactTraces)
         return partials
     }
 }

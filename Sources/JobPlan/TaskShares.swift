@@ -22,6 +22,13 @@ public struct TaskShares: Equatable, Sendable {
         weights = inventory.curvatureWeights(of: spec).filter { merged.contains($0.key) }
     }
 
+    /// The same with equal weights: the share of T tasks is 1/T.
+    var equal: TaskShares {
+        var equal = self
+        equal.weights = weights.mapValues { _ in 1 }
+        return equal
+    }
+
     /// λ_t of a merged task.
     ///
     /// - Parameters:

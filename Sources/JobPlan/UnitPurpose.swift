@@ -5,8 +5,12 @@ public import UnitOperations
 ///
 /// A new product of a method or of a kind of layer is a case here.
 public enum UnitPurpose: Hashable, Sendable {
-    /// A task's factor.
+    /// A task's factor, as its file has it.
     case factor(FactorSide, of: TaskName)
+    /// The same as sums over tasks, penalties and merges read it: B is balanced if the job asks for that.
+    case balancedFactor(FactorSide, of: TaskName)
+    /// A task's B, scaled to the layer's exact trace.
+    case balance(of: TaskName)
     /// The sums of a factor over tasks, or its inner products.
     case accumulation(FactorSide)
     /// The sums of both sides of a layer in the optimal form.
@@ -159,7 +163,7 @@ public enum RegularizerSet: Hashable, Sendable {
     public func purpose(_ side: FactorSide) -> UnitPurpose {
         switch self {
         case .term(let term, let target): .regularizer(side, term: term, of: target)
-        case .factors(let task): .factor(side, of: task)
+        case .factors(let task): .balancedFactor(side, of: task)
         }
     }
 

@@ -22,7 +22,7 @@ extension PageSection {
             [
                 .name(layer.name.shownName), .init(text: layer.sizes), .init(text: NumberWords.short(layer.numbers)),
                 .init(optional: layer.traces(["A"])), .init(optional: layer.traces(["B"])),
-                .init(optional: layer.traces(["F"])),
+                .init(optional: layer.traces(["F"])), .init(optional: layer.balance),
                 layer.missing.isEmpty ? .missing : .name(layer.missing.joinedForReading()),
             ]
         }
@@ -30,13 +30,14 @@ extension PageSection {
             title: "Factors",
             columns: [
                 .text("layer or parameter"), .text("dimensions"), .number("numbers"), .number("trace of A"),
-                .number("trace of B"), .number("trace of F"), .text("no rows of"),
+                .number("trace of B"), .number("trace of F"), .number("balance"), .text("no rows of"),
             ],
             rows: rows,
             caption:
                 "A is the factor of a layer’s inputs, B that of its output gradients, F the whole block of another "
                 + "parameter. Numbers counts the different numbers of one task’s factors. Traces are the least and the "
-                + "largest over the tasks." + layers.remark
+                + "largest over the tasks. Balance is what sums and merges multiply B by, so that the layer has its exact "
+                + "trace." + layers.remark
         ).withoutEmptyColumns
         return PageSection(anchor: "factors", title: "Factors", content: [HTMLTable(table).markup] + remark)
     }
@@ -96,11 +97,14 @@ private struct FactorRow {
 
     let name: String
     let missing: [String]
+    /// The least and the largest scalar over the tasks.
+    let balance: String?
     private let factors: [Factor]
 
     init(_ layer: JSONValue) {
         name = layer["name"]?.stringValue ?? "–"
         missing = layer["missing_curvature"]?.strings ?? []
+        balance = NumberWords.range((layer["balance"]?.entries ?? []).compactMap(\.value.number))
         factors = (layer["factors"]?.elements ?? []).map { factor in
             Factor(
                 side: factor["side"]?.stringValue ?? "–", dimension: factor["dimension"]?.number ?? 0,

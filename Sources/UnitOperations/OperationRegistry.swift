@@ -8,6 +8,8 @@ public enum OperationRegistry {
         ImportOperation.self,
         SumPartialsOperation.self,
         CombineOperation.self,
+        ExactTraceOperation.self,
+        BalanceOperation.self,
         AccumulateOperation.self,
         OptimalAccumulateOperation.self,
         InvertOperation.self,

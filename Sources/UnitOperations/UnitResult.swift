@@ -50,6 +50,10 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case trace
     /// Of B under `reduce`, or a part of it: Σ‖g‖² of the rows before each sample's are summed.
     case rowSquares = "row_squares"
+    /// Of rows: a layer's exact Gauss-Newton trace, or a part of it.
+    case exactTrace = "exact_trace"
+    /// Of a balanced B: the scalar that it was multiplied by.
+    case balance
     /// Of an inverse: the rank estimate; of a merge: the rank that it used.
     case rank
     /// Of an inverse: estimate of the condition number of the damped factor.

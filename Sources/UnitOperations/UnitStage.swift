@@ -4,6 +4,8 @@
 public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     /// Rows → a factor.
     case factor
+    /// A layer's rows → its exact trace, and B scaled to it.
+    case balance
     /// A factor → its damped inverse.
     case invert
     /// A matrix → its compressed form for a file.
@@ -38,9 +40,8 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
         case .importFactor: "import factor"
         case .assemble: "write files"
         case .digest: "digest inputs"
-        case .factor, .invert, .compress, .penalty, .merge, .accumulate, .accumulateOptimally, .mergeCheckpoint,
-            .report,
-            .publish:
+        case .factor, .balance, .invert, .compress, .penalty, .merge, .accumulate, .accumulateOptimally,
+            .mergeCheckpoint, .report, .publish:
             spacedName
         }
     }

@@ -124,7 +124,7 @@ import Testing
         expect(
             JobFileText(rest: ["kfac: {regularizer: {ranks: 4}}"]),
             "job.yaml:6:22: unknown key \"ranks\" in \"regularizer\". Did you mean \"rank\"? Known keys: form, rank, "
-                + "scale, targets."
+                + "scale, balance, one_dimensional, targets."
         )
         expect(
             JobFileText(models: ["- {model: a, parameters: {weight: [{filtre: mlp, value: 1}]}}"]),

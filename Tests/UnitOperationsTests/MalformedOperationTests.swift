@@ -239,6 +239,40 @@ struct MalformedOperationTests {
         try expectInversion("a damping value is \(text)") { $0.damping.value = value }
     }
 
+    @Test func `an exact trace has gradients for its inputs, and borders of samples`() throws {
+        func expectTrace(_ problem: String, _ change: (inout WireExactTraceOperation) -> Void) throws {
+            try expect(problem, "exact_trace", as: WireExactTraceOperation.self, change)
+        }
+        let none = "an exact trace has no rows, columns or probes"
+        try expectTrace(none) { $0.chunkRows = 0 }
+        try expectTrace(none) { $0.probes = 0 }
+        try expectTrace(none) { $0.inputColumns = 0 }
+        try expectTrace(none) { $0.gradientColumns = 0 }
+        try expectTrace("an element type is \"F8\"") { $0.inputType = "F8" }
+        try expectTrace("an element type is \"I32\"") { $0.gradientType = "I32" }
+        try expectTrace("indices have 2 columns") { $0.inputType = "I32" }
+        try expectTrace("2 slices of inputs have 1 slices of gradients") { $0.gradients.removeLast() }
+        try expectTrace("a slice of 49 rows has 400 bytes") { $0.inputs[0].rows = 49 }
+        try expectTrace("50 rows of inputs have 100 of gradients for 3 probes") { $0.probes = 3 }
+        try expectTrace("a divisor is not positive") { $0.divisor = 0 }
+        try expectTrace("samples have 3 positions and numbers") { $0.positions = 3 }
+        try expectTrace("samples have neither positions nor numbers") { $0.sampleNumbers = [] }
+        try expectTrace("2 slices of rows have 1 lists of sample numbers") { $0.sampleNumbers.removeLast() }
+        try expectTrace("a slice of 50 rows has 25 sample numbers") { $0.sampleNumbers[0].isWide = true }
+    }
+
+    @Test func `a balance is a number of at least 0`() throws {
+        func expectBalance(_ problem: String, _ change: (inout WireBalanceOperation) -> Void) throws {
+            try expect(problem, "balance", as: WireBalanceOperation.self, change)
+        }
+        try expectBalance("a balance has no scalar") { $0.scalar = nil }
+        try expectBalance("a balance is -1.0") { $0.stated = -1 }
+        try expectBalance("a balance is nan") { $0.stated = .nan }
+        try expectBalance("an exact trace is inf") { $0.measured.known = .infinity }
+        try expectBalance("the number of parts is 131073") { $0.measured.parts = 131_073 }
+        try expectBalance("the place of a trace is 131073") { $0.measured.inputPlace = 131_073 }
+    }
+
     @Test func `a compressed form has its number and a shift of at least 0`() throws {
         func expectCompression(_ problem: String, _ change: (inout WireCompressOperation) -> Void) throws {
             try expect(problem, "compress", as: WireCompressOperation.self, change)

@@ -68,7 +68,8 @@ struct OperationEncodingTests {
         #expect(
             counts == [
                 [2, 0, 0, 1], [4, 0, 0, 1], [2, 0, 0, 1], [2, 0, 0, 1], [0, 4, 0, 2], [1, 0, 0, 1], [1, 0, 0, 1],
-                [2, 0, 0, 1], [0, 2, 0, 1], [0, 2, 0, 3], [0, 4, 2, 8], [0, 1, 0, 1], [0, 1, 0, 1], [11, 2, 0, 0],
+                [2, 0, 0, 1], [6, 0, 0, 0], [2, 0, 0, 0], [0, 1, 5, 1], [0, 1, 0, 1], [0, 2, 0, 1], [0, 2, 0, 3],
+                [0, 4, 2, 8], [0, 1, 0, 1], [0, 1, 0, 1], [11, 2, 0, 0],
                 [5, 1, 0, 0], [11, 0, 0, 0], [12, 8, 3, 0], [0, 0, 3, 0],
             ])
     }
@@ -96,6 +97,7 @@ struct OperationEncodingTests {
 private protocol SoundVariant {}
 
 extension ImportOperation: SoundVariant {}
+extension BalanceOperation: SoundVariant {}
 extension CombineOperation: SoundVariant {}
 extension AccumulateOperation: SoundVariant {}
 extension OptimalAccumulateOperation: SoundVariant {}

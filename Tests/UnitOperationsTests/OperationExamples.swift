@@ -27,7 +27,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
     /// At least one example of each operation.
     static let all = [
         factor, factorOfSamples, indexFactor, indexFactorOfSamples, sumUses, importFactor, importCompressed,
-        sumPartials,
+        sumPartials, exactTrace, exactTraceOfIndices, balance, balanceAsStated,
         combine, accumulate, accumulateOptimally, invert, compress, penalty,
         penaltyOfFullBlock, norm, merge, combineStatistics,
     ]

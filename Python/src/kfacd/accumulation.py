@@ -30,16 +30,19 @@ class Accumulation(Steps):
     Layers that always read the same tensors share the sum of A.
     """
 
-    def __init__(self, blocks: Sequence[Layer | Normalization], normalization: Kind, products: Products) -> None:
+    def __init__(
+        self, blocks: Sequence[Layer | Normalization], normalization: Kind, products: Products, balance: bool = False
+    ) -> None:
         """Begins empty sums."""
-        super().__init__(blocks, normalization, products)
+        super().__init__(blocks, normalization, products, balance)
         self._inputs: dict[Layer, Sum] = {}
         self._gradients: dict[Layer, Sum] = {}
         self._parameters: dict[str, Sum] = {}
 
     def emptied(self) -> Accumulation:
         """Empty sums of the same layers."""
-        return Accumulation([*self.layers, *self.normalizations], self._normalization, self._products)
+        blocks: list[Layer | Normalization] = [*self.layers, *self.normalizations]
+        return Accumulation(blocks, self._normalization, self._products, self._traces is not None)
 
     @property
     def is_whole(self) -> bool:
@@ -58,7 +61,9 @@ class Accumulation(Steps):
         if isinstance(layer, Normalization):
             for name, values in parameter_gradients(self._batch, call, layer, rows, self._mask_of(call)):
                 self._sum_up(layer, name, values)
-        elif self._normalization == "reduce":
+            return
+        self._add_traces(call, rows)
+        if self._normalization == "reduce":
             self._sum_up(layer, "B", summed(rows, self._batch.size))
         else:
             self._gradient_sum(layer).add(kept(rows), 0, self._products)
@@ -71,6 +76,7 @@ class Accumulation(Steps):
             else:
                 self._parameters.setdefault(name, Sum(1, layer.size)).add(values, 0, self._products)
         self._summed.clear()
+        self._end_traces()
 
     def add_inputs(self, calls: Iterable[Call]) -> None:
         """Adds the input rows of all calls of the step."""
@@ -88,6 +94,7 @@ class Accumulation(Steps):
         sums.update({f"the output gradient of {layer.name}": each for layer, each in self._gradients.items()})
         sums.update({f"the gradient of {name}": each for name, each in self._parameters.items()})
         flags = [(name, each.finite()) for name, each in sums.items()]
+        flags += [] if self._traces is None else self._traces.finite()
         by_device: dict[torch.device, list[tuple[str, Tensor]]] = {}
         for name, flag in flags:
             if flag is not None:
@@ -106,10 +113,12 @@ class Accumulation(Steps):
         for layer in self._summed_layers():
             inputs = self._inputs.get(layer) or self._empty_input_sum(layer)
             gradients = self._gradient_sum(layer)
+            traces = self._traces_of(layer)
             for index, name in enumerate(layer.names):
                 layers.append(
                     SummedLayer(
                         **vars(stated(layer, name, self.rows.get(layer, 0))),
+                        exact_trace=traces[index],
                         input_sum=lambda inputs=inputs, index=index: inputs.packed(index),  # type: ignore[misc]
                         output_sum=lambda sums=gradients, index=index: sums.packed(index),  # type: ignore[misc]
                     )

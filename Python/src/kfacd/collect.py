@@ -51,6 +51,7 @@ def collect(
     allow_unused: bool = False,
     sink: Literal["sums", "rows"] = "sums",
     coordinator: Coordinator | str | None = None,
+    balance: bool = False,
 ) -> Collection:
     """Prepares to collect the curvature of a model at θ₀, in a `with` statement.
 
@@ -78,6 +79,8 @@ def collect(
             running cluster, which sum them as they arrive; see `Collection.commit` and `Collection.attempts`.
         coordinator: Where `commit` sends them: an endpoint, or that with keys. It is reached at once, so that a wrong
             address or key is known before the first step.
+        balance: Whether the exact trace of each layer is summed too, which the job's `regularizer: {balance: trace}`
+            needs. It takes about as long as the factors.
 
     Raises:
         KfacdError: Something cannot be collected as asked.
@@ -116,6 +119,7 @@ def collect(
         allow_unused=allow_unused,
         coordinator=reached,
         streams_rows=sink == "rows",
+        balance=balance,
     )
 
 

@@ -53,13 +53,14 @@ class Collection:
         allow_unused: bool,
         coordinator: Coordinator | None,
         streams_rows: bool,
+        balance: bool,
     ) -> None:
         """For `collect` only."""
         self._model, self._watched, self._groups, self._probes = model, watched, groups, probes
         self._task, self._normalization, self._products = task, normalization, products
         self._scale, self._sha256_base, self._allow_unused = scale, sha256_base, allow_unused
         self._run, self._rank, self._sequence = place
-        self._coordinator, self._streams_rows = coordinator, streams_rows
+        self._coordinator, self._streams_rows, self._balance = coordinator, streams_rows, balance
         self._first_sequence = self._sequence
         self._resources = ExitStack()
         self._token = torch.zeros((), requires_grad=True)
@@ -459,8 +460,10 @@ class Collection:
 
     def _begun(self, blocks: list[Layer | Normalization]) -> Accumulation | RowAccumulation:
         if self._streams_rows:
-            return RowAccumulation(blocks, self._normalization, self._products, self._open_stream)
-        return Accumulation(blocks, self._normalization, self._products)
+            return RowAccumulation(
+                blocks, self._normalization, self._products, self._open_stream, balance=self._balance
+            )
+        return Accumulation(blocks, self._normalization, self._products, self._balance)
 
     def _end_watching(self) -> None:
         self._resources.close()

@@ -40,6 +40,8 @@ class SummedLayer(StatedLayer):
     input_sum: Make
     """Makes Σ ã ãᵀ: the packed lower triangle, or the diagonal."""
     output_sum: Make
+    exact_trace: float | None = None
+    """Σ ‖Σ_p g_p ã_pᵀ‖² over samples and probes; none unless it was summed."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,12 @@ class Stated:
         return {
             "task": self.task,
             "samples": str(self.samples),
-            "rows": _text({layer.name: layer.rows for layer in self.layers}),
+            "rows": text_of({layer.name: layer.rows for layer in self.layers}),
             "probes": str(self.probes),
             "normalization": self.normalization,
-            "bias": _text({layer.name: layer.has_bias for layer in self.layers}),
-            "layout": _text(layouts) if layouts else None,
-            "diagonal": _text(sorted(diagonal)) if diagonal else None,
+            "bias": text_of({layer.name: layer.has_bias for layer in self.layers}),
+            "layout": text_of(layouts) if layouts else None,
+            "diagonal": text_of(sorted(diagonal)) if diagonal else None,
             "sha256_base": self.sha256_base,
             "products": self.products,
         }
@@ -163,7 +165,9 @@ def partials_file(summed: Summed, run: str, rank: int, sequence: int) -> Safeten
         add(f"{layer.name}.B", layer.output_size, layer.output_diagonal, layer.output_sum)
     for parameter in summed.parameters:
         add(f"{parameter.name}.F", parameter.size, False, parameter.sum)
-    places = {"format": "kfacd.partials/1", "run": run, "rank": str(rank), "sequence": str(sequence)}
+    traces = {layer.name: layer.exact_trace for layer in summed.layers if layer.exact_trace is not None}
+    places: dict[str, str | None] = {"exact_trace": text_of(traces) if traces else None}
+    places |= {"format": "kfacd.partials/1", "run": run, "rank": str(rank), "sequence": str(sequence)}
     return SafetensorsFile(tensors, {**summed.strings(), **places})
 
 
@@ -188,14 +192,56 @@ def write_factors(path: Path, summed: Summed, packed: bool) -> None:
     for layer in summed.layers:
         if layer.rows == 0:
             continue
-        input_divisor = summed.samples if summed.normalization == "reduce" else layer.rows
-        output_divisor = layer.rows * summed.probes if summed.normalization == "tak" else per_probe
+        input_divisor, output_divisor = _divisors(summed, layer)
         add(f"{layer.name}.A", layer.input_size, layer.input_diagonal, input_divisor, layer.input_sum)
         add(f"{layer.name}.B", layer.output_size, layer.output_diagonal, output_divisor, layer.output_sum)
     for parameter in summed.parameters:
         add(f"{parameter.name}.F", parameter.size, False, per_probe, parameter.sum)
-    strings = {"format": "kfacd.factors/1", "storage": "packed" if packed else "full", "damping": "none"}
+    balances = _balances(summed)
+    strings: dict[str, str | None] = {"balance": text_of(balances) if balances else None}
+    strings |= {"format": "kfacd.factors/1", "storage": "packed" if packed else "full", "damping": "none"}
     write(path, SafetensorsFile(tensors, {**summed.strings(), **strings}))
+
+
+def _divisors(summed: Summed, layer: SummedLayer) -> tuple[int, int]:
+    """Those of A and B; source: DESIGN section 2.1."""
+    per_probe = summed.samples * summed.probes
+    return (
+        summed.samples if summed.normalization == "reduce" else layer.rows,
+        layer.rows * summed.probes if summed.normalization == "tak" else per_probe,
+    )
+
+
+def _balances(summed: Summed) -> dict[str, float]:
+    """The scalars that give B the exact traces, by layer; empty unless these were summed.
+
+    Raises:
+        OptionError: A layer has an exact trace, and tr(A) tr(B) is 0.
+    """
+    balances: dict[str, float] = {}
+    for layer in summed.layers:
+        if layer.exact_trace is None or layer.rows == 0:
+            continue
+        exact = layer.exact_trace / (summed.samples * summed.probes)
+        input_divisor, output_divisor = _divisors(summed, layer)
+        traces = _trace(layer.input_sum(), layer.input_diagonal) / input_divisor
+        traces *= _trace(layer.output_sum(), layer.output_diagonal) / output_divisor
+        if traces == 0 and exact > 0:
+            raise OptionError(
+                f'layer "{layer.name}" has the exact trace {exact}, but tr(A) tr(B) is 0, so no scalar balances it. '
+                'Collect with normalization="expand", without balance=True, or leave the layer out.'
+            )
+        balances[layer.name] = exact / traces if traces > 0 else 1.0
+    return balances
+
+
+def _trace(values: Packed, diagonal: bool) -> float:
+    """The trace of a packed lower triangle, or of a diagonal."""
+    if diagonal:
+        return float(values.sum())
+    size = int((2 * values.size) ** 0.5)
+    rows = np.arange(size)
+    return float(values[rows * (rows + 3) // 2].sum())
 
 
 def square(packed: Packed, size: int) -> Packed:
@@ -261,5 +307,6 @@ def _bytes(values: Packed, kind: str) -> memoryview:
     return np.ascontiguousarray(values.astype(kind, copy=False)).data.cast("B")
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A value as the metadata of files have it."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +13,7 @@ from torch import Tensor
 from .calls import Call, Layer, Normalization
 from .cluster.offers import RowSum
 from .errors import SelectionError, listed
-from .partials import StatedLayer
+from .partials import StatedLayer, text_of
 from .rows import (
     MaskOf,
     calls_by_layer,
@@ -74,9 +73,16 @@ class RowAccumulation(Steps):
     The stream begins at the first step, which shows what layers read the same rows: these are sent once.
     """
 
-    def __init__(self, blocks: Sequence[Layer | Normalization], normalization: Kind, products: Products, open: Open):
+    def __init__(
+        self,
+        blocks: Sequence[Layer | Normalization],
+        normalization: Kind,
+        products: Products,
+        open: Open,
+        balance: bool = False,
+    ) -> None:
         """Sends nothing yet."""
-        super().__init__(blocks, normalization, products)
+        super().__init__(blocks, normalization, products, balance)
         self._open = open
         self._kind, self._type = ("BF16", torch.bfloat16) if products == "bfloat16" else ("F32", torch.float32)
         self._stream: Stream | None = None
@@ -90,7 +96,10 @@ class RowAccumulation(Steps):
     def emptied(self) -> RowAccumulation:
         """The next sequence of the same layers."""
         self.close()
-        return RowAccumulation([*self.layers, *self.normalizations], self._normalization, self._products, self._open)
+        blocks: list[Layer | Normalization] = [*self.layers, *self.normalizations]
+        return RowAccumulation(
+            blocks, self._normalization, self._products, self._open, balance=self._traces is not None
+        )
 
     def close(self) -> None:
         """Ends a stream that is not committed."""
@@ -128,7 +137,9 @@ class RowAccumulation(Steps):
         if isinstance(layer, Normalization):
             for name, values in parameter_gradients(self._batch, call, layer, rows, mask):
                 self._sum_up(layer, name, values)
-        elif self._normalization == "reduce":
+            return
+        self._add_traces(call, rows)
+        if self._normalization == "reduce":
             self._sum_up(layer, "B", summed(rows, self._batch.size))
             counts = torch.as_tensor(rows.counts, device=gradient.device).expand(self._batch.size) > 0
             self._present[layer] = self._present[layer] | counts if layer in self._present else counts
@@ -147,6 +158,7 @@ class RowAccumulation(Steps):
                 self._send(self._parameters[name], values, "gradient")
         self._summed.clear()
         self._present.clear()
+        self._end_traces()
 
     def add_inputs(self, calls: Iterable[Call]) -> None:
         """Sends the input rows of all calls of the step.
@@ -171,7 +183,8 @@ class RowAccumulation(Steps):
 
     def not_finite(self) -> list[str]:
         """What held NaN, infinity or squares beyond fp32 in this step; it was not sent."""
-        return list(dict.fromkeys(self._wrong))
+        traces = [] if self._traces is None else [name for name, finite in self._traces.finite() if not finite]
+        return list(dict.fromkeys(self._wrong + traces))
 
     def commit(self, samples: int) -> None:
         """Makes the sums durable at the coordinator.
@@ -187,7 +200,15 @@ class RowAccumulation(Steps):
         rows = {name: self.rows.get(layer, 0) for layer in self._announced for name in layer.names}
         counts = {"samples": str(samples)}
         if rows:
-            counts["rows"] = json.dumps(rows, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+            counts["rows"] = text_of(rows)
+        if rows and self._traces is not None:
+            counts["exact_trace"] = text_of(
+                {
+                    name: trace
+                    for layer in self._announced
+                    for name, trace in zip(layer.names, self._traces_of(layer), strict=True)
+                }
+            )
         self._stream.commit(counts)
         self.close()
 

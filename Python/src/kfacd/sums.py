@@ -157,7 +157,7 @@ class Sum:
         rows = rows.float()
         if products == "bfloat16":
             rows = rows.bfloat16().float()
-        with _precision(rows.device, products):
+        with precision(rows.device, products):
             if self.diagonal:
                 self._product += rows.square().sum(dim=0).view(self.groups, self.size)
             elif self.groups == 1:
@@ -203,7 +203,7 @@ def _strips(size: int) -> Iterator[tuple[slice, slice]]:
 
 
 @contextmanager
-def _precision(device: torch.device, products: Products) -> Iterator[None]:
+def precision(device: torch.device, products: Products) -> Iterator[None]:
     """Products of fp32 in the chosen precision, whatever the program has set; never in autocast's type."""
     before = torch.get_float32_matmul_precision()
     # TF32 holds every bf16 number, so its products of rounded rows are exact.

@@ -74,7 +74,7 @@ struct CurvatureContents: Sendable {
         let rank = plan.spec.curvature.regularizer.termCount ?? 0
         let count = plan.targets.count * rank * 2 * plan.spec.curvedTasks.count
         let longest: [MeasurementName: [Double]] = [
-            .damping: [Self.longest], .dampingUsed: [Self.longest],
+            .balance: [Self.longest], .damping: [Self.longest], .dampingUsed: [Self.longest],
             .coefficients: Array(repeating: Self.longest, count: count),
             .relativeError: Array(repeating: Self.longest, count: max(1, plan.targets.count)),
             .smallestEigenvalue: [Self.longest], .meanEigenvalue: [Self.longest], .diagonalShift: [Self.longest],
@@ -92,7 +92,7 @@ struct CurvatureContents: Sendable {
     func metadata(of operation: CoordinatorOperation, _ measured: Measurements) throws -> [String: String] {
         var strings: [String: String] =
             switch operation {
-            case .assembleFactors(let task): try factors(of: task).strings
+            case .assembleFactors(let task): try factors(of: task, measured).strings
             case .assembleRegularizer(let target): try regularizer(for: target, measured).strings
             case .assembleInverses(let target): try inverses(for: target, measured).strings
             case .mergeCheckpoint, .digestInputs, .writeReport, .publish: [:]
@@ -124,7 +124,7 @@ struct CurvatureContents: Sendable {
         return source.replaced(by: output, as: form)
     }
 
-    private func factors(of task: TaskName) throws -> FactorsMetadata {
+    private func factors(of task: TaskName, _ measured: Measurements) throws -> FactorsMetadata {
         let counts = counts(of: task)
         var metadata = FactorsMetadata(
             task: task, sampleCounts: counts.samples, rowCounts: counts.rows,
@@ -132,6 +132,12 @@ struct CurvatureContents: Sendable {
             weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
         metadata.layouts = plan.layouts
         for block in plan.blocks where !block.uses.isEmpty { metadata.uses[block.name] = block.uses.map(\.name) }
+        for block in plan.blocks {
+            // What a finished set states stays true of the same factors.
+            metadata.balances[block.name] =
+                plan.products[block.name, .balance(of: task)].flatMap { measured($0.unit)?[.balance]?.first }
+                ?? plan.inventory.factorSets[task]?.balances[block.name]
+        }
         return metadata
     }
 
@@ -151,6 +157,8 @@ struct CurvatureContents: Sendable {
                 return missing.isEmpty ? nil : missing
             })
         metadata.layouts = plan.layouts
+        metadata.balance = regularizer.balance.rawValue
+        metadata.oneDimensional = regularizer.oneDimensional.rawValue
         return metadata
     }
 

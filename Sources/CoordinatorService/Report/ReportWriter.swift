@@ -164,6 +164,8 @@ struct ReportWriter {
         }
         members += [
             .init("scale", .string(regularizer.scale.rawValue)),
+            .init("balance", .string(regularizer.balance.rawValue)),
+            .init("one_dimensional", .string(regularizer.oneDimensional.rawValue)),
             .init("targets", .array(plan.targets.map { .string($0.description) })),
         ]
         return .object(members)
@@ -223,6 +225,7 @@ struct ReportWriter {
                 if let missing = missing[block.name] {
                     members.append(.init("missing_curvature", .array(missing.map { .string($0.rawValue) })))
                 }
+                members += balance(of: block)
                 if block.factors.count == 2, let errors = try accumulationErrors(block) {
                     members.append(.init("accumulation_error", errors))
                 }
@@ -243,6 +246,16 @@ struct ReportWriter {
         return [
             .init("uses", .array(block.uses.map { .string($0.name) })), .init("uses_error", .object(errors)),
         ]
+    }
+
+    /// The scalar of each task that gives B the layer's exact trace; nothing unless the job is balanced.
+    private func balance(of block: CurvatureBlock) -> [JSONValue.Member] {
+        let scalars = plan.spec.curvedTasks.compactMap { task -> JSONValue.Member? in
+            measurements(block.name, .balance(of: task.name))?[.balance]?.first.map {
+                .init(task.name.rawValue, .of($0))
+            }
+        }
+        return scalars.isEmpty ? [] : [.init("balance", .object(scalars))]
     }
 
     private func factorRow(_ block: CurvatureBlock, _ side: FactorSide, _ shape: SymmetricShape) -> JSONValue {

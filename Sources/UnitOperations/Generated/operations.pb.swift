@@ -168,6 +168,106 @@ nonisolated struct WireIndexFactorOperation: Sendable {
   init() {}
 }
 
+/// A layer's input rows beside its output gradients, with the borders of samples.
+nonisolated struct WireExactTraceOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// d_in; 1 for indices.
+  var inputColumns: UInt32 = 0
+
+  var appendsOnes: Bool = false
+
+  /// The type of numbers, or I32 or I64 for indices.
+  var inputType: String = String()
+
+  var inputs: [WireRowSlice] = []
+
+  var gradientColumns: UInt32 = 0
+
+  var gradientType: String = String()
+
+  /// As many as of the input, each with its rows for every probe, one probe after the other.
+  var gradients: [WireRowSlice] = []
+
+  var probes: UInt32 = 0
+
+  /// Rows of each sample; 0 if the samples' numbers tell them.
+  var positions: UInt32 = 0
+
+  var sampleNumbers: [WireSampleNumbers] = []
+
+  var chunkRows: UInt32 = 0
+
+  var divisor: Double = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// B times one scalar.
+nonisolated struct WireBalanceOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var dimension: UInt32 = 0
+
+  var isDiagonal: Bool = false
+
+  var scalar: WireBalanceOperation.OneOf_Scalar? = nil
+
+  var stated: Double {
+    get {
+      if case .stated(let v)? = scalar {return v}
+      return 0
+    }
+    set {scalar = .stated(newValue)}
+  }
+
+  var measured: WireMeasuredBalance {
+    get {
+      if case .measured(let v)? = scalar {return v}
+      return WireMeasuredBalance()
+    }
+    set {scalar = .measured(newValue)}
+  }
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated enum OneOf_Scalar: Equatable, Sendable {
+    case stated(Double)
+    case measured(WireMeasuredBalance)
+
+  }
+
+  init() {}
+}
+
+/// The lists of numbers: the traces of the unit that makes A, those of the unit that makes B, then parts of the exact
+/// trace.
+nonisolated struct WireMeasuredBalance: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The places of A and B among the blobs of their units, and so of their traces.
+  var inputPlace: UInt32 = 0
+
+  var gradientPlace: UInt32 = 0
+
+  var parts: UInt32 = 0
+
+  /// What is known of the exact trace beforehand.
+  var known: Double = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 /// The factors of several uses of one weight.
 nonisolated struct WireSumUsesOperation: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -1206,6 +1306,208 @@ nonisolated extension WireIndexFactorOperation: SwiftProtobuf.Message, SwiftProt
     if lhs.positions != rhs.positions {return false}
     if lhs.sampleNumbers != rhs.sampleNumbers {return false}
     if lhs.divisor != rhs.divisor {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireExactTraceOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ExactTraceOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}input_columns\0\u{3}appends_ones\0\u{3}input_type\0\u{1}inputs\0\u{3}gradient_columns\0\u{3}gradient_type\0\u{1}gradients\0\u{1}probes\0\u{1}positions\0\u{3}sample_numbers\0\u{3}chunk_rows\0\u{1}divisor\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.inputColumns) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.appendsOnes) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.inputType) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.inputs) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.gradientColumns) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.gradientType) }()
+      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.gradients) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.probes) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
+      case 10: try { try decoder.decodeRepeatedMessageField(value: &self.sampleNumbers) }()
+      case 11: try { try decoder.decodeSingularUInt32Field(value: &self.chunkRows) }()
+      case 12: try { try decoder.decodeSingularDoubleField(value: &self.divisor) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.inputColumns != 0 {
+      try visitor.visitSingularUInt32Field(value: self.inputColumns, fieldNumber: 1)
+    }
+    if self.appendsOnes != false {
+      try visitor.visitSingularBoolField(value: self.appendsOnes, fieldNumber: 2)
+    }
+    if !self.inputType.isEmpty {
+      try visitor.visitSingularStringField(value: self.inputType, fieldNumber: 3)
+    }
+    if !self.inputs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.inputs, fieldNumber: 4)
+    }
+    if self.gradientColumns != 0 {
+      try visitor.visitSingularUInt32Field(value: self.gradientColumns, fieldNumber: 5)
+    }
+    if !self.gradientType.isEmpty {
+      try visitor.visitSingularStringField(value: self.gradientType, fieldNumber: 6)
+    }
+    if !self.gradients.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.gradients, fieldNumber: 7)
+    }
+    if self.probes != 0 {
+      try visitor.visitSingularUInt32Field(value: self.probes, fieldNumber: 8)
+    }
+    if self.positions != 0 {
+      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 9)
+    }
+    if !self.sampleNumbers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.sampleNumbers, fieldNumber: 10)
+    }
+    if self.chunkRows != 0 {
+      try visitor.visitSingularUInt32Field(value: self.chunkRows, fieldNumber: 11)
+    }
+    if self.divisor.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.divisor, fieldNumber: 12)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireExactTraceOperation, rhs: WireExactTraceOperation) -> Bool {
+    if lhs.inputColumns != rhs.inputColumns {return false}
+    if lhs.appendsOnes != rhs.appendsOnes {return false}
+    if lhs.inputType != rhs.inputType {return false}
+    if lhs.inputs != rhs.inputs {return false}
+    if lhs.gradientColumns != rhs.gradientColumns {return false}
+    if lhs.gradientType != rhs.gradientType {return false}
+    if lhs.gradients != rhs.gradients {return false}
+    if lhs.probes != rhs.probes {return false}
+    if lhs.positions != rhs.positions {return false}
+    if lhs.sampleNumbers != rhs.sampleNumbers {return false}
+    if lhs.chunkRows != rhs.chunkRows {return false}
+    if lhs.divisor != rhs.divisor {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireBalanceOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".BalanceOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}is_diagonal\0\u{1}stated\0\u{1}measured\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
+      case 3: try {
+        var v: Double?
+        try decoder.decodeSingularDoubleField(value: &v)
+        if let v = v {
+          if self.scalar != nil {try decoder.handleConflictingOneOf()}
+          self.scalar = .stated(v)
+        }
+      }()
+      case 4: try {
+        var v: WireMeasuredBalance?
+        var hadOneofValue = false
+        if let current = self.scalar {
+          hadOneofValue = true
+          if case .measured(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.scalar = .measured(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.dimension != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dimension, fieldNumber: 1)
+    }
+    if self.isDiagonal != false {
+      try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 2)
+    }
+    switch self.scalar {
+    case .stated?: try {
+      guard case .stated(let v)? = self.scalar else { preconditionFailure() }
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 3)
+    }()
+    case .measured?: try {
+      guard case .measured(let v)? = self.scalar else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireBalanceOperation, rhs: WireBalanceOperation) -> Bool {
+    if lhs.dimension != rhs.dimension {return false}
+    if lhs.isDiagonal != rhs.isDiagonal {return false}
+    if lhs.scalar != rhs.scalar {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMeasuredBalance: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MeasuredBalance"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}input_place\0\u{3}gradient_place\0\u{1}parts\0\u{1}known\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.inputPlace) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.gradientPlace) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.parts) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self.known) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.inputPlace != 0 {
+      try visitor.visitSingularUInt32Field(value: self.inputPlace, fieldNumber: 1)
+    }
+    if self.gradientPlace != 0 {
+      try visitor.visitSingularUInt32Field(value: self.gradientPlace, fieldNumber: 2)
+    }
+    if self.parts != 0 {
+      try visitor.visitSingularUInt32Field(value: self.parts, fieldNumber: 3)
+    }
+    if self.known.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.known, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireMeasuredBalance, rhs: WireMeasuredBalance) -> Bool {
+    if lhs.inputPlace != rhs.inputPlace {return false}
+    if lhs.gradientPlace != rhs.gradientPlace {return false}
+    if lhs.parts != rhs.parts {return false}
+    if lhs.known != rhs.known {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
