@@ -77,6 +77,8 @@ extension DiagonalCurvature: CurvatureForm {
     }
 
     /// The mean over the tasks of all forms, each task with equal weight.
+    ///
+    /// - Throws: ``LaboratoryError/usage(_:)`` for no form.
     public static func accumulated(_ forms: [Self]) throws(LaboratoryError) -> Self {
         guard let first = forms.first else { throw .noOtherTask }
         let total = forms.reduce(0) { $0 + $1.taskCount }

@@ -72,6 +72,8 @@ public struct KroneckerForm: CurvatureForm {
     }
 
     /// The factors of all forms' tasks.
+    ///
+    /// - Throws: ``LaboratoryError/usage(_:)`` for no form.
     public static func accumulated(_ forms: [Self]) throws(LaboratoryError) -> Self {
         guard let first = forms.first else { throw .noOtherTask }
         let settings = first.settings

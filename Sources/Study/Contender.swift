@@ -82,7 +82,7 @@ extension Contender {
 
     private static func penalty(_ fields: inout ContenderFields) throws(LaboratoryError) -> StudyMethod.Penalty {
         switch fields.form {
-        case "kfac":
+        case "kronecker":
             let settings = KroneckerForm.Settings(
                 accumulation: try fields.choice("accumulation", default: .accumulated),
                 balance: try fields.choice("balance", default: .none),
@@ -97,7 +97,7 @@ extension Contender {
                 .pseudoRows(inputRank: ranks.0, gradientRank: ranks.1, floor: try fields.floor("floor")))
         case "jacobian": return .jacobian
         default:
-            throw fields.error("the form \"\(fields.form)\" is unknown; there are kfac, pseudo-rows and jacobian")
+            throw fields.error("the form \"\(fields.form)\" is unknown; there are kronecker, pseudo-rows and jacobian")
         }
     }
 }

@@ -1,4 +1,3 @@
-import Foundation
 import Laboratory
 import StudyReport
 import TaskArithmetic
@@ -27,7 +26,7 @@ struct StageRunner: Sendable {
         case .method(let method, let seed):
             return StageResult(rows: try await rows(of: method, seed: seed))
         case .contender(let contender, let seed):
-            return StageResult(rows: try await rows(of: contender, seed: seed))
+            return try await result(of: contender, seed: seed)
         case .figures(let method, let seed):
             return try await figures(of: method, seed: seed)
         case .interference(let method, let seed):
@@ -62,30 +61,32 @@ struct StageRunner: Sendable {
             set, isLinear: isLinear, alphas: AlphaGrid.addition, negatedAlphas: isLinear ? AlphaGrid.negation : [1])
     }
 
-    /// The rows of the β that is best on validation images at α = 1; the test images are read for this one alone.
-    private func rows(of contender: Contender, seed: Int) async throws -> [StudyRow] {
+    /// Measures the β that is best on validation images at α = 1; the test images are read for this one alone.
+    private func result(of contender: Contender, seed: Int) async throws -> StageResult {
         var sets: [VectorSet] = []
         var accuracies: [Double] = []
         for beta in contender.betas {
             let method = contender.method(beta: beta, stepCount: stepCount)
             let set = try await vectors(of: method, seed: seed, then: "choosing β")
             sets.append(set)
-            accuracies.append(contender.betas.count > 1 ? try await evaluation.validated(set) : 0)
+            accuracies.append(try await evaluation.validated(set))
         }
         defer { progress.add(StudyStage.evaluationCost) }
         // Of equal accuracies the smallest β wins, because it costs the own task least.
-        guard let largest = accuracies.max(), let best = accuracies.firstIndex(of: largest) else { return [] }
+        guard let largest = accuracies.max(), let best = accuracies.firstIndex(of: largest) else {
+            return StageResult()
+        }
         var chosen = sets[best]
         chosen.setting = nil
-        var rows = try await evaluation.rows(chosen, alphas: AlphaGrid.addition, negatedAlphas: AlphaGrid.negation)
-        guard contender.betas.count > 1 else { return rows }
-        let trials = zip(contender.betas, accuracies).map { beta, accuracy in
-            "\(Contender.text(beta)): \(String(format: "%.2f", accuracy))"
+        var choice = ContenderChoice(
+            contender: contender.id, seed: seed, betas: contender.betas, accuracies: accuracies, chosen: best)
+        if case .form(let form) = contender.penalty {
+            choice.storedElementCount = try await training.forms
+                .penalty(form, without: 0, contender.source, seed: seed).storedElementCount
         }
-        for index in rows.indices {
-            rows[index].note = "β by accuracy on validation images at α = 1: \(trials.joined(separator: ", "))"
-        }
-        return rows
+        return StageResult(
+            rows: try await evaluation.rows(chosen, alphas: AlphaGrid.addition, negatedAlphas: AlphaGrid.negation),
+            choice: choice)
     }
 
     private func figures(of method: StudyMethod, seed: Int) async throws -> StageResult {

@@ -51,8 +51,8 @@ public struct Study: Sendable {
     ///   - options: What to run.
     ///   - team: Computes the passes.
     ///   - daemon: Computes factors, regularizers and merges.
-    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for an id that does not exist, no seed, or a contender that is
-    ///   there twice.
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for an id that does not exist, no seed, or a contender that
+    ///   is there twice.
     public init(
         _ inputs: StudyInputs, directory: FilePath, options: Options, team: PassTeam, daemon: DaemonProgram
     ) throws(LaboratoryError) {
@@ -139,7 +139,7 @@ public struct Study: Sendable {
             tasks: inputs.taskNames, disentanglement: results.flatMap(\.disentanglement),
             interference: results.flatMap(\.interference), localisation: results.flatMap(\.localisation),
             penaltyCost: results.flatMap(\.penaltyCost))
-        try directory.writeResults(rows, figures, description(of: rows))
+        try directory.writeResults(rows, figures, description(of: rows, choices: results.compactMap(\.choice)))
         return rows
     }
 }

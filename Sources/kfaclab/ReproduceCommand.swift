@@ -24,7 +24,7 @@ struct ReproduceCommand: Experiment {
     @Option(
         help: """
             A penalty of the lab's own beside the methods; may be given again. A form and its settings: \
-            kfac[,accumulation=per-task][,balance=trace][,one-dimensional=sum], \
+            kronecker[,accumulation=per-task][,balance=trace][,one-dimensional=sum], \
             pseudo-rows[,ranks=32x128][,floor=complement|none|SHARE], jacobian; each also with beta=B/B/…, of which \
             validation images choose, and the first two with samples=N, probes=M, every=STEPS.
             """,

@@ -118,8 +118,7 @@ struct PseudoRowsTests {
 
     // MARK: - The floor
 
-    @Test func `the complement of all rows of one position is nothing, and of no rows it would be K-FAC`() async throws
-    {
+    @Test func `all rows leave no complement, few rows at most K-FAC, and a share is added whole`() async throws {
         let rows = await joint.rows([0, 1, 2])
         let factors = KroneckerForm(rows, settings: .init(oneDimensional: .sum))
         let full = try form(rows, floor: .complement)
@@ -170,8 +169,8 @@ struct PseudoRowsTests {
         let forms = try await forms((2, 4), floor: .complement)
         let counts = try [1, 2, 3].map { try PseudoRows.accumulated(Array(forms[..<$0])).storedElementCount }
         #expect(Set(counts).count == 1)
-        // Inputs of 5 positions: 3 layers of 9 and one of 17 with their bias's 1; the class token's 8; the 1. Gradients:
-        // 24 + 8 + 16 + 8 at 5 positions, 6 features, and 9 vectors of 8.
+        // Inputs: 3 layers of 9 and one of 17, with their bias's 1, at 5 positions; the projection's 8; the 1.
+        // Gradients: 24 + 8 + 16 + 8 at 5 positions, 6 features, and 9 vectors of 8.
         let rows = 2 * (5 * (3 * 9 + 17) + 8 + 1) + 4 * (5 * 56 + 6 + 72)
         let factors = 3 * 81 + 289 + 64 + 24 * 24 + 64 + 256 + 64 + 36 + 9 * 64
         #expect(counts[0] == rows + factors)
@@ -193,7 +192,7 @@ struct PseudoRowsTests {
         }
         #expect(
             found
-                == "the rows of a joint form cannot be compressed: row 0 holds NaN or infinity; expected finite values. Look "
-                + "for values in the base that are not finite.")
+                == "the rows of a joint form cannot be compressed: row 0 holds NaN or infinity; expected finite "
+                + "values. Look for values in the base that are not finite.")
     }
 }

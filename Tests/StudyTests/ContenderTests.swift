@@ -12,9 +12,12 @@ struct ContenderTests {
     // MARK: - Names
 
     @Test(arguments: [
-        ("kfac", "kfac", "kfac.β-100"),
-        ("kfac,balance=trace,one-dimensional=sum,beta=140/70/100", "kfac-trace-sum", "kfac-trace-sum.β-70-100-140"),
-        ("kfac,accumulation=per-task,beta=1000", "kfac-per-task", "kfac-per-task.β-1000"),
+        ("kronecker", "kronecker", "kronecker.β-100"),
+        (
+            "kronecker,balance=trace,one-dimensional=sum,beta=140/70/100", "kronecker-trace-sum",
+            "kronecker-trace-sum.β-70-100-140"
+        ),
+        ("kronecker,accumulation=per-task,beta=1000", "kronecker-per-task", "kronecker-per-task.β-1000"),
         ("pseudo-rows", "pseudo-rows-32x128-complement", "pseudo-rows-32x128-complement.β-100"),
         (
             "pseudo-rows,ranks=64x256,floor=0.1,probes=8,samples=1024,every=2,beta=0.5",
@@ -42,16 +45,16 @@ struct ContenderTests {
     // MARK: - What is refused
 
     @Test(arguments: [
-        ("ties", "the form \"ties\" is unknown; there are kfac, pseudo-rows and jacobian"),
-        ("kfac,ranks=2x3", "the form kfac has no setting \"ranks\""),
+        ("ties", "the form \"ties\" is unknown; there are kronecker, pseudo-rows and jacobian"),
+        ("kronecker,ranks=2x3", "the form kronecker has no setting \"ranks\""),
         ("jacobian,probes=2", "the form jacobian has no setting \"probes\""),
-        ("kfac,beta", "\"beta\" is not one more setting; expected NAME=VALUE, each name once"),
-        ("kfac,beta=1,beta=2", "\"beta=2\" is not one more setting; expected NAME=VALUE, each name once"),
-        ("kfac,beta=1/1", "beta is \"1/1\"; expected different positive numbers, separated by /"),
-        ("kfac,beta=0", "beta is \"0\"; expected different positive numbers, separated by /"),
-        ("kfac,balance=yes", "balance is \"yes\"; expected none or trace"),
+        ("kronecker,beta", "\"beta\" is not one more setting; expected NAME=VALUE, each name once"),
+        ("kronecker,beta=1,beta=2", "\"beta=2\" is not one more setting; expected NAME=VALUE, each name once"),
+        ("kronecker,beta=1/1", "beta is \"1/1\"; expected different positive numbers, separated by /"),
+        ("kronecker,beta=0", "beta is \"0\"; expected different positive numbers, separated by /"),
+        ("kronecker,balance=yes", "balance is \"yes\"; expected none or trace"),
         (
-            "kfac,accumulation=per-task,one-dimensional=sum",
+            "kronecker,accumulation=per-task,one-dimensional=sum",
             "one-dimensional=sum has no effect with accumulation=per-task"
         ),
         (
@@ -83,28 +86,52 @@ struct ContenderTests {
         BLASEnvironment.setThreadCount(1)
         let files = try TinyStudy()
         let texts = [
-            "pseudo-rows,ranks=2x4,samples=6,beta=1/50", "kfac,balance=trace,one-dimensional=sum,beta=20", "jacobian",
+            "pseudo-rows,ranks=2x4,samples=6,beta=1/50", "kronecker,balance=trace,one-dimensional=sum,beta=20",
+            "jacobian",
         ]
         let rows = try await study(files, texts).run { _ in }
         for (id, betas) in [
-            ("pseudo-rows-2x4-complement-samples6", [1.0, 50]), ("kfac-trace-sum", [20]), ("jacobian", [30]),
+            ("pseudo-rows-2x4-complement-samples6", [1.0, 50]), ("kronecker-trace-sum", [20]), ("jacobian", [30]),
         ] {
             let own = rows.filter { $0.method == id }
             #expect(own.count { $0.regime == .individual } == 1)
             #expect(own.filter { $0.regime == .addition }.map(\.alpha) == AlphaGrid.addition)
             #expect(Set(own.map(\.beta)).count == 1 && betas.contains(own.first?.beta ?? 0))
-            #expect(own.allSatisfy { $0.setting == nil && ($0.note != nil) == (betas.count > 1) })
+            #expect(own.allSatisfy { $0.setting == nil })
         }
-        let note = try #require(rows.first { $0.method.hasPrefix("pseudo-rows") }?.note)
-        #expect(note.hasPrefix("β by accuracy on validation images at α = 1: 1: ") && note.contains(", 50: "))
+        let directory = StudyDirectory(files.path("out"))
+        let choices = try texts.map { text in
+            let name = "contender.seed0.\(try Contender(parsing: text).fileName)"
+            return try #require(try directory.result(ofStage: name)?.choice)
+        }
+        // Factors of the model: 3 · 9² + 17² + 8² elements of A, 24² + 8² + 16² + 8² + 6² of B, and 9 · 8² of F.
+        #expect(choices.map(\.storedElementCount) == [4058, 2168, nil])
+        #expect(choices.map(\.betas) == [[1, 50], [20], [30]])
+        let best = try #require(choices[0].accuracies.max())
+        #expect(choices[0].accuracies[choices[0].chosen] == best)
+        let page = String(decoding: try files.directory.read("out/results.html"), as: UTF8.self)
+        #expect(choices.allSatisfy { page.contains($0.note.prefix(60)) })
         // Another run takes the vectors of the first one.
         let again = try await study(files, texts).run { _ in }
         #expect(again == rows)
     }
 
+    @Test func `the note of a choice names every β, and warns of the end of the list`() {
+        var choice = ContenderChoice(
+            contender: "kronecker", seed: 2, betas: [50, 100, 200], accuracies: [62.781, 66.354, 66.35], chosen: 1,
+            storedElementCount: 12)
+        #expect(
+            choice.note
+                == "kronecker, seed 2: β = 100 of 50 (62.78), 100 (66.35), 200 (66.35), by accuracy on validation "
+                + "images at α = 1. The form keeps 12 numbers.")
+        choice.chosen = 2
+        choice.storedElementCount = nil
+        #expect(choice.note.hasSuffix("at α = 1; it is at the end of the list, so a better one may lie beyond."))
+    }
+
     @Test func `a contender that is there twice is refused`() throws {
         let files = try TinyStudy()
-        let found = message { _ = try study(files, ["kfac,beta=5", "kfac,beta=5.0"]) }
-        #expect(found == "the contender kfac is there twice. Name each once, with every β to choose from.")
+        let found = message { _ = try study(files, ["kronecker,beta=5", "kronecker,beta=5.0"]) }
+        #expect(found == "the contender kronecker is there twice. Name each once, with every β to choose from.")
     }
 }
