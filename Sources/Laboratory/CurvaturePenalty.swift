@@ -6,7 +6,7 @@ import ReferenceModel
 /// The penalty is in fp32, because every training step computes it.
 ///
 /// Source: paper equations 7 (one term for each task) and 8 (one term); DESIGN section 2.2.
-public struct CurvaturePenalty: Sendable {
+public struct CurvaturePenalty: QuadraticPenalty {
     /// One layer's factors of one term.
     struct LayerTerm: Sendable {
         let layer: ParameterLayout.Layer
@@ -36,14 +36,12 @@ public struct CurvaturePenalty: Sendable {
         self.vectors = vectors
     }
 
-    /// Adds scale · ∇Ω(τ) = scale · (2 B Δ A, 2 F δ) to a gradient.
-    ///
-    /// - Parameters:
-    ///   - vector: τ, in the layout's order.
-    ///   - scale: β.
-    ///   - gradient: The gradient is added to it.
-    ///   - scratch: Buffers that are kept between steps.
-    /// - Returns: Ω(τ).
+    /// The elements of all factors and blocks.
+    public var storedElementCount: Int {
+        layers.reduce(0) { $0 + $1.input.count + $1.gradient.count } + vectors.reduce(0) { $0 + $1.block.count }
+    }
+
+    /// Adds scale · ∇Ω(τ) = scale · (2 B Δ A, 2 F δ) to a gradient, and returns Ω(τ).
     public func addGradient(
         at vector: [Float], scale: Float, to gradient: inout [Float], scratch: inout PenaltyScratch
     ) -> Double {
@@ -82,22 +80,6 @@ public struct CurvaturePenalty: Sendable {
         var sum = 0.0
         for index in 0..<count { sum += Double(left[index]) * Double(right[index]) }
         return sum
-    }
-}
-
-/// Buffers of a penalty's evaluation.
-public struct PenaltyScratch: Sendable {
-    var delta: [Float] = []
-    var left: [Float] = []
-    var product: [Float] = []
-
-    /// Starts with empty buffers, which grow to the largest layer.
-    public init() {}
-
-    mutating func resize(_ count: Int) {
-        guard left.count < count else { return }
-        left = [Float](repeating: 0, count: count)
-        product = left
     }
 }
 

@@ -7,6 +7,14 @@ import ReferenceModel
 public struct DiagonalCurvature: Sendable {
     /// The diagonal, in the layout's order.
     public let values: [Float]
+    /// The number of tasks whose mean it is.
+    let taskCount: Int
+
+    /// A known diagonal.
+    init(values: [Float], taskCount: Int = 1) {
+        self.values = values
+        self.taskCount = taskCount
+    }
 
     /// Estimates the diagonal.
     ///
@@ -46,6 +54,54 @@ public struct DiagonalCurvature: Sendable {
             for index in sums.indices { sums[index] += shard[index] }
         }
         let count = Double(max(1, samples.count * probeCount))
-        values = sums.map { Float($0 / count) }
+        self.init(values: sums.map { Float($0 / count) })
     }
+}
+
+extension DiagonalCurvature: CurvatureForm {
+    /// The diagonal of one task from its rows: 1/(N M) Σ_n Σ_m (Σ_p g aᵀ)², element by element.
+    public init(_ rows: TaskRows, settings: Void) {
+        let joint = rows.rows
+        var diagonal = [Float](repeating: 0, count: joint.layout.parameterCount)
+        for (index, block) in joint.layout.blocks.enumerated() {
+            let (inputs, outputs) = (block.inputWidth, block.outputWidth)
+            var product = [Float](repeating: 0, count: outputs * inputs)
+            var squares = product
+            for row in 0..<joint.gradientCount {
+                rows.gradient(ofRow: row, block: index, into: &product)
+                for element in product.indices { squares[element] += product[element] * product[element] }
+            }
+            block.scatter(squares, scale: Float(rows.sampleCount), addingTo: &diagonal)
+        }
+        self.init(values: diagonal)
+    }
+
+    /// The mean over the tasks of all forms, each task with equal weight.
+    ///
+    /// - Throws: ``LaboratoryError/usage(_:)`` for no form.
+    public static func accumulated(_ forms: [Self]) throws(LaboratoryError) -> Self {
+        guard let first = forms.first else { throw .noOtherTask }
+        let total = forms.reduce(0) { $0 + $1.taskCount }
+        var sum = [Float](repeating: 0, count: first.values.count)
+        for form in forms {
+            let weight = Float(form.taskCount) / Float(total)
+            for index in sum.indices { sum[index] += weight * form.values[index] }
+        }
+        return Self(values: sum, taskCount: total)
+    }
+
+    /// Adds scale · ∇Ω(τ) = scale · 2 d ∘ τ, and returns Ω(τ) = Σ d τ².
+    public func addGradient(
+        at vector: [Float], scale: Float, to gradient: inout [Float], scratch: inout PenaltyScratch
+    ) -> Double {
+        var value = 0.0
+        for index in values.indices {
+            gradient[index] += 2 * scale * values[index] * vector[index]
+            value += Double(values[index]) * Double(vector[index]) * Double(vector[index])
+        }
+        return value
+    }
+
+    /// One element for each parameter.
+    public var storedElementCount: Int { values.count }
 }

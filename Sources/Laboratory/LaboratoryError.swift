@@ -2,6 +2,7 @@ public import FileAccess
 public import Identifiers
 public import JSONText
 public import JobFiles
+public import LinearAlgebra
 public import ReferenceModel
 public import Safetensors
 public import SystemPackage
@@ -38,6 +39,8 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
     case diverged(task: String, step: Int, stepCount: Int, learningRate: Double, beta: Double)
     /// A capture that cannot be made.
     case invalidCapture(task: String, problem: String)
+    /// Rows of a joint form that cannot be decomposed.
+    case compression(LinearAlgebraError)
     /// A file of another version.
     case otherFormat(file: FilePath, FormatProblem)
     /// A report of the daemon that lacks what the study needs.
@@ -52,6 +55,9 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
     case interrupted
     /// A result of an earlier run in the output directory that belongs to other settings.
     case otherStudy(directory: FilePath, setting: String, found: String, expected: String)
+
+    /// A penalty against other tasks, where there is no other task.
+    static let noOtherTask = LaboratoryError.usage("the data holds one task only; this penalty needs others.")
 
     /// What is wrong, where, and what to do.
     public var description: String {
@@ -83,6 +89,8 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
             "task \(task): the loss is not finite at step \(step) of \(stepCount). Lower the learning rate "
                 + "(\(learningRate))\(beta > 0 ? " or β (\(beta))" : "")."
         case .invalidCapture(let task, let problem): "task \(task): \(problem)."
+        case .compression(let error):
+            "the rows of a joint form cannot be compressed: \(error) Look for values in the base that are not finite."
         case .otherFormat(let file, let problem): "\(file): \(problem)"
         case .invalidReport(let file, let problem): "\(file): \(problem)."
         case .programFailed(let program, let code, let output):
@@ -105,4 +113,9 @@ func reading<Value>(_ body: () throws(SafetensorsError) -> Value) throws(Laborat
 /// Runs a body and makes its file error into one of the lab's.
 func reading<Value>(_ body: () throws(FileError) -> Value) throws(LaboratoryError) -> Value {
     do { return try body() } catch { throw .file(error) }
+}
+
+/// Runs a body and makes its error of a decomposition into one of the lab's.
+func compressing<Value>(_ body: () throws(LinearAlgebraError) -> Value) throws(LaboratoryError) -> Value {
+    do { return try body() } catch { throw .compression(error) }
 }

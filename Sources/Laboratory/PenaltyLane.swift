@@ -1,6 +1,6 @@
 import Lanes
 
-/// Evaluates a curvature or diagonal penalty on a thread of its own, in parallel with the batch's passes.
+/// Evaluates a quadratic form on a thread of its own, in parallel with the batch's passes.
 actor PenaltyLane {
     private let lane = Lane("penalty")
     private let penalty: TrainingPenalty
@@ -18,11 +18,9 @@ actor PenaltyLane {
     func gradient(at vector: [Float], scale: Float) -> [Float] {
         switch penalty {
         case .none, .jacobian: return []
-        case .curvature(let penalty):
+        case .form(let penalty):
             for index in gradient.indices { gradient[index] = 0 }
             _ = penalty.addGradient(at: vector, scale: scale, to: &gradient, scratch: &scratch)
-        case .diagonal(let diagonal):
-            for index in gradient.indices { gradient[index] = 2 * scale * diagonal[index] * vector[index] }
         }
         return gradient
     }

@@ -9,6 +9,7 @@ struct MethodTraining: Sendable {
     let directory: StudyDirectory
     let team: PassTeam
     let library: FactorLibrary
+    let forms: FormLibrary
     let progress: StudyProgress
 
     /// The task vectors, read back from their checkpoints, so that a resumed study uses the same values as the first
@@ -82,8 +83,10 @@ struct MethodTraining: Sendable {
             let file = try await library.regularizer(
                 form, without: inputs.train[task].name, method.factors, seed: seed)
             let penalty = try CurvaturePenalty(opening: file, for: inputs.base, leavingOut: inputs.train[task].name)
-            return .curvature(method.blockCount.map(penalty.blockDiagonal) ?? penalty)
-        case .diagonal: return .diagonal(StudyInputs.mean(of: diagonals, without: task))
+            return .form(method.blockCount.map(penalty.blockDiagonal) ?? penalty)
+        case .form(let form):
+            return .form(try await forms.penalty(form, without: task, method.factors, seed: seed))
+        case .diagonal: return .form(try StudyInputs.mean(of: diagonals, without: task))
         case .jacobian: return try inputs.otherInputs(without: task)
         }
     }

@@ -21,9 +21,12 @@ extension StudyInputs {
     ///   - seed: The seed of the probes.
     ///   - team: Computes the passes.
     /// - Returns: In the layout's order.
-    public func diagonal(without own: Int, _ source: FactorSource, seed: Int, team: PassTeam) async -> [Float] {
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` when there is no other task.
+    public func diagonal(
+        without own: Int, _ source: FactorSource, seed: Int, team: PassTeam
+    ) async throws(LaboratoryError) -> DiagonalCurvature {
         let diagonals = await diagonals(source, seed: seed, team: team)
-        return StudyInputs.mean(of: diagonals, without: own)
+        return try StudyInputs.mean(of: diagonals, without: own)
     }
 
     /// The other tasks' training images.
@@ -49,12 +52,9 @@ extension StudyInputs {
         return diagonals
     }
 
-    static func mean(of diagonals: [DiagonalCurvature], without own: Int) -> [Float] {
-        let weight = 1 / Float(max(1, diagonals.count - 1))
-        var sum = [Float](repeating: 0, count: diagonals.first?.values.count ?? 0)
-        for (other, diagonal) in diagonals.enumerated() where other != own {
-            for index in sum.indices { sum[index] += weight * diagonal.values[index] }
-        }
-        return sum
+    static func mean(
+        of diagonals: [DiagonalCurvature], without own: Int
+    ) throws(LaboratoryError) -> DiagonalCurvature {
+        try .accumulated(diagonals.indices.filter { $0 != own }.map { diagonals[$0] })
     }
 }

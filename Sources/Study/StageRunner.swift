@@ -25,6 +25,8 @@ struct StageRunner: Sendable {
             return StageResult(rows: [evaluation.pretrained])
         case .method(let method, let seed):
             return StageResult(rows: try await rows(of: method, seed: seed))
+        case .contender(let contender, let seed):
+            return try await result(of: contender, seed: seed)
         case .figures(let method, let seed):
             return try await figures(of: method, seed: seed)
         case .interference(let method, let seed):
@@ -57,6 +59,34 @@ struct StageRunner: Sendable {
         // A plain forward pass for each α and task is costly. One scale shows the effect of subtraction.
         return try await evaluation.rows(
             set, isLinear: isLinear, alphas: AlphaGrid.addition, negatedAlphas: isLinear ? AlphaGrid.negation : [1])
+    }
+
+    /// Measures the β that is best on validation images at α = 1; the test images are read for this one alone.
+    private func result(of contender: Contender, seed: Int) async throws -> StageResult {
+        var sets: [VectorSet] = []
+        var accuracies: [Double] = []
+        for beta in contender.betas {
+            let method = contender.method(beta: beta, stepCount: stepCount)
+            let set = try await vectors(of: method, seed: seed, then: "choosing β")
+            sets.append(set)
+            accuracies.append(try await evaluation.validated(set))
+        }
+        defer { progress.add(StudyStage.evaluationCost) }
+        // Of equal accuracies the smallest β wins, because it costs the own task least.
+        guard let largest = accuracies.max(), let best = accuracies.firstIndex(of: largest) else {
+            return StageResult()
+        }
+        var chosen = sets[best]
+        chosen.setting = nil
+        var choice = ContenderChoice(
+            contender: contender.id, seed: seed, betas: contender.betas, accuracies: accuracies, chosen: best)
+        if case .form(let form) = contender.penalty {
+            choice.storedElementCount = try await training.forms
+                .penalty(form, without: 0, contender.source, seed: seed).storedElementCount
+        }
+        return StageResult(
+            rows: try await evaluation.rows(chosen, alphas: AlphaGrid.addition, negatedAlphas: AlphaGrid.negation),
+            choice: choice)
     }
 
     private func figures(of method: StudyMethod, seed: Int) async throws -> StageResult {

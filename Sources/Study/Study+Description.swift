@@ -7,7 +7,7 @@ import StudyReport
 
 extension Study {
     /// The start and the end of the page.
-    func description(of rows: [StudyRow]) -> StudyDescription {
+    func description(of rows: [StudyRow], choices: [ContenderChoice]) -> StudyDescription {
         let shape = inputs.base.layout.shape
         let measured = Set(rows.map(\.method))
         let methods = StudyMethod.all(stepCount: options.stepCount)
@@ -42,10 +42,11 @@ extension Study {
                 "α of sums and of what is subtracted was chosen on validation images; accuracies are of test images.",
                 "Seeds change the order of batches, the images that factors are made of, and their probes; training "
                     + "images and the base are the same for all of them.",
-                "β was fixed beforehand, for all seeds, at the values of an earlier study of the same tasks, where β = "
-                    + "100 of equation 8 had first been seen on test images. The ablations vary it.",
+                (choices.isEmpty ? "β" : "β of the study's methods")
+                    + " was fixed beforehand, for all seeds, at the values of an earlier study of the same tasks, "
+                    + "where β = 100 of equation 8 had first been seen on test images. The ablations vary it.",
                 "Normalised accuracy flatters strong regularizers, whose own ceiling is lower: read both. Differences "
                     + "below one point are within the noise of the test images.",
-            ])
+            ] + choices.map(\.note))
     }
 }

@@ -11,15 +11,21 @@ public struct Study: Sendable {
         public var seeds: [Int]
         /// The ids of methods, with `merges` and `ablations`; nil for everything.
         public var only: [String]?
+        /// Penalties of the lab's own, beside the methods.
+        public var contenders: [Contender]
         /// Steps of every training.
         public var stepCount: Int
         /// The version of the program that runs the study, for the page.
         public var version: String
 
         /// Options; the defaults are the full study with one seed.
-        public init(seeds: [Int] = [0], only: [String]? = nil, stepCount: Int = 200, version: String = "") {
+        public init(
+            seeds: [Int] = [0], only: [String]? = nil, contenders: [Contender] = [], stepCount: Int = 200,
+            version: String = ""
+        ) {
             self.seeds = seeds
             self.only = only
+            self.contenders = contenders
             self.stepCount = stepCount
             self.version = version
         }
@@ -45,7 +51,8 @@ public struct Study: Sendable {
     ///   - options: What to run.
     ///   - team: Computes the passes.
     ///   - daemon: Computes factors, regularizers and merges.
-    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for an id that does not exist, or no seed.
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for an id that does not exist, no seed, or a contender that
+    ///   is there twice.
     public init(
         _ inputs: StudyInputs, directory: FilePath, options: Options, team: PassTeam, daemon: DaemonProgram
     ) throws(LaboratoryError) {
@@ -54,6 +61,10 @@ public struct Study: Sendable {
         }
         guard !options.seeds.isEmpty, Set(options.seeds).count == options.seeds.count else {
             throw .usage("the seeds must be different numbers, at least one.")
+        }
+        var seen: Set<String> = []
+        for contender in options.contenders where !seen.insert(contender.fileName).inserted {
+            throw .usage("the contender \(contender.id) is there twice. Name each once, with every β to choose from.")
         }
         self.inputs = inputs
         self.directory = StudyDirectory(directory)
@@ -91,7 +102,8 @@ public struct Study: Sendable {
     private func runner(_ progress: StudyProgress) async -> StageRunner {
         let library = FactorLibrary(inputs: inputs, directory: directory, team: team, daemon: daemon)
         let training = MethodTraining(
-            inputs: inputs, directory: directory, team: team, library: library, progress: progress)
+            inputs: inputs, directory: directory, team: team, library: library,
+            forms: FormLibrary(inputs: inputs, team: team), progress: progress)
         let evaluation = VectorSetEvaluation(
             test: await Evaluation(inputs.test, base: inputs.base, team: team),
             validation: await Evaluation(inputs.validation, base: inputs.base, team: team))
@@ -127,7 +139,7 @@ public struct Study: Sendable {
             tasks: inputs.taskNames, disentanglement: results.flatMap(\.disentanglement),
             interference: results.flatMap(\.interference), localisation: results.flatMap(\.localisation),
             penaltyCost: results.flatMap(\.penaltyCost))
-        try directory.writeResults(rows, figures, description(of: rows))
+        try directory.writeResults(rows, figures, description(of: rows, choices: results.compactMap(\.choice)))
         return rows
     }
 }

@@ -190,4 +190,6 @@ struct StageResult: Codable, Sendable {
     var interference: [InterferenceMatrix] = []
     var localisation: [InterferenceMatrix] = []
     var penaltyCost: [PenaltyCost] = []
+    /// Only of a contender's stage.
+    var choice: ContenderChoice?
 }

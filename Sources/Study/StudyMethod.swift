@@ -8,6 +8,8 @@ public struct StudyMethod: Sendable, Equatable {
         case none
         /// A regularizer that the daemon makes from the other tasks' factors.
         case curvature(CurvatureJob.Form)
+        /// A form that the lab builds from the other tasks' rows.
+        case form(Contender.Form)
         /// The diagonal of the other tasks' Gauss-Newton matrices.
         case diagonal
         /// The other tasks' own inputs.
@@ -56,6 +58,8 @@ public struct StudyMethod: Sendable, Equatable {
         case .none, .diagonal: recipe.regime == .linear ? 1 : 0.7
         case .curvature(.perTask): 1.3
         case .curvature: 1.1
+        case .form(.kronecker): 1.1
+        case .form(.pseudoRows): 1.5
         case .jacobian: 2
         }
     }

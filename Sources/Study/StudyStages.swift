@@ -6,6 +6,8 @@ struct StudyStage: Sendable {
         case pretrained
         /// Trains a method's vectors and measures them.
         case method(StudyMethod, seed: Int)
+        /// Trains a contender's vectors for each β, and measures those that are best on validation images.
+        case contender(Contender, seed: Int)
         /// Measures where a method's vectors act, and how two of them disturb each other.
         case figures(StudyMethod, seed: Int)
         /// Computes the daemon's interference matrix of a method's vectors.
@@ -58,6 +60,7 @@ struct StudyStages: Sendable {
         for seed in seeds {
             let chosen = methods.filter { isIncluded($0.id) }
             stages += chosen.map { trained($0, seed: seed, .method($0, seed: seed), "") }
+            stages += options.contenders.map { contended($0, seed: seed) }
             if isIncluded(StudyMethod.mergesID) {
                 stages += methods.filter { $0.id == "linear" }.map {
                     trained($0, seed: seed, .merges($0, seed: seed), "merges.", isTrained: isIncluded($0.id))
@@ -81,6 +84,13 @@ struct StudyStages: Sendable {
         }
         stages.append(StudyStage(name: "penalty-cost", work: .penaltyCost, cost: 0.2))
         return stages
+    }
+
+    private func contended(_ contender: Contender, seed: Int) -> StudyStage {
+        let methods = contender.betas.map { contender.method(beta: $0, stepCount: options.stepCount) }
+        return StudyStage(
+            name: "contender.seed\(seed).\(contender.fileName)", work: .contender(contender, seed: seed),
+            cost: StudyStage.evaluationCost + methods.reduce(0) { $0 + taskCount * $1.relativeCost })
     }
 
     private func trained(

@@ -65,7 +65,7 @@ public struct VectorSetEvaluation: Sendable {
             own.append(await test.ownAccuracy(ofTask: index, vector, isLinear: isLinear))
         }
         let rows = VectorSetRows(set, own: own, tasks: tasks)
-        let sum = set.vectors.dropFirst().reduce(set.vectors.first ?? []) { zip($0, $1).map(+) }
+        let sum = Self.sum(of: set)
         let summed = try await measure(sum, alphas: alphas, on: test, isLinear: isLinear)
         var best: Double?
         if let validation, alphas.count > 1 {
@@ -74,6 +74,18 @@ public struct VectorSetEvaluation: Sendable {
         }
         return [rows.individual] + zip(alphas, summed).map { rows.addition($0, $1, isBest: $0 == best) }
             + (try await negation(set, rows, alphas: negatedAlphas, isLinear: isLinear))
+    }
+
+    /// The mean accuracy of the sum at α = 1 on validation images, of linearised models; 0 without such images.
+    ///
+    /// - Throws: `CancellationError`.
+    func validated(_ set: VectorSet) async throws -> Double {
+        guard let validation else { return 0 }
+        return mean(try await measure(Self.sum(of: set), alphas: [1], on: validation, isLinear: true)[0])
+    }
+
+    private static func sum(of set: VectorSet) -> [Float] {
+        set.vectors.dropFirst().reduce(set.vectors.first ?? []) { zip($0, $1).map(+) }
     }
 
     private func negation(

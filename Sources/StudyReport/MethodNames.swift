@@ -42,6 +42,9 @@ struct MethodName: Equatable {
         MethodName("tak-optimal-1", "TAK optimal, rank 1", "TAK rank 1"),
         MethodName("tak-optimal-2", "TAK optimal, rank 2", "TAK rank 2"),
         MethodName("tau-j-p", "τJp (needs the other tasks’ data)", "τJp", needsOtherTasksData: true),
+        MethodName(
+            "jacobian", "τJp, β by validation (needs the other tasks’ data)", "τJp, β chosen",
+            needsOtherTasksData: true),
         MethodName("task_arithmetic", "Task arithmetic (sum)", "Sum"),
         MethodName("weighted_average", "Mean", "Mean"),
         MethodName("ties", "TIES", "TIES"),

@@ -132,10 +132,10 @@ struct FinetuneCommand: Experiment {
         switch chosenPenalty {
         case .none: .none
         case .curvature:
-            .curvature(
+            .form(
                 try CurvaturePenalty(
                     opening: FilePath(regularizer ?? ""), for: inputs.base, leavingOut: task))
-        case .diagonal: .diagonal(await inputs.diagonal(without: own, FactorSource(), seed: seed, team: team))
+        case .diagonal: .form(try await inputs.diagonal(without: own, FactorSource(), seed: seed, team: team))
         case .jacobian: try inputs.otherInputs(without: own)
         }
     }

@@ -21,6 +21,20 @@ struct ReproduceCommand: Experiment {
     @Option(help: "Only these methods, separated by commas: \(Study.Options.identifiers.joined(separator: ", ")).")
     var only: NameList?
 
+    @Option(
+        help: """
+            A penalty of the lab's own beside the methods; may be given again. A form and its settings: \
+            kronecker[,accumulation=per-task][,balance=trace][,one-dimensional=sum], \
+            pseudo-rows[,ranks=32x128][,floor=complement|none|SHARE], jacobian; each also with beta=B/B/…, of which \
+            validation images choose, and the first two with samples=N, probes=M, every=STEPS.
+            """,
+        transform: { text in
+            do throws(LaboratoryError) { return try Contender(parsing: text) } catch {
+                throw ValidationError("\(error)")
+            }
+        })
+    var contender: [Contender] = []
+
     @Option(name: .shortAndLong, help: "The directory for everything that is computed.")
     var output: String
 
@@ -42,7 +56,8 @@ struct ReproduceCommand: Experiment {
         let study = try Study(
             inputs, directory: FilePath(output),
             options: Study.Options(
-                seeds: seeds.values, only: only?.values, stepCount: steps, version: "kfaclab \(Build.version)"),
+                seeds: seeds.values, only: only?.values, contenders: contender, stepCount: steps,
+                version: "kfaclab \(Build.version)"),
             team: lab.team(for: inputs.base), daemon: try DaemonProgram(at: kfacctl.map { FilePath($0) }))
         let line = StudyProgressDisplay()
         defer { line.end() }

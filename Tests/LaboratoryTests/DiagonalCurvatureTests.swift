@@ -86,3 +86,36 @@ struct DiagonalCurvatureTests {
         #expect(found == [Float](repeating: 0, count: model.base.layout.count))
     }
 }
+
+/// The diagonal as a form that is built from rows.
+struct DiagonalFormTests {
+    private let joint: JointModel
+
+    init() throws { joint = try JointModel() }
+
+    @Test func `rows give the diagonal that passes give`() async {
+        let settings = CaptureSettings(probes: .sampled(3), seed: 2)
+        let samples = [1, 2, 5]
+        let expected = await DiagonalCurvature(
+            "a", tokens: joint.tokens, samples: samples, base: joint.model.base, team: joint.team, settings: settings)
+        let found = DiagonalCurvature(await joint.rows(samples, settings), settings: ())
+        expectClose(found.values, expected.values.map { Double($0) }, relative: 1e-4, absolute: 1e-9)
+    }
+
+    @Test func `the value is Σ d τ², the gradient 2 d τ`() throws {
+        let form = DiagonalCurvature(values: [1, 2, 0])
+        #expect(form.value(at: [3, -1, 7]) == 11)
+        #expect(form.gradient(at: [3, -1, 7]) == [6, -4, 0])
+        #expect(form.storedElementCount == 3)
+    }
+
+    @Test func `tasks accumulated one after the other give the mean of all`() throws {
+        let forms = [[3, 6], [6, 0], [0, 3]].map { DiagonalCurvature(values: $0) }
+        let once = try DiagonalCurvature.accumulated(forms)
+        expectClose(once.values, [3.0, 3.0], relative: 1e-6)
+        let sequence = try DiagonalCurvature.accumulated([
+            DiagonalCurvature.accumulated([forms[0], forms[1]]), forms[2],
+        ])
+        expectClose(sequence.values, [3.0, 3.0], relative: 1e-6)
+    }
+}

@@ -1,8 +1,9 @@
-import Laboratory
 import LinearAlgebra
 import ReferenceModel
 import TestSupport
 import Testing
+
+@testable import Laboratory
 
 struct FineTuningTests {
     private let model: TinyModel
@@ -29,8 +30,8 @@ struct FineTuningTests {
     private var penalties: [TrainingPenalty] {
         let others = TinyTask(model, samples: 50, seed: 23)
         return [
-            .none, .curvature(.squaredNorm(model.base.layout, termCount: 2)),
-            .diagonal((0..<model.base.layout.count).map { Float($0 % 7) }),
+            .none, .form(CurvaturePenalty.squaredNorm(model.base.layout, termCount: 2)),
+            .form(DiagonalCurvature(values: (0..<model.base.layout.count).map { Float($0 % 7) })),
             .jacobian(tokens: others.tokens, sampleCount: 50),
         ]
     }
@@ -116,7 +117,7 @@ struct FineTuningTests {
     @Test func `a large β keeps Ω(τ) small`() async throws {
         let penalty = CurvaturePenalty.squaredNorm(model.base.layout)
         let free = try await task.training(recipe(steps: 20)).run(on: team())
-        let bound = try await task.training(recipe(steps: 20, beta: 100), penalty: .curvature(penalty)).run(on: team())
+        let bound = try await task.training(recipe(steps: 20, beta: 100), penalty: .form(penalty)).run(on: team())
         func norm(_ vector: [Float]) -> Double { vector.reduce(0) { $0 + Double($1) * Double($1) } }
         #expect(norm(bound.taskVector) < 0.2 * norm(free.taskVector))
         #expect(try #require(bound.losses.last) > (try #require(free.losses.last)))
@@ -138,7 +139,7 @@ struct FineTuningTests {
                 == "task quarters: the loss is not finite at step 2 of 5. Lower the learning rate (1e+38).")
         let penalised = await failure(
             of: recipe(steps: 5, rate: 1e38, beta: 2),
-            penalty: .curvature(.squaredNorm(model.base.layout)))
+            penalty: .form(CurvaturePenalty.squaredNorm(model.base.layout)))
         #expect(
             "\(try #require(penalised))" == "task quarters: the loss is not finite at step 2 of 5. "
                 + "Lower the learning rate (1e+38) or β (2.0).")

@@ -87,7 +87,7 @@ struct TrainingStepTests {
     @Test(arguments: FineTuningRecipe.Regime.allCases)
     func `a diagonal penalty adds β Σ d τ²`(regime: FineTuningRecipe.Regime) async {
         let diagonal = (0..<model.base.layout.count).map { Float($0 % 5) }
-        await expectSteps(training(regime, .diagonal(diagonal), beta: 0.5)) { _, vector in
+        await expectSteps(training(regime, .form(DiagonalCurvature(values: diagonal)), beta: 0.5)) { _, vector in
             task.loss(at: vector, regime) + 0.5 * sum(diagonal, vector)
         }
     }
@@ -95,7 +95,7 @@ struct TrainingStepTests {
     @Test(arguments: FineTuningRecipe.Regime.allCases)
     func `a curvature penalty adds β Ω(τ)`(regime: FineTuningRecipe.Regime) async {
         let penalty = CurvaturePenalty.squaredNorm(model.base.layout, termCount: 3)
-        await expectSteps(training(regime, .curvature(penalty), beta: 0.25)) { _, vector in
+        await expectSteps(training(regime, .form(penalty), beta: 0.25)) { _, vector in
             task.loss(at: vector, regime) + 0.25 * vector.reduce(0) { $0 + Double($1) * Double($1) }
         }
     }
@@ -111,7 +111,8 @@ struct TrainingStepTests {
 
     @Test func `a penalty every second step enters these steps twice`() async {
         let diagonal = (0..<model.base.layout.count).map { Float($0 % 5) }
-        await expectSteps(training(.linear, .diagonal(diagonal), beta: 0.5, interval: 2)) { step, vector in
+        await expectSteps(training(.linear, .form(DiagonalCurvature(values: diagonal)), beta: 0.5, interval: 2)) {
+            step, vector in
             task.loss(at: vector, .linear) + (step.isMultiple(of: 2) ? 2 * 0.5 * sum(diagonal, vector) : 0)
         }
     }

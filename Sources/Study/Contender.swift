@@ -1,0 +1,183 @@
+public import Laboratory
+
+/// A penalty of the lab's own that a run compares with the study's methods; validation images choose its β.
+///
+/// Its text is a form and settings, separated by commas: `pseudo-rows,ranks=32x128,floor=complement,beta=50/100/200`.
+public struct Contender: Sendable, Equatable {
+    /// The forms that the lab builds from rows.
+    public enum Form: Sendable, Hashable {
+        /// K-FAC: equation 7 or 8.
+        case kronecker(KroneckerForm.Settings)
+        /// The joint form.
+        case pseudoRows(inputRank: Int, gradientRank: Int, floor: PseudoRows.Floor)
+    }
+
+    /// What the vectors are trained under.
+    let penalty: StudyMethod.Penalty
+    /// The strengths to choose from, ascending.
+    let betas: [Double]
+    /// The samples and probes of the form.
+    let source: FactorSource
+    /// The number of steps from one gradient of the penalty to the next.
+    let interval: Int
+    /// The id in results: everything but β.
+    let id: String
+
+    /// The method of one β; with several, it is an ablation's.
+    func method(beta: Double, stepCount: Int) -> StudyMethod {
+        StudyMethod(
+            id, FineTuningRecipe(stepCount: stepCount, beta: beta, penaltyInterval: interval), penalty, factors: source,
+            setting: "β = \(Self.text(beta))")
+    }
+
+    /// The name of its stage's file.
+    var fileName: String { "\(id).β" + betas.map { "-\(Self.text($0))" }.joined() }
+
+    /// The number without a fraction of 0.
+    static func text(_ number: Double) -> String {
+        Int(exactly: number).map(String.init) ?? "\(number)"
+    }
+}
+
+extension Contender {
+    /// Parses a contender.
+    ///
+    /// - Throws: ``Laboratory/LaboratoryError/usage(_:)`` for an unknown form or setting, or a value out of range.
+    public init(parsing text: String) throws(LaboratoryError) {
+        var fields = try ContenderFields(text)
+        let penalty = try Self.penalty(&fields)
+        self.penalty = penalty
+        var source = FactorSource()
+        var interval = 1
+        if penalty != .jacobian {
+            source.sampleCount = try fields.integer("samples", default: source.sampleCount)
+            source.probeCount = try fields.integer(
+                "probes", default: source.probeCount, in: 1...CaptureSettings.probeLimit)
+            interval = try fields.integer("every", default: 1)
+        }
+        betas = try fields.numbers("beta", default: penalty == .jacobian ? 30 : 100)
+        self.source = source
+        self.interval = interval
+        try fields.requireEnd()
+        var id = [fields.form]
+        switch penalty {
+        case .form(.kronecker(let settings)):
+            if settings.accumulation == .perTask { id.append("per-task") }
+            if settings.balance == .trace { id.append("trace") }
+            if settings.oneDimensional == .sum { id.append("sum") }
+        case .form(.pseudoRows(let inputRank, let gradientRank, let floor)):
+            id.append("\(inputRank)x\(gradientRank)")
+            switch floor {
+            case .none: id.append("alone")
+            case .factors(let share): id.append("kfac\(share)")
+            case .complement: id.append("complement")
+            }
+        default: break
+        }
+        if source.sampleCount != FactorSource().sampleCount { id.append("samples\(source.sampleCount)") }
+        if source.probeCount != FactorSource().probeCount { id.append("probes\(source.probeCount)") }
+        if interval != 1 { id.append("every\(interval)") }
+        self.id = id.joined(separator: "-")
+    }
+
+    private static func penalty(_ fields: inout ContenderFields) throws(LaboratoryError) -> StudyMethod.Penalty {
+        switch fields.form {
+        case "kronecker":
+            let settings = KroneckerForm.Settings(
+                accumulation: try fields.choice("accumulation", default: .accumulated),
+                balance: try fields.choice("balance", default: .none),
+                oneDimensional: try fields.choice("one-dimensional", default: .mean))
+            guard settings.accumulation == .accumulated || settings.oneDimensional == .mean else {
+                throw fields.error("one-dimensional=sum has no effect with accumulation=per-task")
+            }
+            return .form(.kronecker(settings))
+        case "pseudo-rows":
+            let ranks = try fields.ranks("ranks", default: (32, 128))
+            return .form(
+                .pseudoRows(inputRank: ranks.0, gradientRank: ranks.1, floor: try fields.floor("floor")))
+        case "jacobian": return .jacobian
+        default:
+            throw fields.error("the form \"\(fields.form)\" is unknown; there are kronecker, pseudo-rows and jacobian")
+        }
+    }
+}
+
+/// The form and the settings of a contender's text.
+private struct ContenderFields {
+    let text: String
+    let form: String
+    private var values: [String: String] = [:]
+
+    init(_ text: String) throws(LaboratoryError) {
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        self.text = text
+        form = parts[0]
+        for part in parts.dropFirst() {
+            let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard pair.count == 2, values[pair[0]] == nil else {
+                throw error("\"\(part)\" is not one more setting; expected NAME=VALUE, each name once")
+            }
+            values[pair[0]] = pair[1]
+        }
+    }
+
+    func error(_ problem: String) -> LaboratoryError { .usage("contender \"\(text)\": \(problem).") }
+
+    mutating func integer(
+        _ name: String, default value: Int, in range: ClosedRange<Int> = 1...65_536
+    ) throws(LaboratoryError) -> Int {
+        guard let text = values.removeValue(forKey: name) else { return value }
+        guard let number = Int(text), range ~= number else {
+            throw error("\(name) is \"\(text)\"; expected an integer in \(range)")
+        }
+        return number
+    }
+
+    /// Different positive numbers, ascending.
+    mutating func numbers(_ name: String, default value: Double) throws(LaboratoryError) -> [Double] {
+        guard let text = values.removeValue(forKey: name) else { return [value] }
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let numbers = parts.compactMap { Double($0) }.filter { $0 > 0 && $0.isFinite }
+        guard numbers.count == parts.count, Set(numbers).count == numbers.count else {
+            throw error("\(name) is \"\(text)\"; expected different positive numbers, separated by /")
+        }
+        return numbers.sorted()
+    }
+
+    mutating func ranks(_ name: String, default value: (Int, Int)) throws(LaboratoryError) -> (Int, Int) {
+        guard let text = values.removeValue(forKey: name) else { return value }
+        let parts = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
+        guard parts.count == 2, let inputs = parts[0], let gradients = parts[1], inputs > 0, gradients > 0 else {
+            throw error("\(name) is \"\(text)\"; expected the ranks of inputs and gradients, such as 32x128")
+        }
+        return (inputs, gradients)
+    }
+
+    mutating func floor(_ name: String) throws(LaboratoryError) -> PseudoRows.Floor {
+        switch values.removeValue(forKey: name) ?? "complement" {
+        case "complement": return .complement
+        case "none": return .none
+        case let text:
+            guard let share = Float(text), share > 0, share.isFinite else {
+                throw error("\(name) is \"\(text)\"; expected complement, none, or a positive share of K-FAC")
+            }
+            return .factors(share)
+        }
+    }
+
+    mutating func choice<Choice: RawRepresentable & CaseIterable>(
+        _ name: String, default value: Choice
+    ) throws(LaboratoryError) -> Choice where Choice.RawValue == String {
+        guard let text = values.removeValue(forKey: name) else { return value }
+        guard let choice = Choice(rawValue: text) else {
+            let names = Choice.allCases.map(\.rawValue).joined(separator: " or ")
+            throw error("\(name) is \"\(text)\"; expected \(names)")
+        }
+        return choice
+    }
+
+    func requireEnd() throws(LaboratoryError) {
+        guard let name = values.keys.min() else { return }
+        throw error("the form \(form) has no setting \"\(name)\"")
+    }
+}
