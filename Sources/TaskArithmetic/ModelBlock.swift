@@ -4,6 +4,8 @@ import LinearAlgebra
 public struct ModelBlock: ~Copyable, Sendable {
     /// The most elements of each model that are read at a time, to be measured block by block.
     public static let readElementsMax = 1 << 18
+    /// The most bytes of all models of a tensor that are kept from one pass to the next.
+    public static let keptBytesMax = 96 << 20
     /// The most elements of a block.
     public static let capacity = 4096
 

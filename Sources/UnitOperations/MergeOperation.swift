@@ -156,13 +156,14 @@ public struct MergeOperation: UnitOperation {
         }
         let cost = measured.measurement.cost(of: parameters.shape, models: tasks.count)
         let (models, sources) = (UInt64(base.count + tasks.count), tasks.map(\.parameters))
-        let piece = min(parameters.elementCount, UInt64(ModelBlock.readElementsMax))
+        let piece = min(parameters.elementCount, UInt64(ModelBlock.readElementsMax)).saturatingProduct(models * 8)
+        let stored = (base + sources.joined()).reduce(UInt64(0)) { $0.saturatingSum($1.byteCount) }
         return UnitCost(
             multiplyAdds: cost.multiplyAdds + Double(cost.valuePasses) * LowRankUpdate.multiplyAdds(of: sources),
             inputBytes: parameters.elementCount.saturatingProduct(models * UInt64(cost.valuePasses) * 4),
             outputBytes: 0,
             memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
-                .saturatingSum(piece.saturatingProduct(models * 8))
+                .saturatingSum(stored <= UInt64(ModelBlock.keptBytesMax) ? stored : piece)
                 .saturatingSum(UInt64(models).saturatingProduct(UInt64(ModelBlock.capacity * 8)))
                 .saturatingSum(tasks.reduce(0) { $0.saturatingSum(LowRankUpdate.memoryBytes(of: [$1.parameters])) }))
     }

@@ -43,6 +43,8 @@ private struct ModelPieces: ~Copyable {
     private let sources: [TensorSource]
     private let products: [LowRankProduct?]
     private var elements = 0..<0
+    /// The pieces that were read, by their first element, if there is memory for all of them.
+    private var kept: [Int: (base: [UInt8], models: [[UInt8]])]?
     private var baseBytes: [UInt8] = []
     private var bytes: [[UInt8]]
     private var block: ModelBlock
@@ -62,6 +64,8 @@ private struct ModelPieces: ~Copyable {
         self.sources = sources
         self.products = products
         bytes = Array(repeating: [], count: sources.count)
+        let stored = all.reduce(UInt64(0)) { $0.saturatingSum($1.byteCount) }
+        kept = stored <= UInt64(ModelBlock.keptBytesMax) ? [:] : nil
         self.block = block
         self.baseValues = baseValues
     }
@@ -69,10 +73,16 @@ private struct ModelPieces: ~Copyable {
     /// Reads the elements of every model.
     mutating func read(_ elements: Range<Int>) async throws {
         self.elements = elements
+        if let piece = kept?[elements.lowerBound] {
+            (baseBytes, bytes) = (piece.base, piece.models)
+            return
+        }
+        if kept != nil { (baseBytes, bytes) = ([], Array(repeating: [], count: sources.count)) }
         if let base { try await reader.read(elements, of: base, finite: &baseBytes) }
         for model in sources.indices {
             try await reader.read(elements, of: sources[model], finite: &bytes[model])
         }
+        kept?[elements.lowerBound] = (baseBytes, bytes)
     }
 
     /// Lends the piece block by block: of every model its values, or their differences from the base.

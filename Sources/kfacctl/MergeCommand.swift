@@ -35,6 +35,13 @@ struct MergeCommand: AsyncParsableCommand {
     @Flag(inversion: .prefixedNo, help: "Write README.md, a model card with the details of the merge.")
     var writeModelCard = true
 
+    @Option(
+        help: """
+            How the report identifies inputs: "content" reads every file once more for its SHA-256. A configuration that \
+            sets "kfac.input_digests" decides itself. (default: header)
+            """)
+    var inputDigests: InputDigests?
+
     @Flag(help: "Check the configuration and say what the merge would take. Changes nothing.")
     var dryRun = false
 
@@ -90,6 +97,12 @@ struct MergeCommand: AsyncParsableCommand {
                 Terminal.note("note: --random-seed has no effect: the merge method takes no random numbers.")
             }
         }
+        if let inputDigests {
+            lines.append("kfac: {input_digests: \(inputDigests.rawValue)}")
+        } else if !configuration.contains("input_digests") {
+            // A merge is bound by reading, and mergekit takes no digests.
+            lines.append("kfac: {input_digests: \(InputDigests.header.rawValue)}")
+        }
         let end = configuration.hasSuffix("\n") ? "" : "\n"
         return configuration + end + "---\n" + lines.joined(separator: "\n") + "\n"
     }
@@ -111,3 +124,5 @@ struct MergeCommand: AsyncParsableCommand {
             + (quiet ? ["--quiet"] : [])
     }
 }
+
+extension InputDigests: ExpressibleByArgument {}
