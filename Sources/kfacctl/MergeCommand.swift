@@ -39,7 +39,13 @@ struct MergeCommand: AsyncParsableCommand {
         help: """
             How the report identifies inputs: "content" reads every file once more for its SHA-256. A configuration that \
             sets "kfac.input_digests" decides itself. (default: header)
-            """)
+            """,
+        transform: { word in
+            guard let digests = InputDigests(rawValue: word) else {
+                throw ValidationError("expected content or header, not \"\(word)\".")
+            }
+            return digests
+        })
     var inputDigests: InputDigests?
 
     @Flag(help: "Check the configuration and say what the merge would take. Changes nothing.")
@@ -124,5 +130,3 @@ struct MergeCommand: AsyncParsableCommand {
             + (quiet ? ["--quiet"] : [])
     }
 }
-
-extension InputDigests: ExpressibleByArgument {}
