@@ -16,7 +16,7 @@ public struct SparseSum<Rule: TaskVectorRule>: ElementwiseComputation, ~Copyable
 
     /// Buffers for ranges of up to `capacity` elements, in fp64 whatever the precision.
     ///
-    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for other numbers than ``SparsityMeasurement`` makes, or
+    /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for numbers that no ``SparsityMeasurement`` makes, or
     ///   ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short.
     public init(capacity: Int, precision: MergePrecision, statistics: [[Double]]) throws(TaskArithmeticError) {
         guard let numbers = statistics.last else { throw .unexpectedOperands("a tensor without numbers") }

@@ -48,7 +48,7 @@ struct ConfigurationTests {
     @Test func `the manual page of the job file names every key that its reader knows, and no other`() throws {
         let readers = try DeployedFile.sources(below: "Sources/JobPlan").filter { $0.path.contains("/JobFileReader") }
         let lists = readers.flatMap {
-            $0.matches(/(?:let keys =|let (?:job|model|source)Keys =|keys:)\s*\[([^\]]*)\]/)
+            $0.matches(/(?:let keys =|let (?:job|model|source|regularizer)Keys =|keys:)\s*\[([^\]]*)\]/)
         }
         let written = Set(lists.flatMap { list in list.matches(of: /"([a-z0-9_]+)"/).map { String($0.1) } })
         let known = written.union(MergeMethod.allParameters.map(\.name)).union(MergeParameter.acceptedWithoutEffect)
