@@ -212,6 +212,25 @@ KFACD_DISPATCHED(kfacd_divide_nonzero, (double *restrict sums, const double *res
     for (; i < count; i++) sums[i] /= divisors[i] == 0 ? 1 : divisors[i];
 })
 
+// sums = base + scale · sums, and exactly the base where the product is zero, which keeps the sign of a zero.
+KFACD_DISPATCHED(kfacd_add_to_base, (const double *restrict base, double scale, double *restrict sums, size_t count),
+                 (base, scale, sums, count), {
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        KFACD_LOAD(kfacd_double4, origin, base + i);
+        KFACD_LOAD(kfacd_double4, change, sums + i);
+        change *= scale;
+        const kfacd_int64x4 stays = (kfacd_int64x4)(change == 0);
+        const kfacd_double4 moved = origin + change;
+        const kfacd_int64x4 result = (stays & (kfacd_int64x4)origin) | (~stays & (kfacd_int64x4)moved);
+        KFACD_STORE(sums + i, result);
+    }
+    for (; i < count; i++) {
+        const double change = scale * sums[i];
+        sums[i] = change == 0 ? base[i] : base[i] + change;
+    }
+})
+
 // fp64 → fp32, rounded to odd: truncated, with the last bit set when anything was lost; NaN stays NaN.
 KFACD_DISPATCHED(kfacd_round_to_odd, (const double *restrict source, float *restrict destination, size_t count),
                  (source, destination, count), {

@@ -76,6 +76,8 @@ extension ElementType {
 
     /// Writes `base + scale · sum`, computed in the precision of the sum and rounded once.
     ///
+    /// In fp64 the base keeps the sign of a zero where nothing is added.
+    ///
     /// - Parameters:
     ///   - base: `[count]`.
     ///   - sum: `[count]`; overwritten with the values before rounding, which saves a buffer.

@@ -113,9 +113,7 @@ extension ScalarRoutines where Scalar == Double {
         addDifference: { type, weight, source, base, sum, count in
             unsafe type.addDifference(weight, source, base, sum, count: count)
         },
-        scaleAndAdd: { scale, base, sum, count in
-            for index in 0..<count { unsafe sum[index] = base[index] + scale * sum[index] }
-        },
+        scaleAndAdd: { scale, base, sum, count in unsafe kfacd_add_to_base(base, scale, sum, count) },
         bfloat16Product: { _, _, _, _, _ in false },
         fusedProduct: { _, _, _, _, _, _ in preconditionFailure("there is no kernel for narrow rows in fp64") },
         mirror: { source, stride, growth, lines, columns, target, pitch in

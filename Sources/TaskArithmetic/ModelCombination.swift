@@ -9,6 +9,8 @@ public struct ModelCombination: ElementwiseComputation, ~Copyable {
     private var sum: Matrix<Double>
     private var count = 0
     private var position = 0
+    /// Whether the models are added up from zero.
+    private var isPlain = false
 
     /// Buffers for ranges of up to `capacity` elements, in fp64 whatever the precision.
     ///
@@ -32,6 +34,7 @@ public struct ModelCombination: ElementwiseComputation, ~Copyable {
     /// - Throws: ``TaskArithmeticError/rangeExceedsCapacity(elements:capacity:)``.
     public mutating func begin(base: RawSpan, type: ElementType) throws(TaskArithmeticError) {
         try begin(elements: base.byteCount / type.byteCount)
+        isPlain = false
         try Self.decode(base, type, into: &start, count)
     }
 
@@ -42,9 +45,10 @@ public struct ModelCombination: ElementwiseComputation, ~Copyable {
         guard elements <= start.columnCount else {
             throw .rangeExceedsCapacity(elements: elements, capacity: start.columnCount)
         }
-        (count, position) = (elements, 0)
+        (count, position, isPlain) = (elements, 0, !factors.startsAtFirst)
         start.clearPrefix(elements)
-        sum.clearPrefix(elements)
+        // A sum that starts at the negative zero keeps the signs of zeros.
+        sum.withMutablePrefix(elements) { sum in for index in sum.indices { sum[index] = -0.0 } }
     }
 
     /// Ignores the base of task vectors, whose own is zero.
@@ -64,10 +68,10 @@ public struct ModelCombination: ElementwiseComputation, ~Copyable {
             return try Self.decode(checkpoint, type, into: &start, count)
         }
         try Self.decode(checkpoint, type, into: &values, count)
-        let (count, factor) = (count, factors.factors[position])
+        let (count, factor, isPlain) = (count, factors.factors[position], isPlain)
         values.withMutablePrefix(count) { values in
             start.withSpan { start in
-                VectorOperations.addScaled(start.extracting(first: count), by: -1, to: &values)
+                if !isPlain { VectorOperations.addScaled(start.extracting(first: count), by: -1, to: &values) }
             }
             sum.withMutablePrefix(count) { sum in VectorOperations.addScaled(values.span, by: factor, to: &sum) }
         }
@@ -93,10 +97,14 @@ public struct ModelCombination: ElementwiseComputation, ~Copyable {
         divides: Bool, alpha: Double, arguments: MergeArguments, into bytes: inout MutableRawSpan, type: ElementType
     ) throws(TaskArithmeticError) {
         guard position == factors.factors.count else { throw .noTasks }
-        let count = count
+        let (count, isPlain) = (count, isPlain)
         do {
             try start.withSpan { (start: Span<Double>) throws(LinearAlgebraError) in
                 try sum.withMutablePrefix(count) { (sum: inout MutableSpan<Double>) throws(LinearAlgebraError) in
+                    guard !isPlain else {
+                        VectorOperations.scale(&sum, by: alpha)
+                        return try type.encode(sum.span, into: &bytes)
+                    }
                     try type.encodeSum(
                         base: start.extracting(first: count), adding: &sum, times: alpha, into: &bytes)
                 }
