@@ -147,7 +147,8 @@ def differing(ours: Path, theirs: Path) -> float:
 
 
 def read_inputs(directory: Path) -> None:
-    """Reads all checkpoints into the page cache."""
+    """Reads all checkpoints into the page cache, after everything written before is durable."""
+    os.sync()
     for file in directory.glob("*/*.safetensors"):
         with file.open("rb") as content:
             while content.read(1 << 24):
