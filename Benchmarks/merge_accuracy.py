@@ -37,6 +37,8 @@ MERGES: dict[str, tuple[str, str, bool]] = {
             "karcher",
             "multislerp",
             "sce",
+            "ram",
+            "ramplus_tl",
             "actmat",
             "tact",
             "wudi",
