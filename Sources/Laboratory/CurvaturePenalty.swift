@@ -36,9 +36,10 @@ public struct CurvaturePenalty: QuadraticPenalty {
         self.vectors = vectors
     }
 
-    /// The elements of all factors and blocks.
+    /// The elements of the triangles of all factors and blocks.
     public var storedElementCount: Int {
-        layers.reduce(0) { $0 + $1.input.count + $1.gradient.count } + vectors.reduce(0) { $0 + $1.block.count }
+        layers.reduce(0) { $0 + triangleCount($1.inputSide) + triangleCount($1.layer.outputWidth) }
+            + vectors.reduce(0) { $0 + triangleCount($1.entry.count) }
     }
 
     /// Adds scale · ∇Ω(τ) = scale · (2 B Δ A, 2 F δ) to a gradient, and returns Ω(τ).

@@ -1,14 +1,14 @@
 /// The weights that make the two sides of joint rows comparable, for each block and position.
 ///
-/// wα = √E‖g‖² and wγ = √E‖a‖², as means over tasks: an input counts as much as the gradients that it meets, and the
-/// reverse. A weight is at least 10⁻⁴ of the largest on its side. All tasks of a form share them.
+/// wα = √E‖g‖² and wγ = √E‖a‖²: an input counts as much as the gradients that it meets, and the reverse. A weight is at
+/// least 10⁻⁴ of the largest on its side. Weights of several tasks are means over these tasks alone.
 ///
 /// Source: DESIGN section 2.2, joint form.
 public struct JointWeights: Sendable, Equatable {
-    /// wα² by block and position.
-    let inputSquares: [[Float]]
-    /// wγ² by block and position.
-    let gradientSquares: [[Float]]
+    /// E‖g‖² by block and position.
+    private let gradientMeans: [[Float]]
+    /// E‖a‖² by block and position.
+    private let inputMeans: [[Float]]
 
     /// The smallest weight as a share of the largest.
     private static let floor = 1e-4
@@ -17,30 +17,35 @@ public struct JointWeights: Sendable, Equatable {
     public init(_ rows: TaskRows) {
         let joint = rows.rows
         let layout = joint.layout
-        self.init(
-            inputSquares: Self.squares(joint.gradients, joint.gradientCount, layout, \.outputWidth),
-            gradientSquares: Self.squares(joint.inputs, joint.inputCount, layout, \.inputWidth))
+        gradientMeans = Self.squares(joint.gradients, joint.gradientCount, layout, \.outputWidth)
+        inputMeans = Self.squares(joint.inputs, joint.inputCount, layout, \.inputWidth)
     }
 
-    /// The mean of several tasks' weights, squared: every expectation is a mean over the tasks.
+    /// The weights of several tasks: every expectation is a mean over them.
     ///
-    /// - Parameter tasks: At least one, of the same model.
-    public init(mean tasks: [JointWeights]) {
-        precondition(!tasks.isEmpty, "a mean of weights needs a task")
-        func mean(_ side: KeyPath<JointWeights, [[Float]]>) -> [[Float]] {
-            tasks[0][keyPath: side].indices.map { block in
-                tasks[0][keyPath: side][block].indices.map { position in
-                    tasks.reduce(0) { $0 + $1[keyPath: side][block][position] } / Float(tasks.count)
+    /// - Parameters:
+    ///   - parts: Weights of one or more tasks each, at least one, of the same model.
+    ///   - shares: The share of each part, with the sum 1.
+    init(mean parts: [JointWeights], shares: [Float]) {
+        precondition(!parts.isEmpty && parts.count == shares.count, "a mean of weights needs a share of each part")
+        func mean(_ side: (JointWeights) -> [[Float]]) -> [[Float]] {
+            let values = parts.map(side)
+            return values[0].indices.map { block in
+                values[0][block].indices.map { position in
+                    zip(values, shares).reduce(0) { $0 + $1.1 * $1.0[block][position] }
                 }
             }
         }
-        self.init(inputSquares: mean(\.inputSquares), gradientSquares: mean(\.gradientSquares))
+        gradientMeans = mean(\.gradientMeans)
+        inputMeans = mean(\.inputMeans)
     }
 
-    private init(inputSquares: [[Float]], gradientSquares: [[Float]]) {
-        self.inputSquares = Self.floored(inputSquares)
-        self.gradientSquares = Self.floored(gradientSquares)
-    }
+    /// wα² by block and position.
+    var inputSquares: [[Float]] { Self.floored(gradientMeans) }
+    /// wγ² by block and position.
+    var gradientSquares: [[Float]] { Self.floored(inputMeans) }
+    /// The elements of both sides.
+    var elementCount: Int { (gradientMeans + inputMeans).reduce(0) { $0 + $1.count } }
 
     private static func floored(_ squares: [[Float]]) -> [[Float]] {
         let least = Float(floor * floor) * (squares.joined().max() ?? 0)

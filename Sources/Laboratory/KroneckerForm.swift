@@ -104,7 +104,7 @@ public struct KroneckerForm: CurvatureForm {
         penalty.addGradient(at: vector, scale: scale, to: &gradient, scratch: &scratch)
     }
 
-    /// The elements of all factors and blocks.
+    /// The elements of the triangles of all factors and blocks.
     public var storedElementCount: Int { penalty.storedElementCount }
 }
 

@@ -19,22 +19,19 @@ public struct PseudoRows: CurvatureForm {
     }
 
     /// How the rows are compressed.
-    public struct Settings: Sendable {
+    public struct Settings: Sendable, Hashable {
         /// The most rows of inputs.
         public var inputRank: Int
         /// The most rows of gradients.
         public var gradientRank: Int
         /// The floor.
         public var floor: Floor
-        /// The weights, which all tasks share.
-        public var weights: JointWeights
 
         /// Settings of rows.
-        public init(inputRank: Int, gradientRank: Int, floor: Floor, weights: JointWeights) {
+        public init(inputRank: Int, gradientRank: Int, floor: Floor) {
             self.inputRank = inputRank
             self.gradientRank = gradientRank
             self.floor = floor
-            self.weights = weights
         }
     }
 
@@ -44,14 +41,19 @@ public struct PseudoRows: CurvatureForm {
     ///
     /// So the rows' sums are a mean of A and a sum of B, as in equation 8.
     let rows: JointRows
+    /// The weights of these tasks.
+    let weights: JointWeights
     /// nil without a floor.
     private let factors: KroneckerForm?
     private let floor: CurvaturePenalty?
 
-    private init(settings: Settings, taskCount: Int, rows: JointRows, factors: KroneckerForm?) {
+    private init(
+        settings: Settings, taskCount: Int, rows: JointRows, weights: JointWeights, factors: KroneckerForm?
+    ) {
         self.settings = settings
         self.taskCount = taskCount
         self.rows = rows
+        self.weights = weights
         self.factors = factors
         floor =
             switch settings.floor {
@@ -68,28 +70,34 @@ public struct PseudoRows: CurvatureForm {
         let factors =
             settings.floor == .none
             ? nil : KroneckerForm(rows, settings: KroneckerForm.Settings(oneDimensional: .sum))
-        let compressed = try Self.compress(rows.rows, settings)
-        self.init(settings: settings, taskCount: 1, rows: compressed, factors: factors)
+        let weights = JointWeights(rows)
+        let compressed = try Self.compress(rows.rows, settings, weights)
+        self.init(settings: settings, taskCount: 1, rows: compressed, weights: weights, factors: factors)
     }
 
     /// The rows and the floor of all forms' tasks: the rows one after the other, compressed again.
+    ///
+    /// The weights are means over these tasks. So a form that leaves out a task has nothing of it.
     ///
     /// - Throws: ``LaboratoryError/usage(_:)`` for no form, or ``LaboratoryError/compression(_:)``.
     public static func accumulated(_ forms: [Self]) throws(LaboratoryError) -> Self {
         guard let first = forms.first else { throw .noOtherTask }
         let total = forms.reduce(0) { $0 + $1.taskCount }
-        let scales = forms.map { (Float($0.taskCount) / Float(total)).squareRoot() }
-        let joined = JointRows(joining: forms.map(\.rows), inputScales: scales)
+        let shares = forms.map { Float($0.taskCount) / Float(total) }
+        let joined = JointRows(joining: forms.map(\.rows), inputScales: shares.map { $0.squareRoot() })
+        let weights = JointWeights(mean: forms.map(\.weights), shares: shares)
         let factors = forms.compactMap(\.factors)
         return Self(
-            settings: first.settings, taskCount: total, rows: try compress(joined, first.settings),
-            factors: factors.isEmpty ? nil : try KroneckerForm.accumulated(factors))
+            settings: first.settings, taskCount: total, rows: try compress(joined, first.settings, weights),
+            weights: weights, factors: factors.isEmpty ? nil : try KroneckerForm.accumulated(factors))
     }
 
-    private static func compress(_ rows: JointRows, _ settings: Settings) throws(LaboratoryError) -> JointRows {
+    private static func compress(
+        _ rows: JointRows, _ settings: Settings, _ weights: JointWeights
+    ) throws(LaboratoryError) -> JointRows {
         try compressing { () throws(LinearAlgebraError) in
             try rows.compressed(
-                inputRank: settings.inputRank, gradientRank: settings.gradientRank, weights: settings.weights)
+                inputRank: settings.inputRank, gradientRank: settings.gradientRank, weights: weights)
         }
     }
 
@@ -102,10 +110,12 @@ public struct PseudoRows: CurvatureForm {
         return value + floor.addGradient(at: vector, scale: scale, to: &gradient, scratch: &scratch)
     }
 
-    /// The elements of the rows, and of the floor's factors.
+    /// The elements of the rows and weights, and of the floor's factors.
     ///
     /// A_in and B_in follow from the rows.
-    public var storedElementCount: Int { rows.elementCount + (factors?.storedElementCount ?? 0) }
+    public var storedElementCount: Int {
+        rows.elementCount + weights.elementCount + (factors?.storedElementCount ?? 0)
+    }
 }
 
 extension CurvaturePenalty {

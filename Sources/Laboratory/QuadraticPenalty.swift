@@ -14,7 +14,7 @@ public protocol QuadraticPenalty: Sendable {
         at vector: [Float], scale: Float, to gradient: inout [Float], scratch: inout PenaltyScratch
     ) -> Double
 
-    /// The number of fp32 elements that the form keeps, symmetric matrices counted whole.
+    /// The number of fp32 elements that must be kept and shared; of a symmetric matrix its triangle counts.
     var storedElementCount: Int { get }
 }
 

@@ -1,6 +1,6 @@
 public import Laboratory
 
-/// A penalty of the lab's own that a run compares with the study's methods; validation images choose its β.
+/// A penalty that a run compares with the study's methods; validation images choose its β.
 ///
 /// Its text is a form and settings, separated by commas: `pseudo-rows,ranks=32x128,floor=complement,beta=50/100/200`.
 public struct Contender: Sendable, Equatable {
@@ -9,7 +9,7 @@ public struct Contender: Sendable, Equatable {
         /// K-FAC: equation 7 or 8.
         case kronecker(KroneckerForm.Settings)
         /// The joint form.
-        case pseudoRows(inputRank: Int, gradientRank: Int, floor: PseudoRows.Floor)
+        case pseudoRows(PseudoRows.Settings)
     }
 
     /// What the vectors are trained under.
@@ -29,9 +29,6 @@ public struct Contender: Sendable, Equatable {
             id, FineTuningRecipe(stepCount: stepCount, beta: beta, penaltyInterval: interval), penalty, factors: source,
             setting: "β = \(Self.text(beta))")
     }
-
-    /// The name of its stage's file.
-    var fileName: String { "\(id).β" + betas.map { "-\(Self.text($0))" }.joined() }
 
     /// The number without a fraction of 0.
     static func text(_ number: Double) -> String {
@@ -65,13 +62,14 @@ extension Contender {
             if settings.accumulation == .perTask { id.append("per-task") }
             if settings.balance == .trace { id.append("trace") }
             if settings.oneDimensional == .sum { id.append("sum") }
-        case .form(.pseudoRows(let inputRank, let gradientRank, let floor)):
-            id.append("\(inputRank)x\(gradientRank)")
-            switch floor {
+        case .form(.pseudoRows(let settings)):
+            id.append("\(settings.inputRank)x\(settings.gradientRank)")
+            switch settings.floor {
             case .none: id.append("alone")
             case .factors(let share): id.append("kfac\(share)")
             case .complement: id.append("complement")
             }
+        case .curvature(let form): id.append(form == .perTask ? "per-task" : "accumulated")
         default: break
         }
         if source.sampleCount != FactorSource().sampleCount { id.append("samples\(source.sampleCount)") }
@@ -93,11 +91,16 @@ extension Contender {
             return .form(.kronecker(settings))
         case "pseudo-rows":
             let ranks = try fields.ranks("ranks", default: (32, 128))
-            return .form(
-                .pseudoRows(inputRank: ranks.0, gradientRank: ranks.1, floor: try fields.floor("floor")))
+            let floor = try fields.floor("floor")
+            return .form(.pseudoRows(PseudoRows.Settings(inputRank: ranks.0, gradientRank: ranks.1, floor: floor)))
+        case "daemon":
+            let accumulation: KroneckerForm.Settings.Accumulation = try fields.choice(
+                "accumulation", default: .accumulated)
+            return .curvature(accumulation == .perTask ? .perTask : .accumulated)
         case "jacobian": return .jacobian
         default:
-            throw fields.error("the form \"\(fields.form)\" is unknown; there are kronecker, pseudo-rows and jacobian")
+            throw fields.error(
+                "the form \"\(fields.form)\" is unknown; there are daemon, kronecker, pseudo-rows and jacobian")
         }
     }
 }

@@ -11,8 +11,10 @@ struct ContenderChoice: Codable, Sendable, Equatable {
     var accuracies: [Double]
     /// The index of the chosen strength.
     var chosen: Int
-    /// nil for a penalty that keeps data.
+    /// The numbers that the form keeps; nil for a penalty that keeps data.
     var storedElementCount: Int?
+    /// The same for the image encoder of CLIP ViT-B/32.
+    var largeElementCount: Int?
 
     /// A note for the page's reader.
     var note: String {

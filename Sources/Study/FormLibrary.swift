@@ -47,29 +47,24 @@ actor FormLibrary {
         try Form.accumulated(forms.indices.filter { $0 != own }.map { forms[$0] })
     }
 
-    /// The rows of a task are large, so only one task's are in memory.
     private func build(
         _ form: Contender.Form, _ source: FactorSource, seed: Int
     ) async throws(LaboratoryError) -> TaskForms {
         switch form {
-        case .kronecker(let settings):
-            var forms: [KroneckerForm] = []
-            for task in inputs.train {
-                forms.append(KroneckerForm(await rows(of: task, source, seed: seed), settings: settings))
-            }
-            return .kronecker(forms)
-        case .pseudoRows(let inputRank, let gradientRank, let floor):
-            // All tasks share the weights, so these come first, and the rows are computed twice.
-            var weights: [JointWeights] = []
-            for task in inputs.train { weights.append(JointWeights(await rows(of: task, source, seed: seed))) }
-            let settings = PseudoRows.Settings(
-                inputRank: inputRank, gradientRank: gradientRank, floor: floor, weights: JointWeights(mean: weights))
-            var forms: [PseudoRows] = []
-            for task in inputs.train {
-                forms.append(try PseudoRows(await rows(of: task, source, seed: seed), settings: settings))
-            }
-            return .pseudoRows(forms)
+        case .kronecker(let settings): return .kronecker(try await build(settings, source, seed: seed))
+        case .pseudoRows(let settings): return .pseudoRows(try await build(settings, source, seed: seed))
         }
+    }
+
+    /// The rows of a task are large, so only one task's are in memory.
+    private func build<Form: CurvatureForm>(
+        _ settings: Form.Settings, _ source: FactorSource, seed: Int
+    ) async throws(LaboratoryError) -> [Form] {
+        var forms: [Form] = []
+        for task in inputs.train {
+            forms.append(try Form(await rows(of: task, source, seed: seed), settings: settings))
+        }
+        return forms
     }
 
     private func rows(of task: EvaluationTask, _ source: FactorSource, seed: Int) async -> TaskRows {

@@ -80,10 +80,11 @@ struct StageRunner: Sendable {
         chosen.setting = nil
         var choice = ContenderChoice(
             contender: contender.id, seed: seed, betas: contender.betas, accuracies: accuracies, chosen: best)
-        if case .form(let form) = contender.penalty {
-            choice.storedElementCount = try await training.forms
-                .penalty(form, without: 0, contender.source, seed: seed).storedElementCount
-        }
+        let others = inputs.taskNames.count - 1
+        choice.storedElementCount = contender.penalty
+            .elementCount(FormSize(inputs.base.layout), taskCount: others, contender.source)
+        choice.largeElementCount = contender.penalty
+            .elementCount(.largeEncoder, taskCount: others, contender.source)
         return StageResult(
             rows: try await evaluation.rows(chosen, alphas: AlphaGrid.addition, negatedAlphas: AlphaGrid.negation),
             choice: choice)

@@ -11,7 +11,7 @@ public struct Study: Sendable {
         public var seeds: [Int]
         /// The ids of methods, with `merges` and `ablations`; nil for everything.
         public var only: [String]?
-        /// Penalties of the lab's own, beside the methods.
+        /// Penalties beside the methods.
         public var contenders: [Contender]
         /// Steps of every training.
         public var stepCount: Int
@@ -63,7 +63,7 @@ public struct Study: Sendable {
             throw .usage("the seeds must be different numbers, at least one.")
         }
         var seen: Set<String> = []
-        for contender in options.contenders where !seen.insert(contender.fileName).inserted {
+        for contender in options.contenders where !seen.insert(contender.id).inserted {
             throw .usage("the contender \(contender.id) is there twice. Name each once, with every β to choose from.")
         }
         self.inputs = inputs
@@ -85,7 +85,7 @@ public struct Study: Sendable {
         try directory.claim(settings)
         let stages = StudyStages(self).chosen
         var isDone: [Bool] = []
-        for stage in stages { isDone.append(try directory.result(ofStage: stage.name) != nil) }
+        for stage in stages { isDone.append(try stage.isDone(by: directory.result(ofStage: stage.name))) }
         let total = stages.reduce(0) { $0 + $1.cost }
         let done = zip(stages, isDone).reduce(0) { $0 + ($1.1 ? $1.0.cost : 0) }
         let progress = StudyProgress(total: total, done: done, show: show)
@@ -133,13 +133,14 @@ public struct Study: Sendable {
     @discardableResult
     private func write() throws -> [StudyRow] {
         let known = StudyStages(self).all(seeds: options.seeds + directory.finishedSeeds)
-        let results = try known.compactMap { try directory.result(ofStage: $0.name) }
+        let results = try known.compactMap { try directory.result(ofStage: $0.name) } + directory.contenderResults()
         let rows = results.flatMap(\.rows)
+        let choices = results.compactMap(\.choice)
         let figures = StudyFigures(
             tasks: inputs.taskNames, disentanglement: results.flatMap(\.disentanglement),
             interference: results.flatMap(\.interference), localisation: results.flatMap(\.localisation),
-            penaltyCost: results.flatMap(\.penaltyCost))
-        try directory.writeResults(rows, figures, description(of: rows, choices: results.compactMap(\.choice)))
+            penaltyCost: results.flatMap(\.penaltyCost), storage: storage(of: rows, choices: choices))
+        try directory.writeResults(rows, figures, description(of: rows, choices: choices))
         return rows
     }
 }

@@ -72,12 +72,32 @@ public struct StudyDirectory: Sendable {
         } catch { throw .usage("\(stage(name)): the stage's result cannot be written: \(error)") }
     }
 
+    /// The names of the files of finished stages.
+    private var finishedFiles: [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: path.appending("stages").string)) ?? []
+    }
+
     /// The seeds of finished stages.
     var finishedSeeds: [Int] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: path.appending("stages").string)) ?? []
-        return names.compactMap { name in
+        finishedFiles.compactMap { name in
             name.split(separator: ".").first { $0.hasPrefix("seed") }.flatMap { Int($0.dropFirst(4)) }
         }
+    }
+
+    /// The start of the names of contenders' stages.
+    static let contenderPrefix = "contender."
+
+    /// The results of the contenders of all runs, by contender and seed.
+    ///
+    /// - Throws: As ``result(ofStage:)``.
+    func contenderResults() throws(LaboratoryError) -> [StageResult] {
+        let end = ".json"
+        var results: [StageResult] = []
+        for file in finishedFiles where file.hasPrefix(Self.contenderPrefix) && file.hasSuffix(end) {
+            if let result = try result(ofStage: String(file.dropLast(end.count))) { results.append(result) }
+        }
+        func key(_ result: StageResult) -> (String, Int) { (result.choice?.contender ?? "", result.choice?.seed ?? 0) }
+        return results.sorted { key($0) < key($1) }
     }
 
     // MARK: - Settings

@@ -59,7 +59,7 @@ public struct StudyMethod: Sendable, Equatable {
         case .curvature(.perTask): 1.3
         case .curvature: 1.1
         case .form(.kronecker): 1.1
-        case .form(.pseudoRows): 1.5
+        case .form(.pseudoRows(let settings)): 1.2 + Double(settings.gradientRank) / 256
         case .jacobian: 2
         }
     }

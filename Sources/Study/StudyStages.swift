@@ -26,6 +26,13 @@ struct StudyStage: Sendable {
     let work: Work
     /// The cost, relative to the training of one vector.
     let cost: Double
+
+    /// Whether a result is this stage's: a contender's must be the choice of the same strengths.
+    func isDone(by result: StageResult?) -> Bool {
+        guard let result else { return false }
+        guard case .contender(let contender, _) = work else { return true }
+        return result.choice?.betas == contender.betas
+    }
 }
 
 /// The stages of a study in order; a seed is finished before the next begins, so that results come early.
@@ -42,25 +49,25 @@ struct StudyStages: Sendable {
     ///
     /// One seed is enough for figures and ablations.
     var chosen: [StudyStage] {
-        stages(seeds: options.seeds, detailed: [options.seeds[0]]) { options.includes($0) }
+        stages(seeds: options.seeds, detailed: [options.seeds[0]], options.contenders) { options.includes($0) }
     }
 
-    /// All stages of some seeds, independent of the options.
+    /// All stages of some seeds but those of contenders, independent of the options.
     func all(seeds: [Int]) -> [StudyStage] {
         var seen: Set<Int> = []
         let different = seeds.filter { seen.insert($0).inserted }.sorted()
-        return stages(seeds: different, detailed: different) { _ in true }
+        return stages(seeds: different, detailed: different, []) { _ in true }
     }
 
     private func stages(
-        seeds: [Int], detailed: [Int], including isIncluded: (String) -> Bool
+        seeds: [Int], detailed: [Int], _ contenders: [Contender], including isIncluded: (String) -> Bool
     ) -> [StudyStage] {
         let methods = StudyMethod.all(stepCount: options.stepCount)
         var stages = [StudyStage(name: "pretrained", work: .pretrained, cost: 0.1)]
         for seed in seeds {
             let chosen = methods.filter { isIncluded($0.id) }
             stages += chosen.map { trained($0, seed: seed, .method($0, seed: seed), "") }
-            stages += options.contenders.map { contended($0, seed: seed) }
+            stages += contenders.map { contended($0, seed: seed) }
             if isIncluded(StudyMethod.mergesID) {
                 stages += methods.filter { $0.id == "linear" }.map {
                     trained($0, seed: seed, .merges($0, seed: seed), "merges.", isTrained: isIncluded($0.id))
@@ -89,7 +96,8 @@ struct StudyStages: Sendable {
     private func contended(_ contender: Contender, seed: Int) -> StudyStage {
         let methods = contender.betas.map { contender.method(beta: $0, stepCount: options.stepCount) }
         return StudyStage(
-            name: "contender.seed\(seed).\(contender.fileName)", work: .contender(contender, seed: seed),
+            name: "\(StudyDirectory.contenderPrefix)seed\(seed).\(contender.id)",
+            work: .contender(contender, seed: seed),
             cost: StudyStage.evaluationCost + methods.reduce(0) { $0 + taskCount * $1.relativeCost })
     }
 

@@ -31,6 +31,8 @@ struct LinePlot {
     var xLabel: String
     var yLabel: String
     var kind: AxisScale.Kind = .linear
+    /// The horizontal axis; nil for the same kind.
+    var xKind: AxisScale.Kind?
     var lines: [Line]
     var reference: Reference?
     /// A value of the horizontal axis to mark with a thin vertical line.
@@ -89,6 +91,7 @@ struct LinePlot {
     // MARK: - Scales
 
     private func xScale(_ points: [Point]) -> AxisScale? {
+        let kind = xKind ?? kind
         let zero: [Double] = kind == .linear && points.allSatisfy { $0.x >= 0 } ? [0] : []
         return AxisScale(kind, over: points.map(\.x) + zero, from: Self.plotLeft, to: Self.plotRight)
     }

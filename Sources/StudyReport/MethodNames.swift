@@ -45,6 +45,8 @@ struct MethodName: Equatable {
         MethodName(
             "jacobian", "τJp, β by validation (needs the other tasks’ data)", "τJp, β chosen",
             needsOtherTasksData: true),
+        MethodName("daemon-per-task", "TAK per task (eq. 7), β by validation", "TAK eq. 7, β chosen"),
+        MethodName("daemon-accumulated", "TAK accumulated (eq. 8), β by validation", "TAK eq. 8, β chosen"),
         MethodName("task_arithmetic", "Task arithmetic (sum)", "Sum"),
         MethodName("weighted_average", "Mean", "Mean"),
         MethodName("ties", "TIES", "TIES"),

@@ -22,8 +22,9 @@ public struct ResultsPage: Sendable {
         let tables = StudyTables(rows: rows)
         return [
             .table("addition", tables.comparison), .table("tasks", tables.perTask(order: figures.tasks)),
-            .alphaSweep(tables), .table("merges", tables.merges), .table("negation", tables.negation),
-            .table("ablations", tables.ablations), .disentanglement(figures.disentanglement),
+            .alphaSweep(tables), .storage(figures.storage ?? [], tables), .table("merges", tables.merges),
+            .table("negation", tables.negation), .table("ablations", tables.ablations),
+            .disentanglement(figures.disentanglement),
             .interference(figures), .localisation(figures), .penaltyCost(figures.penaltyCost),
             .settings(description), .notes(description),
         ].compactMap(\.self)

@@ -45,6 +45,11 @@ extension StudyFigures {
                     optimalMicroseconds: cost.optimalMicroseconds.map(\.roundedForFile),
                     perTaskMicroseconds: cost.perTaskMicroseconds.roundedForFile
                 )
+            },
+            storage: storage?.map { storage in
+                PenaltyStorage(
+                    method: storage.method, elementCount: storage.elementCount,
+                    relative: storage.relative.roundedForFile, largeRelative: storage.largeRelative.roundedForFile)
             }
         )
     }

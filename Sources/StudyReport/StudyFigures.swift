@@ -10,6 +10,8 @@ public struct StudyFigures: Codable, Sendable, Equatable {
     public var localisation: [InterferenceMatrix]
     /// The cost of the penalty, one entry for each number of tasks.
     public var penaltyCost: [PenaltyCost]
+    /// What each penalty keeps and shares; nil in files of earlier versions.
+    public var storage: [PenaltyStorage]?
 
     /// Figures; missing data are not drawn.
     public init(
@@ -17,17 +19,19 @@ public struct StudyFigures: Codable, Sendable, Equatable {
         disentanglement: [DisentanglementMap] = [],
         interference: [InterferenceMatrix] = [],
         localisation: [InterferenceMatrix] = [],
-        penaltyCost: [PenaltyCost] = []
+        penaltyCost: [PenaltyCost] = [],
+        storage: [PenaltyStorage]? = nil
     ) {
         self.tasks = tasks
         self.disentanglement = disentanglement
         self.interference = interference
         self.localisation = localisation
         self.penaltyCost = penaltyCost
+        self.storage = storage
     }
 
     private enum CodingKeys: String, CodingKey {
-        case tasks, disentanglement, interference, localisation
+        case tasks, disentanglement, interference, localisation, storage
         case penaltyCost = "penalty_cost"
     }
 }

@@ -23,10 +23,10 @@ struct ReproduceCommand: Experiment {
 
     @Option(
         help: """
-            A penalty of the lab's own beside the methods; may be given again. A form and its settings: \
-            kronecker[,accumulation=per-task][,balance=trace][,one-dimensional=sum], \
+            A penalty beside the methods; may be given again. A form and its settings: \
+            daemon[,accumulation=per-task], kronecker[,accumulation=per-task][,balance=trace][,one-dimensional=sum], \
             pseudo-rows[,ranks=32x128][,floor=complement|none|SHARE], jacobian; each also with beta=B/B/…, of which \
-            validation images choose, and the first two with samples=N, probes=M, every=STEPS.
+            validation images choose, and the first three with samples=N, probes=M, every=STEPS.
             """,
         transform: { text in
             do throws(LaboratoryError) { return try Contender(parsing: text) } catch {

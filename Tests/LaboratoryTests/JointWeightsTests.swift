@@ -40,9 +40,23 @@ struct JointWeightsTests {
         expectClose(weights.gradientSquares.last ?? [], [1.0], relative: 1e-6)
     }
 
+    @Test func `weights of unequal parts are the mean over all their tasks`() async {
+        var tasks: [JointWeights] = []
+        for sample in 0..<3 { tasks.append(JointWeights(await joint.rows([sample]))) }
+        let third = Float(1) / 3
+        let once = JointWeights(mean: tasks, shares: [third, third, third])
+        let pair = JointWeights(mean: Array(tasks[..<2]), shares: [0.5, 0.5])
+        let twice = JointWeights(mean: [pair, tasks[2]], shares: [2 * third, third])
+        for (found, expected) in zip(
+            twice.inputSquares + twice.gradientSquares, once.inputSquares + once.gradientSquares)
+        {
+            expectClose(found, expected.map(Double.init), relative: 1e-5)
+        }
+    }
+
     @Test func `weights of tasks are means, and none is below a ten-thousandth of the largest`() async {
         let (first, second) = (JointWeights(await joint.rows([0])), JointWeights(await joint.rows([1])))
-        let mean = JointWeights(mean: [first, second])
+        let mean = JointWeights(mean: [first, second], shares: [0.5, 0.5])
         for (block, values) in mean.inputSquares.enumerated() {
             let expected = zip(first.inputSquares[block], second.inputSquares[block]).map { ($0 + $1) / 2 }
             expectClose(

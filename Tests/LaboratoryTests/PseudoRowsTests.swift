@@ -13,20 +13,18 @@ struct PseudoRowsTests {
     init() throws { joint = try JointModel() }
 
     private func form(
-        _ rows: TaskRows, _ ranks: (Int, Int) = Self.full, floor: PseudoRows.Floor = .none,
-        weights: JointWeights? = nil
+        _ rows: TaskRows, _ ranks: (Int, Int) = Self.full, floor: PseudoRows.Floor = .none
     ) throws -> PseudoRows {
-        let settings = PseudoRows.Settings(
-            inputRank: ranks.0, gradientRank: ranks.1, floor: floor, weights: weights ?? JointWeights(rows))
-        return try PseudoRows(rows, settings: settings)
+        try PseudoRows(rows, settings: .init(inputRank: ranks.0, gradientRank: ranks.1, floor: floor))
     }
 
-    /// Forms of three tasks with common weights.
+    /// Forms of three tasks.
     private func forms(_ ranks: (Int, Int) = Self.full, floor: PseudoRows.Floor) async throws -> [PseudoRows] {
-        var rows: [TaskRows] = []
-        for samples in [[0, 1], [2, 3, 4], [5, 6, 7]] { rows.append(await joint.rows(samples)) }
-        let weights = JointWeights(mean: rows.map { JointWeights($0) })
-        return try rows.map { try form($0, ranks, floor: floor, weights: weights) }
+        var forms: [PseudoRows] = []
+        for samples in [[0, 1], [2, 3, 4], [5, 6, 7]] {
+            forms.append(try form(await joint.rows(samples), ranks, floor: floor))
+        }
+        return forms
     }
 
     // MARK: - What the rows stand for
@@ -61,6 +59,58 @@ struct PseudoRowsTests {
         #expect(zip(values, values.dropFirst()).allSatisfy { $0 <= $1 * (1 + 1e-5) })
         expectClose(values[3], whole, relative: 1e-5)
         #expect(values[0] < 0.999 * whole)
+    }
+
+    @Test func `eight probes are eight rows of each sample, in the order of the probes, each an eighth`() async {
+        let samples = Array(0..<5)
+        let one = await joint.rows(samples, CaptureSettings(probes: .sampled(1), seed: 4)).rows
+        let eight = await joint.rows(samples, CaptureSettings(probes: .sampled(8), seed: 4)).rows
+        #expect(eight.inputCount == 5 && eight.gradientCount == 40)
+        #expect(eight.inputs == one.inputs)
+        for (few, many) in zip(one.gradients, eight.gradients) {
+            #expect(many.count == 8 * few.count)
+            expectClose(many[..<few.count].map { $0 * Float(8).squareRoot() }, few.map(Double.init), relative: 1e-6)
+        }
+        // No two probes are the same.
+        let size = one.gradients[0].count
+        #expect(Set((0..<8).map { eight.gradients[0][$0 * size] }).count == 8)
+    }
+
+    @Test func `more gradient rows than are decomposed whole keep what the leading eigenvectors keep`() async throws {
+        let joint = try JointModel(samples: 136)
+        let rows = await joint.rows(Array(0..<136), CaptureSettings(probes: .sampled(8), seed: 1))
+        let weights = JointWeights(rows)
+        let rank = 4
+        #expect(rows.rows.gradientCount > LeadingEigenvectors.wholeDimension)
+        let compressed = try rows.rows.compressed(inputRank: 8, gradientRank: rank, weights: weights)
+        #expect(compressed.gradientCount == rank)
+        // Xᵀ X is smaller than X Xᵀ and has the same eigenvalues but zeros.
+        let whole = weighted(rows.rows, weights.gradientSquares)
+        let width = whole.count / rows.rows.gradientCount
+        let matrix = try Matrix<Double>(rows: rows.rows.gradientCount, columns: width, elements: whole)
+        var square = try Matrix<Double>(rows: width, columns: width)
+        try square.addProduct(matrix, .transposed, matrix)
+        let values = Array(try SymmetricEigen(decomposing: square).values.reversed())
+        let kept = weighted(compressed, weights.gradientSquares)
+        let found = (0..<rank).map { row in kept[row * width..<(row + 1) * width].reduce(0) { $0 + $1 * $1 } }
+        expectClose(found, Array(values[..<rank]), relative: 1e-3, absolute: 1e-5 * values[0])
+        expectClose(found.reduce(0, +), values[..<rank].reduce(0, +), relative: 1e-5)
+        // The rows that are left out are not nothing.
+        #expect(found.reduce(0, +) < 0.999 * values.reduce(0, +))
+    }
+
+    /// The gradients, each times the root of its weight's square: one row after the other.
+    private func weighted(_ rows: JointRows, _ squares: [[Float]]) -> [Double] {
+        (0..<rows.gradientCount).flatMap { row in
+            rows.layout.blocks.indices.flatMap { index in
+                let block = rows.layout.blocks[index]
+                let width = block.positions * block.outputWidth
+                return (0..<width).map { place in
+                    Double(rows.gradients[index][row * width + place])
+                        * Double(squares[index][place / block.outputWidth]).squareRoot()
+                }
+            }
+        }
     }
 
     @Test func `the number of threads changes no bit`() async throws {
@@ -172,8 +222,25 @@ struct PseudoRowsTests {
         // Inputs: 3 layers of 9 and one of 17, with their bias's 1, at 5 positions; the projection's 8; the 1.
         // Gradients: 24 + 8 + 16 + 8 at 5 positions, 6 features, and 9 vectors of 8.
         let rows = 2 * (5 * (3 * 9 + 17) + 8 + 1) + 4 * (5 * 56 + 6 + 72)
-        let factors = 3 * 81 + 289 + 64 + 24 * 24 + 64 + 256 + 64 + 36 + 9 * 64
-        #expect(counts[0] == rows + factors)
+        // Two weights for each of four layers at five positions, of the projection, and of the rest.
+        let weights = 2 * (4 * 5 + 1 + 1)
+        // Triangles: sides 9, 17 and 8 of A; 24, 8, 16, 8 and 6 of B; 8 of F.
+        let factors = 3 * 45 + 153 + 36 + 300 + 36 + 136 + 36 + 21 + 9 * 36
+        #expect(counts[0] == rows + weights + factors)
+        let size = FormSize(joint.layout)
+        #expect(size.factors == factors)
+        #expect(size.rows(inputs: 2, gradients: 4) == rows + weights)
+        #expect(size.diagonal == joint.layout.count)
+    }
+
+    @Test func `the large encoder is counted by its shapes`() {
+        let size = FormSize.largeEncoder
+        // 85.6 million weights and biases: without the embeddings of patches and positions.
+        #expect(size.diagonal == 12 * (2304 * 769 + 768 * 769 + 3072 * 769 + 768 * 3073) + 512 * 768 + 53 * 768)
+        let sides = 3 * 769 * 770 / 2 + 3073 * 3074 / 2 + 2304 * 2305 / 2 + 2 * 768 * 769 / 2 + 3072 * 3073 / 2
+        #expect(size.factors == 12 * sides + 768 * 769 / 2 + 512 * 513 / 2 + 53 * 768 * 769 / 2)
+        #expect(size.rows(inputs: 1, gradients: 0) - size.rows(inputs: 0, gradients: 0) == 600 * 5380 + 768 + 1)
+        #expect(size.rows(inputs: 0, gradients: 1) - size.rows(inputs: 0, gradients: 0) == 600 * 6912 + 512 + 53 * 768)
     }
 
     @Test func `no task has no form`() {
@@ -188,7 +255,7 @@ struct PseudoRowsTests {
             "a", tokens: tokens, samples: [0, 1], base: joint.model.base, team: joint.team, settings: CaptureSettings())
         let found = message { () throws(LaboratoryError) in
             _ = try PseudoRows(
-                rows, settings: .init(inputRank: 1, gradientRank: 1, floor: .none, weights: JointWeights(rows)))
+                rows, settings: .init(inputRank: 1, gradientRank: 1, floor: .none))
         }
         #expect(
             found

@@ -17,7 +17,8 @@ struct ResultsPageTests {
         #expect(page.problem == nil)
         #expect(
             page.sections == [
-                "addition", "tasks", "sweep", "merges", "negation", "ablations", "disentanglement", "interference",
+                "addition", "tasks", "sweep", "storage", "merges", "negation", "ablations", "disentanglement",
+                "interference",
                 "localisation", "cost", "settings", "notes",
             ]
         )
@@ -91,7 +92,7 @@ struct ResultsPageTests {
     @Test func `pictures have a title and a description unless they are ornaments`() {
         let page = read()
         let pictures = page.all("svg").filter { $0.attributes["aria-hidden"] == nil }
-        #expect(pictures.count == 4)
+        #expect(pictures.count == 5)
         #expect(pictures.allSatisfy { $0.attributes["role"] == "img" && $0.attributes["aria-label"] != nil })
         #expect(page.elements.filter { $0.name == "title" && $0.path.last == "svg" }.count == pictures.count)
         #expect(page.elements.filter { $0.name == "desc" && $0.path.last == "svg" }.count == pictures.count)
@@ -123,6 +124,10 @@ struct ResultsPageTests {
             penaltyCost: [
                 PenaltyCost(taskCount: 0, accumulatedMicroseconds: 0, perTaskMicroseconds: -1),
                 PenaltyCost(taskCount: .max, accumulatedMicroseconds: .nan, perTaskMicroseconds: .infinity),
+            ],
+            storage: [
+                PenaltyStorage(method: "linear", elementCount: .max, relative: .infinity, largeRelative: .nan),
+                PenaltyStorage(method: "tak-accumulated", elementCount: -1, relative: -1, largeRelative: 0),
             ]
         )
         let page = read(SampleStudy.description, rows, figures)

@@ -92,8 +92,15 @@ enum SampleStudy {
         penaltyCost: [
             PenaltyCost(taskCount: 2, accumulatedMicroseconds: 800, perTaskMicroseconds: 1600),
             PenaltyCost(taskCount: 8, accumulatedMicroseconds: 810, perTaskMicroseconds: 6400),
-        ]
+        ],
+        storage: storage
     )
+
+    static let storage = [
+        PenaltyStorage(method: "linear", elementCount: 0, relative: 0, largeRelative: 0),
+        PenaltyStorage(method: "tak-accumulated", elementCount: 1000, relative: 1, largeRelative: 1),
+        PenaltyStorage(method: "unmeasured", elementCount: 500, relative: 0.5, largeRelative: 0.5),
+    ]
 
     static let description = StudyDescription(
         title: "Adding task vectors",

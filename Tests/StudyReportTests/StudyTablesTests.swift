@@ -37,6 +37,31 @@ struct StudyTablesTests {
         )
     }
 
+    @Test func `storage comes with accuracy, the least first, and methods with data last, not emphasised`() throws {
+        let bigger = PenaltyStorage(method: "joint", elementCount: 12_000, relative: 12, largeRelative: 4.5)
+        let rows = SampleStudy.addition + SampleStudy.sweep("joint", [1: 70], ceiling: 72)
+        let tables = StudyTables(rows: rows)
+        #expect(
+            try table(tables.storage([bigger] + SampleStudy.storage)) == [
+                ["Linear fine-tuning, no regularizer", "0", "0.00", "0.00", "27.0 ± 1.0", "75.0 ± 0.0", "3"],
+                ["TAK accumulated (eq. 8) | β = 100", "1000", "1.00", "1.00", "66.0 ± 1.0", "69.0 ± 0.0", "3"],
+                ["joint", "12000", "12.00", "4.50", "70.0 ± 1.0 *", "72.0 ± 0.0", "3"],
+                [
+                    "τJp (needs the other tasks’ data) | β = 30", "data", "–", "–", "73.0 ± 1.0", "74.0 ± 0.0", "3",
+                ],
+            ]
+        )
+        #expect(tables.storage([]) == nil)
+    }
+
+    @Test func `the picture of storage has a point for each penalty that stores, and the line of the data`() {
+        let plot = LinePlot.storage(SampleStudy.storage, StudyTables(rows: SampleStudy.addition))
+        #expect(plot.lines.map(\.points) == [[.init(x: 1, y: 66, spread: 1)]])
+        #expect(plot.reference?.value == 73)
+        #expect(plot.reference?.label == "τJp")
+        #expect(plot.picture != nil)
+    }
+
     @Test func `an α that validation chose differently for each seed is a range`() throws {
         let rows = zip([0.1, 0.3, 0.25], [60.0, 62, 64]).enumerated().map { seed, point in
             StudyRow(

@@ -11,26 +11,25 @@ import Testing
 struct ContenderTests {
     // MARK: - Names
 
-    @Test(arguments: [
-        ("kronecker", "kronecker", "kronecker.β-100"),
-        (
-            "kronecker,balance=trace,one-dimensional=sum,beta=140/70/100", "kronecker-trace-sum",
-            "kronecker-trace-sum.β-70-100-140"
-        ),
-        ("kronecker,accumulation=per-task,beta=1000", "kronecker-per-task", "kronecker-per-task.β-1000"),
-        ("pseudo-rows", "pseudo-rows-32x128-complement", "pseudo-rows-32x128-complement.β-100"),
-        (
-            "pseudo-rows,ranks=64x256,floor=0.1,probes=8,samples=1024,every=2,beta=0.5",
-            "pseudo-rows-64x256-kfac0.1-samples1024-probes8-every2",
-            "pseudo-rows-64x256-kfac0.1-samples1024-probes8-every2.β-0.5"
-        ),
-        ("pseudo-rows,ranks=1x2,floor=none", "pseudo-rows-1x2-alone", "pseudo-rows-1x2-alone.β-100"),
-        ("jacobian,beta=10/30", "jacobian", "jacobian.β-10-30"),
-    ])
-    func `the id states everything but β, and the file's name β too`(text: String, id: String, file: String) throws {
+    @Test(
+        arguments: [
+            ("kronecker", "kronecker", [100]),
+            ("kronecker,balance=trace,one-dimensional=sum,beta=140/70/100", "kronecker-trace-sum", [70, 100, 140]),
+            ("kronecker,accumulation=per-task,beta=1000", "kronecker-per-task", [1000]),
+            ("pseudo-rows", "pseudo-rows-32x128-complement", [100]),
+            (
+                "pseudo-rows,ranks=64x256,floor=0.1,probes=8,samples=1024,every=2,beta=0.5",
+                "pseudo-rows-64x256-kfac0.1-samples1024-probes8-every2", [0.5]
+            ),
+            ("pseudo-rows,ranks=1x2,floor=none", "pseudo-rows-1x2-alone", [100]),
+            ("daemon,samples=64", "daemon-accumulated-samples64", [100]),
+            ("daemon,accumulation=per-task,beta=700/1400", "daemon-per-task", [700, 1400]),
+            ("jacobian,beta=10/30", "jacobian", [10, 30]),
+        ] as [(String, String, [Double])])
+    func `the id states everything but β`(text: String, id: String, betas: [Double]) throws {
         let contender = try Contender(parsing: text)
         #expect(contender.id == id)
-        #expect(contender.fileName == file)
+        #expect(contender.betas == betas)
     }
 
     @Test func `settings reach the method of each β`() throws {
@@ -38,14 +37,15 @@ struct ContenderTests {
         let method = contender.method(beta: 7, stepCount: 11)
         #expect(method.recipe == FineTuningRecipe(stepCount: 11, beta: 7, penaltyInterval: 3))
         #expect(method.factors == FactorSource(sampleCount: 9, probeCount: 2))
-        #expect(method.penalty == .form(.pseudoRows(inputRank: 4, gradientRank: 8, floor: .factors(0.5))))
+        #expect(method.penalty == .form(.pseudoRows(.init(inputRank: 4, gradientRank: 8, floor: .factors(0.5)))))
         #expect(method.setting == "β = 7")
     }
 
     // MARK: - What is refused
 
     @Test(arguments: [
-        ("ties", "the form \"ties\" is unknown; there are kronecker, pseudo-rows and jacobian"),
+        ("ties", "the form \"ties\" is unknown; there are daemon, kronecker, pseudo-rows and jacobian"),
+        ("daemon,accumulation=optimal", "accumulation is \"optimal\"; expected accumulated or per-task"),
         ("kronecker,ranks=2x3", "the form kronecker has no setting \"ranks\""),
         ("jacobian,probes=2", "the form jacobian has no setting \"probes\""),
         ("kronecker,beta", "\"beta\" is not one more setting; expected NAME=VALUE, each name once"),
@@ -101,11 +101,19 @@ struct ContenderTests {
         }
         let directory = StudyDirectory(files.path("out"))
         let choices = try texts.map { text in
-            let name = "contender.seed0.\(try Contender(parsing: text).fileName)"
+            let name = "contender.seed0.\(try Contender(parsing: text).id)"
             return try #require(try directory.result(ofStage: name)?.choice)
         }
-        // Factors of the model: 3 · 9² + 17² + 8² elements of A, 24² + 8² + 16² + 8² + 6² of B, and 9 · 8² of F.
-        #expect(choices.map(\.storedElementCount) == [4058, 2168, nil])
+        // The triangles of A's sides 9 (three times), 17 and 8, of B's 24, 8, 16, 8 and 6, and of 9 blocks F of side 8
+        // hold 1177 numbers. The rows hold 1890 and the weights 44 more.
+        #expect(choices.map(\.storedElementCount) == [3111, 1177, nil])
+        let figures = String(decoding: try files.directory.read("out/figures.json"), as: UTF8.self)
+        let storage = try FiguresFile.decode(figures).storage
+        #expect(
+            storage?.map(\.method) == ["linear", "kronecker-trace-sum", "pseudo-rows-2x4-complement-samples6"])
+        #expect(storage?.map(\.elementCount) == [0, 1177, 3111])
+        expectClose((storage ?? []).map(\.relative), [0, 1, 3111.0 / 1177], relative: 1e-3)
+        #expect(storage?[1].largeRelative == 1)
         #expect(choices.map(\.betas) == [[1, 50], [20], [30]])
         let best = try #require(choices[0].accuracies.max())
         #expect(choices[0].accuracies[choices[0].chosen] == best)
@@ -114,6 +122,47 @@ struct ContenderTests {
         // Another run takes the vectors of the first one.
         let again = try await study(files, texts).run { _ in }
         #expect(again == rows)
+    }
+
+    @Test func `contenders of earlier runs stay in the results, and other strengths are a new choice`() async throws {
+        BLASEnvironment.setThreadCount(1)
+        let files = try TinyStudy()
+        let first = try await study(files, ["kronecker,beta=20/40"]).run { _ in }
+        let second = try await study(files, ["jacobian"]).run { _ in }
+        #expect(Set(second.map(\.method)) == ["pretrained", "linear", "kronecker", "jacobian"])
+        #expect(second.filter { $0.method == "kronecker" } == first.filter { $0.method == "kronecker" })
+        // The vectors of β = 20 and 40 are there already, and the choice is one of three.
+        let bytes = try files.directory.read("out/vectors/kronecker.β---20/seed0/alpha.safetensors")
+        let third = try await study(files, ["kronecker,beta=10/20/40"]).run { _ in }
+        #expect(third.count { $0.method == "kronecker" && $0.regime == .individual } == 1)
+        #expect(try files.directory.read("out/vectors/kronecker.β---20/seed0/alpha.safetensors") == bytes)
+        let choices = try StudyDirectory(files.path("out")).contenderResults().compactMap(\.choice)
+        #expect(choices.map(\.contender) == ["jacobian", "kronecker"])
+        #expect(choices.map(\.betas) == [[30], [10, 20, 40]])
+    }
+
+    @Test func `a form without a task has nothing of that task's images`() async throws {
+        BLASEnvironment.setThreadCount(1)
+        let (files, others) = (try TinyStudy(), try TinyStudy())
+        try others.writeData(order: TinyStudy.tasks, changing: "beta")
+        let form = Contender.Form.pseudoRows(.init(inputRank: 2, gradientRank: 4, floor: .complement))
+        var gradients: [[[Float]]] = []
+        for files in [files, others] {
+            let inputs = try files.inputs()
+            let library = FormLibrary(inputs: inputs, team: PassTeam(inputs.base.layout, laneCount: 2))
+            var own: [[Float]] = []
+            for task in 0..<3 {
+                let penalty = try await library.penalty(form, without: task, FactorSource(sampleCount: 6), seed: 0)
+                var (gradient, scratch) = ([Float](repeating: 0, count: inputs.base.layout.count), PenaltyScratch())
+                let vector = gradient.indices.map { Float($0 % 7) - 3 }
+                _ = penalty.addGradient(at: vector, scale: 1, to: &gradient, scratch: &scratch)
+                own.append(gradient)
+            }
+            gradients.append(own)
+        }
+        #expect(gradients[0][1] == gradients[1][1])
+        #expect(gradients[0][0] != gradients[1][0])
+        #expect(gradients[0][2] != gradients[1][2])
     }
 
     @Test func `the note of a choice names every β, and warns of the end of the list`() {

@@ -60,12 +60,15 @@ final class TinyStudy: Sendable {
 
     /// Writes six training images for each class, and other numbers of validation and test images.
     ///
+    /// - Parameters:
+    ///   - order: The order of the tasks in the file.
+    ///   - changed: A task that gets other images of the same classes.
     /// - Throws: `SafetensorsError`.
-    func writeData(order: [String]) throws {
+    func writeData(order: [String], changing changed: String? = nil) throws {
         var tensors: [Tensor] = []
         for (index, task) in Self.tasks.enumerated() {
             for (split, count) in [("train", 18), ("validation", 9), ("test", 12)] {
-                var random = SplitMix64(seed: UInt64(100 * index + count))
+                var random = SplitMix64(seed: UInt64(100 * index + count + (task == changed ? 1000 : 0)))
                 tensors.append(
                     Tensor("\(task).\(split).x", [count, 28, 28], Self.images(count, shift: index, &random)))
                 tensors.append(Tensor("\(task).\(split).y", [count], (0..<count).map { UInt8($0 % 3) }))
