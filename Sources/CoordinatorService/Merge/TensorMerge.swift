@@ -192,7 +192,8 @@ struct TensorMerge: Sendable {
     func makeComputation<Computation: ElementwiseComputation & ~Copyable>(
         _ computation: Computation.Type, precision: MergePrecision
     ) throws -> Computation {
-        try Computation(capacity: operands.computation.blockElements, precision: precision, statistics: operands.statistics)
+        try Computation(
+            capacity: Computation.blockElements, precision: precision, statistics: operands.statistics)
     }
 
     /// Starts a block at the base or at zero; the base's own weight counts either way.
