@@ -65,7 +65,7 @@ public struct FactorsMetadata: Equatable, Sendable {
         self.uses =
             try reader.object(MetadataKey.uses, "an object of lists of layers, by layer", \.strings) ?? [:]
         self.balances =
-            try reader.object(MetadataKey.balance, "an object of numbers of at least 0 by layer", \.nonNegativeNumber)
+            try reader.object(MetadataKey.balance, "an object of numbers above 0 by layer", \.positiveNumber)
             ?? [:]
     }
 

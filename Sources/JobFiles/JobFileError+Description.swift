@@ -25,7 +25,7 @@ extension JobFileError {
                 + "configuration again."
         case .noVocabulary(let file):
             "\(file): has no vocabulary of a known form; expected the tokenizer.json that Hugging Face tokenizers write, "
-                + "with \"vocab\" under \"model\"."
+                + "with \"vocab\" under \"model\", and tokens with whole numbers as ids."
         case .adapterSetting(let file, let key, let found, let expected):
             "\(file): \"\(key)\" is \(found.excerpt); expected \(expected). Merge the adapter into its model first: "
                 + "model.merge_and_unload(), then model.save_pretrained()."

@@ -87,6 +87,9 @@ extension JSONValue {
         return number
     }
 
+    /// A finite number above 0, if the value is one.
+    var positiveNumber: Double? { finiteNumber.flatMap { $0 > 0 ? $0 : nil } }
+
     /// A finite number of at least 0, if the value is one.
     var nonNegativeNumber: Double? { finiteNumber.flatMap { $0 >= 0 ? $0 : nil } }
 

@@ -29,12 +29,16 @@ public struct TokenizerVocabulary: Equatable, Sendable {
         // Byte pairs, word pieces and words: token → id.
         case .object(let members)?:
             for member in members {
-                if case .number(let id) = member.value, let id = Int(id) { tokens[id] = member.key }
+                guard case .number(let text) = member.value, let id = Int(text) else { throw .noVocabulary(file: path) }
+                tokens[id] = member.key
             }
         // Unigrams: tokens with scores, in the order of the ids.
         case .array(let entries)?:
             for (id, entry) in entries.enumerated() {
-                if case .array(let pair) = entry, let token = pair.first?.stringValue { tokens[id] = token }
+                guard case .array(let pair) = entry, let token = pair.first?.stringValue else {
+                    throw .noVocabulary(file: path)
+                }
+                tokens[id] = token
             }
         default: throw .noVocabulary(file: path)
         }
@@ -42,10 +46,11 @@ public struct TokenizerVocabulary: Equatable, Sendable {
             for token in added {
                 guard case .number(let text)? = token["id"], let id = Int(text),
                     let word = token["content"]?.stringValue
-                else { continue }
+                else { throw .noVocabulary(file: path) }
                 tokens[id] = word
             }
         }
+        guard !tokens.isEmpty else { throw .noVocabulary(file: path) }
         return TokenizerVocabulary(location: path, tokens: tokens)
     }
 

@@ -98,7 +98,7 @@ extension JobFileReader {
         if entries["base_model"] == nil, let method, !method.needsBase, let models = list?.firstEntries, !models.isEmpty
         {
             let curved = models.first { $0.mapping?["captures"] != nil || $0.mapping?["factors"] != nil }
-            if curved == nil, entries["kfac"] == nil { return nil }
+            if curved == nil { return nil }
         }
         return required("base_model", in: entries, root) { $0.text($1, "base_model") }
     }

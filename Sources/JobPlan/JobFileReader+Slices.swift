@@ -141,8 +141,9 @@ extension JobFileReader {
     /// Reads `[first, end]`: the first layer, and the layer behind the last.
     private mutating func readLayers(_ node: Node) -> Range<Int>? {
         let bounds = (node.sequence.map(Array.init) ?? []).compactMap { item -> Int? in
-            guard case .scalar(let scalar) = item, case .number(let number) = YAMLScalar(scalar) else { return nil }
-            return Int(exactly: number)
+            // Quoted numbers are numbers, as everywhere in a job file.
+            guard case .scalar(let scalar) = item else { return nil }
+            return Double(scalar.string).flatMap(Int.init(exactly:))
         }
         guard bounds.count == 2, node.sequence?.count == 2, bounds[0] >= 0, bounds[0] < bounds[1] else {
             report(

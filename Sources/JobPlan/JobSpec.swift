@@ -132,7 +132,7 @@ public struct CurvatureSpec: Equatable, Sendable {
     /// Whether the report holds the interference matrix.
     public var measuresInterference = true
     /// How the report identifies inputs.
-    public var inputDigests: InputDigests = .content
+    public var inputDigests: InputDigests?
     /// What becomes of layers in which a task has no curvature.
     public var missingCurvature = MissingCurvature.refuse
     /// Whether factor files hold packed triangles rather than full squares.

@@ -55,6 +55,8 @@ extension Planner {
     private func isMeasured(_ region: ParameterRegion, _ operation: MergeOperation) -> Bool {
         spec.method.scope.measured(operation.arguments) != nil && region.elements.isContiguous
             && region.layout == .outIn
+            // Magnitudes of fp64 are not told apart in fp32.
+            && !(operation.base + operation.tasks.flatMap(\.parameters)).contains { $0.elementType == .f64 }
     }
 
     /// Plans the merges of the matrices that an adapter may change, each into two factors.
@@ -293,7 +295,7 @@ extension Planner {
     private mutating func planReportFile() {
         planNorms()
         let bytes = inventory.files.reduce(UInt64(0)) { $0.saturatingSum($1.byteCount) }
-        if spec.curvature.inputDigests == .content {
+        if (spec.curvature.inputDigests ?? .content) == .content {
             _ = add(
                 .digestInputs, after: [], cost: .streaming(inputBytes: bytes, outputBytes: 0),
                 title: "digests of the inputs")

@@ -25,7 +25,7 @@ struct SingularTriplets: ~Copyable, Sendable {
     /// - Parameters:
     ///   - matrix: Decomposed.
     ///   - count: The most triplets to add; no more than there is room for are added.
-    ///   - tolerance: Triplets of values of at most this share of the largest are left out too.
+    ///   - tolerance: Triplets of values below this share of the largest are left out too.
     ///   - reference: The largest value, if the matrix is only a part of what has it.
     /// - Returns: All its singular values.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when memory is short or the decomposition fails.
@@ -37,9 +37,11 @@ struct SingularTriplets: ~Copyable, Sendable {
         do {
             let parts = try SingularValueDecomposition(decomposing: matrix)
             let largest = parts.values.first ?? 0
-            let least = max(
-                Double(max(rows, columns)) * .ulpOfOne * largest, tolerance * max(largest, reference))
-            let kept = min(count, left.rowCount - values.count, parts.values.count { $0 > least })
+            let (rounding, least) = (
+                Double(max(rows, columns)) * .ulpOfOne * largest, tolerance * max(largest, reference)
+            )
+            let significant = parts.values.count { $0 > rounding && $0 >= least }
+            let kept = min(count, left.rowCount - values.count, significant)
             let vectors = try parts.left.prefix(columns: kept).transposed()
             left.copyRows(of: vectors, to: values.count)
             right.copyRows(of: try parts.right.prefix(kept), to: values.count)

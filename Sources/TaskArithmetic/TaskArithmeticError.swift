@@ -38,7 +38,8 @@ extension TaskArithmeticError: CustomStringConvertible {
         case .weightsCancel:
             "the weights of an average sum to zero; expected a sum other than zero. Use task_arithmetic to negate."
         case .directionsCancel:
-            "the weighted directions of the models sum to zero, so they have no mean; expected others. Change a weight."
+            "the weighted directions of the models sum to zero, so they have no mean; expected others. Change a weight, or "
+                + "copy the base's tensor with \"ignore\"."
         case .partialElement(let elementType, let byteCount):
             "a range of \(byteCount) bytes holds no whole number of \(elementType) elements."
         case .rangeExceedsCapacity(let elements, let capacity):

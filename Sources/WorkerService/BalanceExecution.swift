@@ -55,10 +55,10 @@ struct BalanceExecution {
         // Without inputs or gradients there is nothing to scale.
         if product == 0, exact == 0 { return 1 }
         let scalar = exact / product
-        guard scalar.isFinite else {
+        guard scalar.isFinite, scalar > 0 else {
             throw UnitError.badInput(
                 "\(input.lease.title): the exact trace of layer \"\(input.lease.subject)\" is \(exact), but tr(A) tr(B) is "
-                    + "\(product), so no scalar balances it. Use the normalization \"expand\", write \"balance: none\", "
+                    + "\(product), so no scalar balances it. Correct \"exact_trace\" where a file states it, use the normalization \"expand\", write \"balance: none\", "
                     + "or leave the layer out with \"layers\".")
         }
         return scalar

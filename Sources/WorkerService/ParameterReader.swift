@@ -214,7 +214,7 @@ struct ParameterReader {
         let (use, remedy) =
             switch parameters {
             case .block: ("factors are used", "leave \"\(input.lease.subject)\" out with \"layers\"")
-            case .tensor: ("a tensor is merged as a whole", "copy the base's with \"ignore\"")
+            case .tensor: ("a tensor is measured or merged as a whole", "copy the base's with \"ignore\"")
             }
         return .nonFinite(
             "\(place) holds NaN or infinity, first in element \(element); expected finite values where \(use). "

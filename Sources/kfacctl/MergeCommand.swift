@@ -37,8 +37,8 @@ struct MergeCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            How the report identifies inputs: "content" reads every file once more for its SHA-256. A configuration that \
-            sets "kfac.input_digests" decides itself. (default: header)
+            How the report identifies inputs: "content" reads every file once more for its SHA-256. It precedes the \
+            configuration's "kfac.input_digests". (default: header)
             """,
         transform: { word in
             guard let digests = InputDigests(rawValue: word) else {
@@ -96,8 +96,9 @@ struct MergeCommand: AsyncParsableCommand {
             "checkpoint: {layout: \(CheckpointSpec.Layout.flat.rawValue), shard_size: \(outShardSize), "
                 + "copy_tokenizer: \(copyTokenizer), model_card: \(writeModelCard)}"
         ]
+        let spec = JobSpec.reading(yaml: configuration, fileName: "", output: "/").spec
         if let randomSeed {
-            if JobSpec.reading(yaml: configuration, fileName: "", output: "/").spec?.method.isRandom == true {
+            if spec?.method.isRandom == true {
                 lines.append("parameters: {\(MergeParameter.randomSeed.name): \(randomSeed)}")
             } else {
                 Terminal.note("note: --random-seed has no effect: the merge method takes no random numbers.")
@@ -105,7 +106,7 @@ struct MergeCommand: AsyncParsableCommand {
         }
         if let inputDigests {
             lines.append("kfac: {input_digests: \(inputDigests.rawValue)}")
-        } else if !configuration.contains("input_digests") {
+        } else if spec?.curvature.inputDigests == nil {
             // A merge is bound by reading, and mergekit takes no digests.
             lines.append("kfac: {input_digests: \(InputDigests.header.rawValue)}")
         }

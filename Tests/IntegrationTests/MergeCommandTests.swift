@@ -57,6 +57,38 @@ extension SerialIntegrationTests {
             return names.filter { !$0.hasPrefix(".kfacd-") }.sorted()
         }
 
+        /// What the report says of inputs: "sha256" of contents, or only "header_sha256".
+        private func digests(_ name: String) throws -> [String] {
+            let report = try text("\(name)/report.json")
+            return ["sha256", "header_sha256"].filter { report.contains("\"\($0)\"") }
+        }
+
+        @Test func `a merge without a base runs, and names inputs by their headers unless it is told otherwise`()
+            async throws
+        {
+            let models = """
+                merge_method: linear
+                models:
+                  - {model: org/first, parameters: {weight: 1}}
+                  - {model: org/second, parameters: {weight: 1}}
+                dtype: float32
+
+                """
+            try write("# Not yet: input_digests.\n" + models, to: "plain.yaml")
+            try write(models + "kfac: {input_digests: content}\n", to: "content.yaml")
+            for (arguments, expected) in [
+                (["plain.yaml", "a"], ["header_sha256"]), (["content.yaml", "b"], ["sha256", "header_sha256"]),
+                (["content.yaml", "c", "--input-digests", "header"], ["header_sha256"]),
+                (["plain.yaml", "d", "--input-digests", "content"], ["sha256", "header_sha256"]),
+            ] {
+                let result = try await merge(arguments)
+                #expect(result.exitCode == 0, "\(result.errors)")
+                #expect(try digests(arguments[1]) == expected, "\(arguments)")
+            }
+            let merged = try TensorFile(reading: directory.appending("a/model.safetensors"))
+            for tensor in merged.tensors { #expect(tensor.values == [3, 3, 3, 3]) }
+        }
+
         @Test(arguments: [[], ["yaml"]]) func `the output is a model as mergekit writes it`(word: [String]) async throws
         {
             let result = try await merge(word + ["configs/config.yaml", "out"])

@@ -62,6 +62,28 @@ struct SphericalMergeTests {
         expectClose(three, [0.7698003576, 0.7698003576, 0.7698003576], relative: 1e-7)
     }
 
+    @Test func `a model opposite to the mean makes no step, whatever rounding makes of its angle`() throws {
+        // Of three directions on a line two agree: the mean length in their direction.
+        let one = try merge(.karcher).run([[0.83984375], [-0.94921875], [-0.56640625]])
+        expectClose(one, [-0.78515625], relative: 1e-12)
+        var random = SplitMix64(seed: 11)
+        for _ in 0..<20 {
+            let vector = random.values(64)
+            let opposite = vector.map { -2.5 * $0 }
+            // The first direction, with the mean of both lengths.
+            expectClose(try merge(.karcher).run([vector, opposite]), vector.map { 1.75 * $0 }, absolute: 1e-6)
+            expectClose(
+                try merge(.multislerp).run([vector, opposite]), vector.map { -0.75 * $0 }, absolute: 1e-12)
+        }
+    }
+
+    @Test func `directions that cancel but for rounding are averaged`() throws {
+        let first = [-1.8443924188613892, 0.08611337840557098, -0.05741961672902107]
+        let second = [5.407654210099224, -0.2524795528970074, 0.16835106725208782]
+        expectClose(
+            try merge(.multislerp).run([first, second]), zip(first, second).map { ($0 + $1) / 2 }, relative: 1e-12)
+    }
+
     @Test func `two directions that cancel are averaged, and more are refused`() throws {
         // By hand.
         #expect(try merge(.multislerp).run([[1, 0], [-3, 0]]) == [-1, 0])
@@ -72,7 +94,7 @@ struct SphericalMergeTests {
         #expect(
             error?.description
                 == "the weighted directions of the models sum to zero, so they have no mean; expected others. Change a "
-                + "weight.")
+                + "weight, or copy the base's tensor with \"ignore\".")
         #expect(throws: TaskArithmeticError.weightsCancel) {
             try merge(.multislerp, weights: [1, -1]).run([[1, 0], [0, 1]])
         }

@@ -181,8 +181,12 @@ struct BalanceTests {
             #expect(
                 message
                     == "the unit: the exact trace of layer \"fc\" is 5.0, but tr(A) tr(B) is 0.0, so no scalar balances it. "
-                    + "Use the normalization \"expand\", write \"balance: none\", or leave the layer out with \"layers\"."
+                    + "Correct \"exact_trace\" where a file states it, use the normalization \"expand\", write "
+                    + "\"balance: none\", or leave the layer out with \"layers\"."
             )
+            // A trace of zero would take the layer out of every sum.
+            let (zero, _) = try await bench.fault(balance(.measured(measured), blob, [[3], [2], [0]]))
+            #expect(zero == .badInput)
         }
     }
 }

@@ -150,7 +150,7 @@ struct TensorMergeTests {
         try await Bench.run { bench in
             let nan = try #require(await message(bench, [models[0], [1, 1, .nan, 1, 1, 1]], weights: [1, 1]))
             #expect(nan.contains("tensor \"conv.weight\" holds NaN or infinity, first in element 2"))
-            #expect(nan.contains("finite values where a tensor is merged as a whole"))
+            #expect(nan.contains("finite values where a tensor is measured or merged as a whole"))
             #expect(nan.contains("copy the base's with \"ignore\""))
             let overflow = try #require(
                 await message(bench, [[1e6, 1, 1, 1, 1, 1], models[1]], weights: [1, 1], type: .f16))

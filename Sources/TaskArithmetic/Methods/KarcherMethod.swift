@@ -86,9 +86,8 @@ public struct DirectionMean: StreamedComputation, ~Copyable {
             }
             guard let mean = mean.take() else { return }
             let cosine = min(1, max(-1, try values.dot(mean) / norm))
-            let angle = Trigonometry.arcCosine(cosine)
-            if angle >= tolerance {
-                let factor = angle / (Trigonometry.sineAndCosine(angle).sine * Double(norms.count { $0 > tolerance }))
+            if let way = KarcherRule.way(cosine: cosine, tolerance: tolerance) {
+                let factor = way / Double(norms.count { $0 > tolerance })
                 try sum.add(values, times: factor / norm)
                 try sum.add(mean, times: -factor * cosine)
             }
@@ -195,6 +194,20 @@ public enum KarcherRule: CombinationRule {
         return CombinationFactors(factors: mean.map { $0 * length })
     }
 
+    /// φ / sin φ of a model at the angle φ from u.
+    ///
+    /// - Parameters:
+    ///   - cosine: cos φ.
+    ///   - tolerance: The angle below which there is no way to go.
+    /// - Returns: The factor; `nil` for no step. Every way leads to an opposite direction, so it makes none.
+    static func way(cosine: Double, tolerance: Double) -> Double? {
+        let angle = Trigonometry.arcCosine(cosine)
+        let sine = Trigonometry.sineAndCosine(angle).sine
+        // Rounding alone makes a sine of 1e-8.
+        guard angle >= tolerance, cosine > 0 || sine >= 1e-6 else { return nil }
+        return angle / sine
+    }
+
     private static func normalized(_ factors: [Double], _ products: InnerProducts) -> [Double] {
         let norm = products.norm(of: factors)
         return factors.map { $0 / norm }
@@ -207,9 +220,8 @@ public enum KarcherRule: CombinationRule {
         var sum = [Double](repeating: 0, count: mean.count)
         for model in directed {
             let cosine = min(1, max(-1, products.product(model, with: mean) / norms[model]))
-            let angle = Trigonometry.arcCosine(cosine)
-            guard angle >= tolerance else { continue }
-            let factor = angle / (Trigonometry.sineAndCosine(angle).sine * Double(directed.count))
+            guard let way = way(cosine: cosine, tolerance: tolerance) else { continue }
+            let factor = way / Double(directed.count)
             sum[model] += factor / norms[model]
             for other in mean.indices { sum[other] -= factor * cosine * mean[other] }
         }

@@ -52,7 +52,7 @@ public struct DirectionStep: StreamedComputation, ~Copyable {
             throw .unexpectedOperands("a block with factors")
         }
         let weights = try MultislerpRule.weights(of: problem)
-        let tolerance = try problem.arguments.number(.directionTolerance)
+        let tolerance = try MultislerpRule.leastNorm(of: problem, weights)
         let sum = try Matrix<Double>.zeros(rows, columns)
         self.problem = problem
         self.weights = weights
@@ -171,6 +171,13 @@ public enum MultislerpRule: CombinationRule {
         return given.count == 1 ? [1] : given.map { $0 / divisor }
     }
 
+    /// The norm below which weighted directions cancel: eps, and at least what the rounding of inner products can make.
+    ///
+    /// - Throws: ``TaskArithmeticError/parameterMissing(name:expected:)``.
+    static func leastNorm(of problem: MergeProblem, _ weights: [Double]) throws(TaskArithmeticError) -> Double {
+        max(try problem.arguments.number(.directionTolerance), 1e-7 * weights.reduce(0) { $0 + $1.magnitude })
+    }
+
     /// The factors of all models.
     ///
     /// - Throws: ``TaskArithmeticError/weightsCancel``, or ``TaskArithmeticError/directionsCancel`` where more than two
@@ -182,7 +189,7 @@ public enum MultislerpRule: CombinationRule {
         let norms = weights.indices.map(products.norm)
         let directions = zip(weights, norms).map { $1 > 0 ? $0 / $1 : 0 }
         let norm = products.norm(of: directions)
-        guard norm >= (try problem.arguments.number(.directionTolerance)) else {
+        guard norm >= (try leastNorm(of: problem, weights)) else {
             // Zeros alone have no direction, and their mean is zero.
             guard norms.count == 2 || norms.allSatisfy({ $0 == 0 }) else { throw .directionsCancel }
             return CombinationFactors(factors: weights)
