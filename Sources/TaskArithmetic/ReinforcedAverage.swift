@@ -78,6 +78,6 @@ struct ReinforcedAverage: ~Copyable, Sendable {
 extension MergeParameter {
     /// ε, above which a model moves an element.
     public static let leastMove = MergeParameter(
-        epsilon.name, .number(.from(0)), default: .value(.number(1e-5)), level: .job, variesByTensor: true,
+        epsilon.name, epsilon.kind, default: .value(.number(1e-5)), level: epsilon.level, variesByTensor: true,
         meaning: "size of a vector's element up to which the model counts as not moving it")
 }

@@ -13,7 +13,7 @@ extension MergeParameter {
 
     /// The spread of the probabilities around the density.
     public static let epsilon = MergeParameter(
-        "epsilon", .number(.from(0, to: 1)), default: .value(.number(0.15)), level: .jobAndModel, variesByTensor: true,
+        "epsilon", .number(.from(0)), default: .value(.number(0.15)), level: .jobAndModel, variesByTensor: true,
         meaning: "how far the probability of a row's smallest and largest element is from the density")
 
     /// Whether what is kept is scaled up.

@@ -116,7 +116,7 @@ import UnitOperations
         #expect(spec.curvature.regularizer == RegularizerSpec())
         #expect(spec.curvature.regularizer.targets == .leaveOneOut)
         #expect(spec.curvature.measuresInterference)
-        #expect(spec.curvature.inputDigests == .content)
+        #expect(spec.curvature.inputDigests == nil)
         #expect(spec.curvature.missingCurvature == .refuse)
         #expect(spec.curvature.layers == nil)
     }

@@ -79,7 +79,7 @@ struct SpectralMergeTests {
         }
         // The mean is over all values.
         let mean = 12.1 / 4
-        for (tolerance, rank) in [(0, 4), (0.005, 3), (0.02, 2), (1, 0)] as [(Double, Int)] {
+        for (tolerance, rank) in [(0, 4), (0.005, 3), (0.02, 2), (1, 1)] as [(Double, Int)] {
             let found = try merge(.isoC, tolerance)
             let expected = Self.diagonal((0..<4).map { $0 < rank ? mean : 0 })
             expectClose(found.rows.flatMap { $0 }, expected.flatMap { $0 }, absolute: 1e-13)
