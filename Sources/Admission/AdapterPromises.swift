@@ -43,6 +43,30 @@ struct AdapterPromises {
         return modules + [sentence("\"bias\": \"\(configuration.biases.rawValue)\"", biases, task)]
     }
 
+    /// A remark on matrices of the model that the settings name and the file has no factors for; `nil` for none.
+    ///
+    /// It is no problem, since the adapter may have been trained on a part of the model.
+    ///
+    /// - Parameters:
+    ///   - adapter: What the adapter changes, by the names of the model.
+    ///   - task: The task, for messages.
+    /// - Returns: The sentence.
+    func remark(on adapter: AdapterInventory, task: TaskName) -> String? {
+        let suffix = ".weight"
+        let named = parent.tensors.values.filter { tensor in
+            guard tensor.shape.count == 2, tensor.name.hasSuffix(suffix) else { return false }
+            let module = tensor.name.dropLast(suffix.count)
+            return configuration.targetModules.contains { module == $0 || module.hasSuffix(".\($0)") }
+        }
+        let missing = named.map(\.name).filter {
+            adapter.updates[$0] == nil && adapter.replacements[$0] == nil
+        }.sorted().map { "\"\($0)\"" }
+        guard !missing.isEmpty else { return nil }
+        return "the adapter of task \"\(task)\" has no factors of \(missing.count) of the \(named.count) matrices that "
+            + "\"target_modules\" names: \(missing.listed(limit: 8)). They stay as they are; if they were trained, save "
+            + "the adapter again with PEFT."
+    }
+
     private func isTrainedBias(_ tensor: TensorInventory, _ adapter: AdapterInventory) -> Bool {
         guard tensor.shape.count == 1, tensor.name.split(separator: ".").last == "bias" else { return false }
         return switch configuration.biases {

@@ -62,8 +62,8 @@ extension InventoryReader {
         if problems.isEmpty, depth == .contents { problems += nonFiniteFactors(of: found, task, in: file) }
         var (checkpoint, misfits) = found.applied(to: parent, task: task.name, of: spec)
         problems += misfits
+        let promises = AdapterPromises(configuration: configuration, parent: parent, spec: spec)
         if misfits.isEmpty {
-            let promises = AdapterPromises(configuration: configuration, parent: parent, spec: spec)
             problems += promises.problems(own: own, renamed: found, task: task.name)
         }
         guard problems.isEmpty else {
@@ -77,6 +77,9 @@ extension InventoryReader {
             configurationDigest: BlobDigest(sha256: FileDigest.sha256(of: configuration.bytes)))
         inventory.checkpoints[task.name] = checkpoint
         inventory.notices.append(JobNotice(at: reference.directory.string, found.description(of: task.name)))
+        if let remark = promises.remark(on: found, task: task.name) {
+            inventory.notices.append(JobNotice(at: reference.directory.string, remark))
+        }
         let shared = found.sharedEmbeddings(of: parent)
         guard !shared.isEmpty else { return }
         inventory.notices.append(

@@ -26,6 +26,8 @@ public struct AdapterConfiguration {
     public let bytes: [UInt8]
     /// Whether the factors' product is transposed before it is added, as for Conv1D of transformers.
     public let isTransposed: Bool
+    /// The ends of the paths of the modules that were trained; empty where the settings say it in another way.
+    public let targetModules: [String]
     /// The biases of the model that were trained too.
     public let biases: Biases
     /// Whether LoRA's B has a bias in every module.
@@ -90,6 +92,7 @@ public struct AdapterConfiguration {
         biases = reading(.none) { () throws(JobFileError) in try settings.biases() }
         hasFactorBiases = reading(false) { () throws(JobFileError) in try settings.truth("lora_bias") }
         savedModules = reading([]) { () throws(JobFileError) in try settings.texts("modules_to_save") }
+        targetModules = settings.targets
         if let error = JobFileError.bundle(problems) { throw error }
     }
 
@@ -181,6 +184,15 @@ private struct AdapterSettings {
 
     private func error(_ key: String, _ value: JSONValue, _ expected: String) -> JobFileError {
         .adapterSetting(file: file, key: key, found: value.text(), expected: expected)
+    }
+
+    /// The list of trained modules; empty for a pattern, and where other settings restrict the list.
+    var targets: [String] {
+        let restricts = ["exclude_modules", "layers_to_transform", "layers_pattern"]
+        guard values.allSatisfy({ !restricts.contains($0.key) || Self.isEmpty($0.value) }),
+            case .array(let elements)? = self["target_modules"]
+        else { return [] }
+        return elements.compactMap(\.stringValue)
     }
 
     var refusals: [JobFileError] {

@@ -287,6 +287,24 @@ extension SerialIntegrationTests {
             }
         }
 
+        @Test func `matrices that the settings name and the file lacks are remarked`() async throws {
+            var adapter = try #require(adapters["alpha"])
+            adapter.settings["target_modules"] = "[\"q\", \"k\", \"nothing\"]"
+            model.job.tasks = [JobFile.Task(model: "adapters/bad")]
+            model.job.outputs = ["merged"]
+            try model.write()
+            let remark =
+                "the adapter of task \"bad\" has no factors of 1 of the 2 matrices that \"target_modules\" names: "
+                + "\"k.weight\". They stay as they are; if they were trained, save the adapter again with PEFT."
+            for (restriction, isRemarked) in [("null", true), ("[0]", false)] {
+                adapter.settings["layers_to_transform"] = restriction
+                try adapter.write(to: model.directory.appending("adapters/bad"))
+                let plan = try await Client.run(["plan", model.jobPath], in: model.directory)
+                #expect(plan.exitCode == 0, "\(plan.errors)")
+                #expect((plan.output + plan.errors).contains(remark) == isRemarked, "\(plan.output)\(plan.errors)")
+            }
+        }
+
         @Test func `modules that were trained whole and are not in the file are named`() async throws {
             let save = "Save the adapter again with PEFT, or add it to \"ignore\"."
             try await expect(
