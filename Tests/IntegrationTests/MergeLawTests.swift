@@ -50,6 +50,35 @@ extension SerialIntegrationTests {
             return try TensorFile(reading: directory.appending("out/merged/model.safetensors")).tensors
         }
 
+        /// More elements than a worker reads at a time, of which many have equal magnitudes in 16 bits.
+        @Test(arguments: [Tensor.ElementType.bfloat16, .float32, .float64])
+        func `ties keeps the largest elements of a long tensor, and of equal ones the first`(
+            type: Tensor.ElementType
+        ) async throws {
+            var random = SplitMix64(seed: 5)
+            let count = 350_000
+            // Only fp64 tells these apart.
+            let values = random.values(count).map { type == .float64 ? 1 + $0 * 1e-9 : $0 }
+            let model = Tensor("w", .float64, [700, 500], bytes: values.withUnsafeBytes { Data($0) })
+                .converted(to: type)
+            let zeros = Tensor("w", [700, 500], [Float](repeating: 0, count: count)).converted(to: type)
+            try write([zeros], "base")
+            try write([model], "a")
+            let exact = model.values
+            let order = exact.indices.sorted { left, right in
+                (exact[right].magnitude, left) < (exact[left].magnitude, right)
+            }
+            var expected = [Double](repeating: 0, count: count)
+            for index in order.prefix(Int(0.3 * Double(count))) { expected[index] = exact[index] }
+            var bytes: Set<Data> = []
+            for workers in [1, 2] {
+                let merged = try await merged("ties", models: ["a"], parameters: "density: 0.3", workers: workers)
+                #expect(merged[0].values == expected)
+                bytes.insert(merged[0].bytes)
+            }
+            #expect(bytes.count == 1)
+        }
+
         @Test(arguments: methods)
         func `models that equal the base give it bit for bit`(method: String) async throws {
             for type in [Tensor.ElementType.float32, .bfloat16, .float64] {
