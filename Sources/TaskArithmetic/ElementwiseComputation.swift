@@ -9,9 +9,6 @@ public protocol ElementwiseComputation: ~Copyable, Sendable {
     /// Whether the result is Σ w_t Δ_t, or Σ w_t θ_t, which may be divided by Σ w_t; the report names the rule.
     static var isWeightedSum: Bool { get }
 
-    /// The elements that are merged at a time: as many as the first-level cache holds with all buffers.
-    static var blockElements: Int { get }
-
     /// Allocates buffers for ranges of up to `capacity` elements.
     ///
     /// - Parameters:
@@ -62,9 +59,6 @@ public protocol ElementwiseComputation: ~Copyable, Sendable {
 extension ElementwiseComputation where Self: ~Copyable {
     /// False: a method's own rule.
     public static var isWeightedSum: Bool { false }
-
-    /// 4096: the base and the sum in fp32 fit the first-level cache.
-    public static var blockElements: Int { 4096 }
 
     /// Ignores the index: most methods treat all elements alike.
     public mutating func place(at first: Int) {}

@@ -7,7 +7,7 @@ public struct ModelBlock: ~Copyable, Sendable {
     /// The most bytes of all models of a tensor that are kept from one pass to the next.
     public static let keptBytesMax = 96 << 20
     /// The most elements of a block.
-    public static let capacity = 1024
+    public static let capacity = 4096
 
     /// The number of models.
     public let modelCount: Int

@@ -12,9 +12,6 @@ public struct ModelCombination: ElementwiseComputation, ~Copyable {
     /// Whether the models are added up from zero.
     private var isPlain = false
 
-    /// As many as a block of a measurement has.
-    public static var blockElements: Int { ModelBlock.capacity }
-
     /// Buffers for ranges of up to `capacity` elements, in fp64 whatever the precision.
     ///
     /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` without numbers, or

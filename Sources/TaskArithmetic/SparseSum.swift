@@ -14,9 +14,6 @@ public struct SparseSum<Rule: TaskVectorRule>: ElementwiseComputation, ~Copyable
     private var first = 0
     private var weights: [Double] = []
 
-    /// As many as a block of a measurement has.
-    public static var blockElements: Int { ModelBlock.capacity }
-
     /// Buffers for ranges of up to `capacity` elements, in fp64 whatever the precision.
     ///
     /// - Throws: ``TaskArithmeticError/unexpectedOperands(_:)`` for numbers that no ``SparsityMeasurement`` makes, or

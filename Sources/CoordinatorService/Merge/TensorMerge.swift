@@ -19,6 +19,8 @@ import UnitOperations
 struct TensorMerge: Sendable {
     /// Elements of a range; those of ten files with 16 bits for each element fit the second-level cache.
     static let rangeElements = 32_768
+    /// Elements that are merged at a time; the base and the sum in fp32 fit the first-level cache.
+    private static let blockElements = 4096
     /// Threads that share the ranges of a tensor; each element is computed alone, so the number changes no bit.
     private static let threads = 2
     /// What rounding loses is measured in the first block of one range of so many.
@@ -140,8 +142,8 @@ struct TensorMerge: Sendable {
     func merge<Computation: ElementwiseComputation & ~Copyable>(
         _ range: RangeOperands, by merge: inout Computation, into target: inout MutableRawSpan, as type: ElementType
     ) throws {
-        for first in stride(from: 0, to: range.count, by: operands.computation.blockElements) {
-            let block = first..<min(first + operands.computation.blockElements, range.count)
+        for first in stride(from: 0, to: range.count, by: Self.blockElements) {
+            let block = first..<min(first + Self.blockElements, range.count)
             var part = target._mutatingExtracting(
                 block.lowerBound * type.byteCount..<block.upperBound * type.byteCount)
             try self.merge(block, of: range, by: &merge, into: &part, as: type)
@@ -170,7 +172,7 @@ struct TensorMerge: Sendable {
     private func loss<Computation: ElementwiseComputation & ~Copyable>(
         in range: RangeOperands, by merge: inout Computation
     ) throws -> RoundingLoss {
-        let block = 0..<min(operands.computation.blockElements, range.count)
+        let block = 0..<min(Self.blockElements, range.count)
         var exact = [Double](repeating: 0, count: block.count)
         do {
             var span = exact.mutableSpan
@@ -192,8 +194,7 @@ struct TensorMerge: Sendable {
     func makeComputation<Computation: ElementwiseComputation & ~Copyable>(
         _ computation: Computation.Type, precision: MergePrecision
     ) throws -> Computation {
-        try Computation(
-            capacity: Computation.blockElements, precision: precision, statistics: operands.statistics)
+        try Computation(capacity: Self.blockElements, precision: precision, statistics: operands.statistics)
     }
 
     /// Starts a block at the base or at zero; the base's own weight counts either way.
