@@ -126,19 +126,6 @@ KFACD_DISPATCHED(kfacd_sum_magnitudes, (const double *restrict values, size_t co
     *sum += ((lanes[0] + lanes[2]) + (lanes[1] + lanes[3])) + rest;
 })
 
-// sums += values.
-KFACD_DISPATCHED(kfacd_add_values, (const double *restrict values, double *restrict sums, size_t count),
-                 (values, sums, count), {
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        KFACD_LOAD(kfacd_double4, block, values + i);
-        KFACD_LOAD(kfacd_double4, total, sums + i);
-        total += block;
-        KFACD_STORE(sums + i, total);
-    }
-    for (; i < count; i++) sums[i] += values[i];
-})
-
 // sums += weight · values, without a fused operation.
 KFACD_DISPATCHED(kfacd_add_scaled, (const double *restrict values, double weight, double *restrict sums, size_t count),
                  (values, weight, sums, count), {

@@ -31,16 +31,11 @@ extension VectorOperations {
         }
     }
 
-    /// sums += weight · values.
+    /// sums += weight · values; a weight of 1 is exact.
     public static func addScaled(_ values: Span<Double>, by weight: Double, to sums: inout MutableSpan<Double>) {
         unsafe withBoth(values, &sums) { values, sums, count in
             unsafe kfacd_add_scaled(values, weight, sums, count)
         }
-    }
-
-    /// sums += values.
-    public static func addUnscaled(_ values: Span<Double>, to sums: inout MutableSpan<Double>) {
-        unsafe withBoth(values, &sums) { values, sums, count in unsafe kfacd_add_values(values, sums, count) }
     }
 
     /// votes += 1 where a value is positive, and −1 where it is negative.

@@ -122,7 +122,7 @@ public struct SparseSum<Rule: TaskVectorRule>: ElementwiseComputation, ~Copyable
     private mutating func addAll() {
         for model in 0..<position {
             vectors.withValues(of: model) { values in
-                sum.withMutablePrefix(values.count) { VectorOperations.addUnscaled(values, to: &$0) }
+                sum.withMutablePrefix(values.count) { VectorOperations.addScaled(values, by: 1, to: &$0) }
             }
         }
     }
@@ -143,7 +143,7 @@ public struct SparseSum<Rule: TaskVectorRule>: ElementwiseComputation, ~Copyable
                     if countsSigns {
                         VectorOperations.addSigns(of: values, to: &votes)
                     } else {
-                        VectorOperations.addUnscaled(values, to: &votes)
+                        VectorOperations.addScaled(values, by: 1, to: &votes)
                     }
                 }
             }

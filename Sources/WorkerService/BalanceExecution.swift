@@ -58,8 +58,8 @@ struct BalanceExecution {
         guard scalar.isFinite, scalar > 0 else {
             throw UnitError.badInput(
                 "\(input.lease.title): the exact trace of layer \"\(input.lease.subject)\" is \(exact), but tr(A) tr(B) is "
-                    + "\(product), so no scalar balances it. Correct \"exact_trace\" where a file states it, use the normalization \"expand\", write \"balance: none\", "
-                    + "or leave the layer out with \"layers\".")
+                    + "\(product), so no scalar balances it. Correct \"exact_trace\" where a file states it, use the "
+                    + "normalization \"expand\", write \"balance: none\", or leave the layer out with \"layers\".")
         }
         return scalar
     }
