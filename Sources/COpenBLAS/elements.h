@@ -157,6 +157,7 @@ KFACD_DISPATCHED(kfacd_add_signs, (const double *restrict values, double *restri
 })
 
 // Where a value has the sign of its votes (0 votes count as positive), sums grows by it, and divisors by the weight.
+// NaN and infinity always enter the sums, so that no election hides them.
 KFACD_DISPATCHED(kfacd_add_agreeing,
                  (const double *restrict values, const double *restrict votes, double weight, double *restrict sums,
                   double *restrict divisors, size_t count),
@@ -168,8 +169,9 @@ KFACD_DISPATCHED(kfacd_add_agreeing,
         KFACD_LOAD(kfacd_double4, total, sums + i);
         KFACD_LOAD(kfacd_double4, divisor, divisors + i);
         const kfacd_int64x4 positive = (kfacd_int64x4)(vote >= 0);
-        const kfacd_int64x4 agrees =
-            (positive & (kfacd_int64x4)(block > 0)) | (~positive & (kfacd_int64x4)(block < 0));
+        const kfacd_int64x4 agrees = (positive & (kfacd_int64x4)(block > 0)) |
+                                     (~positive & (kfacd_int64x4)(block < 0)) |
+                                     (kfacd_int64x4)(block - block != 0);
         const kfacd_double4 weights = {weight, weight, weight, weight};
         total += (kfacd_double4)((kfacd_int64x4)block & agrees);
         divisor += (kfacd_double4)((kfacd_int64x4)weights & agrees);
@@ -177,7 +179,7 @@ KFACD_DISPATCHED(kfacd_add_agreeing,
         KFACD_STORE(divisors + i, divisor);
     }
     for (; i < count; i++) {
-        if (votes[i] >= 0 ? values[i] > 0 : values[i] < 0) {
+        if ((votes[i] >= 0 ? values[i] > 0 : values[i] < 0) || values[i] - values[i] != 0) {
             sums[i] += values[i];
             divisors[i] += weight;
         }
@@ -253,16 +255,61 @@ KFACD_DISPATCHED(kfacd_round_to_odd, (const double *restrict source, float *rest
     }
 })
 
-// fp32 → fp64, exact.
-KFACD_DISPATCHED(kfacd_float32_to_float64, (const float *restrict source, double *restrict destination, size_t count),
-                 (source, destination, count), {
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        KFACD_LOAD(kfacd_float4, narrow, source + i);
-        const kfacd_double4 wide = __builtin_convertvector(narrow, kfacd_double4);
-        KFACD_STORE(destination + i, wide);
-    }
-    for (; i < count; i++) destination[i] = source[i];
-})
+// Values of 16 or 32 bits → fp64, exact, eight at a time; `widen` makes eight of them fp32. `source` need not be
+// aligned.
+#define KFACD_DECODE_WIDE(name, vector, widen) \
+    KFACD_DISPATCHED(name, (const void *source, double *restrict destination, size_t count), \
+                     (source, destination, count), { \
+        enum { size = sizeof(vector) / 8 }; \
+        const char *bytes = (const char *)source; \
+        size_t i = 0; \
+        for (; i + 8 <= count; i += 8) { \
+            KFACD_LOAD(vector, stored, bytes + size * i); \
+            const kfacd_double8 values = __builtin_convertvector(widen(stored), kfacd_double8); \
+            KFACD_STORE(destination + i, values); \
+        } \
+        if (i < count) { \
+            vector stored = {0}; \
+            memcpy(&stored, bytes + size * i, size * (count - i)); \
+            const kfacd_double8 values = __builtin_convertvector(widen(stored), kfacd_double8); \
+            memcpy(destination + i, &values, sizeof(double) * (count - i)); \
+        } \
+    })
+
+// sums += weight · (values − base), of the same values.
+#define KFACD_ADD_WIDE_DIFFERENCE(name, vector, widen) \
+    KFACD_DISPATCHED(name, \
+                     (double weight, const void *source, const double *restrict base, double *restrict sums, \
+                      size_t count), \
+                     (weight, source, base, sums, count), { \
+        enum { size = sizeof(vector) / 8 }; \
+        const char *bytes = (const char *)source; \
+        size_t i = 0; \
+        for (; i + 8 <= count; i += 8) { \
+            KFACD_LOAD(vector, stored, bytes + size * i); \
+            KFACD_LOAD(kfacd_double8, origin, base + i); \
+            KFACD_LOAD(kfacd_double8, total, sums + i); \
+            total += weight * (__builtin_convertvector(widen(stored), kfacd_double8) - origin); \
+            KFACD_STORE(sums + i, total); \
+        } \
+        if (i < count) { \
+            vector stored = {0}; \
+            memcpy(&stored, bytes + size * i, size * (count - i)); \
+            const kfacd_double8 values = __builtin_convertvector(widen(stored), kfacd_double8); \
+            for (size_t lane = 0; i + lane < count; lane++) \
+                sums[i + lane] += weight * (values[lane] - base[i + lane]); \
+        } \
+    })
+
+#define KFACD_WIDEN_NOTHING(values) values
+
+KFACD_DECODE_WIDE(kfacd_bfloat16_to_float64, kfacd_uint16x8, KFACD_WIDEN_BFLOAT16)
+KFACD_DECODE_WIDE(kfacd_float16_to_float64, kfacd_half8, KFACD_WIDEN_FLOAT16)
+KFACD_DECODE_WIDE(kfacd_float32_to_float64, kfacd_float8, KFACD_WIDEN_NOTHING)
+
+KFACD_ADD_WIDE_DIFFERENCE(kfacd_add_bfloat16_wide_difference, kfacd_uint16x8, KFACD_WIDEN_BFLOAT16)
+KFACD_ADD_WIDE_DIFFERENCE(kfacd_add_float16_wide_difference, kfacd_half8, KFACD_WIDEN_FLOAT16)
+KFACD_ADD_WIDE_DIFFERENCE(kfacd_add_float32_wide_difference, kfacd_float8, KFACD_WIDEN_NOTHING)
+KFACD_ADD_WIDE_DIFFERENCE(kfacd_add_wide_difference, kfacd_double8, KFACD_WIDEN_NOTHING)
 
 #endif

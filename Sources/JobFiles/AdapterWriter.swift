@@ -79,7 +79,7 @@ public final class AdapterWriter: Sendable {
         writer = try wrapping { () throws(SafetensorsError) in
             try ShardedSafetensorsWriter(
                 directory: directory, layout: layout,
-                metadata: ["format": "pt", MetadataKey.provenance: provenance])
+                metadata: ["format": "pt", MetadataKey.provenance: provenance], isHashed: true)
         }
     }
 
@@ -137,6 +137,6 @@ public final class AdapterWriter: Sendable {
                 try WholeFile.write(Array(text.utf8), to: directory.pushing(FilePath(name)))
             }
         }
-        try wrapping { () throws(SafetensorsError) in try writer.finish(isHashed: true) }
+        try wrapping { () throws(SafetensorsError) in try writer.finish() }
     }
 }

@@ -53,7 +53,8 @@ public final class CheckpointWriter: Sendable {
         self.hasTokenizer = hasTokenizer
         self.texts = texts
         self.writer = try wrapping { () throws(SafetensorsError) in
-            try ShardedSafetensorsWriter(directory: directory, layout: layout, metadata: metadata)
+            try ShardedSafetensorsWriter(
+                directory: directory, layout: layout, metadata: metadata, isHashed: true)
         }
     }
 
@@ -113,7 +114,7 @@ public final class CheckpointWriter: Sendable {
                 try WholeFile.write(Array(text.utf8), to: directory.pushing(FilePath(name)))
             }
         }
-        try wrapping { () throws(SafetensorsError) in try writer.finish(isHashed: true) }
+        try wrapping { () throws(SafetensorsError) in try writer.finish() }
     }
 
     private static func description(of tensor: TensorDescription, in dataType: TensorDataType?) -> TensorDescription {

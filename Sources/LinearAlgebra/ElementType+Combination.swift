@@ -3,8 +3,8 @@ internal import COpenBLAS
 extension ElementType {
     /// `sum += weight · (elements − base)`, in the precision of the sum: the share of one checkpoint in a merged range.
     ///
-    /// Elements of 16 and 32 bits are widened in registers. Others go through a block in the first-level cache. So the
-    /// cost is that of reading them.
+    /// Elements are converted in registers, and F64 for a sum in fp32 block by block in the first-level cache. So the cost
+    /// is that of reading them.
     ///
     /// - Parameters:
     ///   - weight: The checkpoint's weight.
@@ -43,7 +43,7 @@ extension ElementType {
         case .bf16: unsafe kfacd_add_bfloat16_difference(weight, source, base, sum, count)
         case .f32: unsafe kfacd_add_difference(weight, source, base, sum, count)
         case .f64:
-            unsafe forEachDecodedBlock(source, count: count) { (block: UnsafePointer<Float>, first, length) in
+            unsafe forEachDecodedBlock(source, count: count) { block, first, length in
                 unsafe kfacd_add_difference(weight, block, base + first, sum + first, length)
             }
         }
@@ -53,22 +53,24 @@ extension ElementType {
         _ weight: Double, _ source: UnsafeRawPointer, _ base: UnsafePointer<Double>,
         _ sum: UnsafeMutablePointer<Double>, count: Int
     ) {
-        unsafe forEachDecodedBlock(source, count: count) { (block: UnsafePointer<Double>, first, length) in
-            for index in 0..<length { unsafe sum[first + index] += weight * (block[index] - base[first + index]) }
+        switch self {
+        case .f16: unsafe kfacd_add_float16_wide_difference(weight, source, base, sum, count)
+        case .bf16: unsafe kfacd_add_bfloat16_wide_difference(weight, source, base, sum, count)
+        case .f32: unsafe kfacd_add_float32_wide_difference(weight, source, base, sum, count)
+        case .f64: unsafe kfacd_add_wide_difference(weight, source, base, sum, count)
         }
     }
 
     /// Decodes elements block by block; `body` takes a block, its first element and its length.
     @inline(__always)
-    private func forEachDecodedBlock<Scalar: MatrixScalar>(
-        _ source: UnsafeRawPointer, count: Int, _ body: (UnsafePointer<Scalar>, Int, Int) -> Void
+    private func forEachDecodedBlock(
+        _ source: UnsafeRawPointer, count: Int, _ body: (UnsafePointer<Float>, Int, Int) -> Void
     ) {
-        let decode = unsafe Scalar.routines.decode
-        unsafe withUnsafeTemporaryAllocation(of: Scalar.self, capacity: Self.blockCount) { block in
+        unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: Self.blockCount) { block in
             guard let block = block.baseAddress else { return }
             for first in stride(from: 0, to: count, by: Self.blockCount) {
                 let length = min(Self.blockCount, count - first)
-                unsafe decode(self, source + first * byteCount, block, length)
+                unsafe decode(source + first * byteCount, into: block, count: length)
                 unsafe body(block, first, length)
             }
         }

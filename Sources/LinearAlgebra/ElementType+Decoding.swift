@@ -44,17 +44,11 @@ extension ElementType {
     }
 
     func decode(_ source: UnsafeRawPointer, into target: UnsafeMutablePointer<Double>, count: Int) {
-        if self == .f64 {
-            unsafe UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: 8 * count)
-            return
-        }
-        unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: Self.blockCount) { block in
-            guard let block = block.baseAddress else { return }
-            for first in stride(from: 0, to: count, by: Self.blockCount) {
-                let length = min(Self.blockCount, count - first)
-                unsafe decode(source + first * byteCount, into: block, count: length)
-                unsafe kfacd_float32_to_float64(block, target + first, length)
-            }
+        switch self {
+        case .f64: unsafe UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: 8 * count)
+        case .f32: unsafe kfacd_float32_to_float64(source, target, count)
+        case .f16: unsafe kfacd_float16_to_float64(source, target, count)
+        case .bf16: unsafe kfacd_bfloat16_to_float64(source, target, count)
         }
     }
 }

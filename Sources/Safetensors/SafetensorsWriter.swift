@@ -26,6 +26,8 @@ public final class SafetensorsWriter: Sendable {
     private let dataOffset: Int
     private let header: [UInt8]
     private let partial: PartialFile<SafetensorsError>
+    /// `nil` for a staged file, whose header changes at the end.
+    private let prefix: WrittenPrefix?
     private let progress: Mutex<Progress>
 
     /// A staged file, as another process recognises it.
@@ -51,6 +53,8 @@ public final class SafetensorsWriter: Sendable {
     private struct Progress {
         var coverage: [ByteCoverage]
         var writtenByteCounts: [Int]
+        /// The tensors before this one are written.
+        var firstUnwritten = 0
         /// Of tensors that other processes have written.
         var checksums: [Checksum?]
         var isFinished = false
@@ -66,16 +70,19 @@ public final class SafetensorsWriter: Sendable {
     ///   - path: the final path; a file of that name stays until ``finish()``.
     ///   - tensors: all tensors in the order of their data; names must differ.
     ///   - metadata: the `__metadata__` strings.
+    ///   - isHashed: whether the content is hashed for ``finished``, which happens while it is written.
     /// - Throws: ``SafetensorsError``; nothing is left behind.
     public convenience init(
         path: FilePath,
         tensors: [TensorDescription],
-        metadata: [String: String] = [:]
+        metadata: [String: String] = [:],
+        isHashed: Bool = false
     ) throws(SafetensorsError) {
         let placed = try SafetensorsHeader.layOut(tensors, file: path)
         let header = try SafetensorsHeader.encode(placed, metadata: metadata, file: path)
         let partial = try PartialFile<SafetensorsError>(for: path)
-        self.init(path, placed, header: header, partial, staged: nil, isContinued: false)
+        let prefix = WrittenPrefix(of: partial, isHashed: isHashed)
+        self.init(path, placed, header: header, partial, prefix, staged: nil, isContinued: false)
         try partial.file.resize(to: header.count + (placed.last?.byteRange.upperBound ?? 0))
         try partial.file.write(unsafe header.span.bytes, at: 0)
     }
@@ -110,7 +117,7 @@ public final class SafetensorsWriter: Sendable {
         }
         let identity = StagedIdentity(
             path: partial.file.path, byteCount: byteCount, headerDigest: FileDigest.sha256(of: drafted))
-        self.init(path, placed, header: header, partial, staged: identity, isContinued: isContinued)
+        self.init(path, placed, header: header, partial, nil, staged: identity, isContinued: isContinued)
         if !isContinued {
             try partial.file.resize(to: 0)
             try partial.file.resize(to: byteCount)
@@ -122,12 +129,13 @@ public final class SafetensorsWriter: Sendable {
 
     private init(
         _ path: FilePath, _ placed: [TensorInfo], header: [UInt8], _ partial: PartialFile<SafetensorsError>,
-        staged: StagedIdentity?, isContinued: Bool
+        _ prefix: WrittenPrefix?, staged: StagedIdentity?, isContinued: Bool
     ) {
         self.path = path
         tensors = placed
         self.header = header
         self.partial = partial
+        self.prefix = prefix
         stagedIdentity = staged
         self.isContinued = isContinued
         indexOfName = Dictionary(uniqueKeysWithValues: zip(placed.map(\.name), placed.indices))
@@ -140,6 +148,8 @@ public final class SafetensorsWriter: Sendable {
             )
         )
     }
+
+    deinit { prefix?.abandon() }
 
     /// Writes a part of a tensor.
     ///
@@ -158,7 +168,16 @@ public final class SafetensorsWriter: Sendable {
             progress.withLock { $0.coverage[index].release(range) }
             throw renamed(error)
         }
-        progress.withLock { $0.writtenByteCounts[index] += range.count }
+        let end = progress.withLock { progress in
+            progress.writtenByteCounts[index] += range.count
+            while progress.firstUnwritten < tensors.count,
+                progress.writtenByteCounts[progress.firstUnwritten] == tensors[progress.firstUnwritten].byteCount
+            {
+                progress.firstUnwritten += 1
+            }
+            return progress.firstUnwritten
+        }
+        if end > 0 { prefix?.grow(to: dataOffset + tensors[end - 1].byteRange.upperBound) }
     }
 
     /// The first byte of a tensor in the file; `nil` for another name.
@@ -240,17 +259,30 @@ public final class SafetensorsWriter: Sendable {
 
     /// Publishes the file: makes its content durable, renames it, and makes the name durable.
     ///
-    /// After a success another call does nothing.
+    /// After a success another call does nothing. A staged file is proved before.
     ///
-    /// - Parameter isHashed: whether the content is hashed for ``finished``; that of a staged file always is.
     /// - Throws: ``SafetensorsError``, with every tensor that lacks bytes or that ``prove()`` finds to differ; the file
     ///   was not published, and missing bytes may still be written.
-    public func finish(isHashed: Bool = false) throws(SafetensorsError) {
+    public func finish() throws(SafetensorsError) {
         guard !progress.withLock({ $0.isFinished }) else { return }
-        if isHashed || stagedIdentity != nil { _ = try prove() }
+        if stagedIdentity != nil { _ = try prove() }
         if let error = SafetensorsError.bundle(incompleteTensors()) { throw error }
-        do throws(SafetensorsError) { try partial.publish() } catch { throw renamed(error) }
+        do throws(SafetensorsError) {
+            try followToEnd()
+            try partial.publish()
+        } catch {
+            throw renamed(error)
+        }
         progress.withLock { $0.isFinished = true }
+    }
+
+    /// Ends the digest of a file that no other process writes.
+    private func followToEnd() throws(SafetensorsError) {
+        guard let prefix, progress.withLock({ $0.finished }) == nil else { return }
+        // Before the file has its name, under which others may find and change it.
+        let status = try partial.file.status()
+        guard let digest = try prefix.digest(fileByteCount: status.byteCount) else { return }
+        progress.withLock { $0.finished = Finished(path: path, digest: digest, status: status) }
     }
 
     /// Asks the kernel to begin writing the file to the disk, which is busy while the caller does other work.

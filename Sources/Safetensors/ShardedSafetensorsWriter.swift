@@ -18,14 +18,16 @@ public final class ShardedSafetensorsWriter: Sendable {
     ///   - directory: an existing directory.
     ///   - layout: the files and their tensors; all names must differ.
     ///   - metadata: the `__metadata__` strings of every file.
+    ///   - isHashed: whether the files are hashed for ``finished``, which happens while they are written.
     /// - Throws: ``SafetensorsError``; nothing is left behind.
     public convenience init(
         directory: FilePath,
         layout: ShardLayout,
-        metadata: [String: String] = [:]
+        metadata: [String: String] = [:],
+        isHashed: Bool = false
     ) throws(SafetensorsError) {
         try self.init(directory: directory, layout: layout) { (path, tensors) throws(SafetensorsError) in
-            try SafetensorsWriter(path: path, tensors: tensors, metadata: metadata)
+            try SafetensorsWriter(path: path, tensors: tensors, metadata: metadata, isHashed: isHashed)
         }
     }
 
@@ -101,14 +103,13 @@ public final class ShardedSafetensorsWriter: Sendable {
 
     /// Publishes the files in order, then the index.
     ///
-    /// - Parameter isHashed: whether the files are hashed for ``finished``; staged files always are.
     /// - Throws: ``SafetensorsError``, with every tensor of the set that lacks bytes; nothing is published then. After
     ///   a disk failure, the files before the failing one are published and the index is not; another call continues.
-    public func finish(isHashed: Bool = false) throws(SafetensorsError) {
+    public func finish() throws(SafetensorsError) {
         if let error = SafetensorsError.bundle(writers.flatMap { $0.incompleteTensors() }) { throw error }
         // The disk writes the later files while the first one is hashed.
         for writer in writers { writer.beginWriting() }
-        for writer in writers { try writer.finish(isHashed: isHashed) }
+        for writer in writers { try writer.finish() }
         guard let indexName = layout.indexName else { return }
         let text = SafetensorsIndex.text(for: layout)
         do throws(FileError) {

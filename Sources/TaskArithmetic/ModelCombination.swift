@@ -5,7 +5,6 @@ public struct ModelCombination: ElementwiseComputation, ~Copyable {
     private let factors: CombinationFactors
     /// θ_0, or the first model, or zero.
     private var start: Matrix<Double>
-    private var values: Matrix<Double>
     private var sum: Matrix<Double>
     private var count = 0
     private var position = 0
@@ -21,11 +20,9 @@ public struct ModelCombination: ElementwiseComputation, ~Copyable {
             throw .unexpectedOperands("a tensor without numbers")
         }
         let start = try Matrix<Double>.zeros(1, capacity)
-        let values = try Matrix<Double>.zeros(1, capacity)
         let sum = try Matrix<Double>.zeros(1, capacity)
         factors = CombinationFactors(factors: Array(numbers.dropFirst()), startsAtFirst: form == 1)
         self.start = start
-        self.values = values
         self.sum = sum
     }
 
@@ -67,13 +64,17 @@ public struct ModelCombination: ElementwiseComputation, ~Copyable {
         guard position > 0 || !factors.startsAtFirst else {
             return try Self.decode(checkpoint, type, into: &start, count)
         }
-        try Self.decode(checkpoint, type, into: &values, count)
-        let (count, factor, isPlain) = (count, factors.factors[position], isPlain)
-        values.withMutablePrefix(count) { values in
-            start.withSpan { start in
-                if !isPlain { VectorOperations.addScaled(start.extracting(first: count), by: -1, to: &values) }
+        let (count, factor) = (count, factors.factors[position])
+        do {
+            try start.withSpan { (start: Span<Double>) throws(LinearAlgebraError) in
+                try sum.withMutablePrefix(count) { (sum: inout MutableSpan<Double>) throws(LinearAlgebraError) in
+                    // Models that are added up from zero keep the signs of zeros.
+                    try type.addDifference(
+                        times: factor, of: checkpoint, from: start.extracting(first: count), to: &sum)
+                }
             }
-            sum.withMutablePrefix(count) { sum in VectorOperations.addScaled(values.span, by: factor, to: &sum) }
+        } catch {
+            throw .linearAlgebra(error)
         }
     }
 

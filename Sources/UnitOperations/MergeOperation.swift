@@ -160,7 +160,7 @@ public struct MergeOperation: UnitOperation {
         let stored = (base + sources.joined()).reduce(UInt64(0)) { $0.saturatingSum($1.byteCount) }
         return UnitCost(
             multiplyAdds: cost.multiplyAdds + Double(cost.valuePasses) * LowRankUpdate.multiplyAdds(of: sources),
-            inputBytes: parameters.elementCount.saturatingProduct(models * UInt64(cost.valuePasses) * 4),
+            inputBytes: stored.saturatingProduct(UInt64(cost.valuePasses)),
             outputBytes: 0,
             memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
                 .saturatingSum(stored <= UInt64(ModelBlock.keptBytesMax) ? stored : piece)
@@ -187,8 +187,8 @@ public struct MergeOperation: UnitOperation {
             .saturatingSum(rounded.saturatingProduct(40))
     }
 
-    /// Products of matrices, in which methods state their cost.
-    public var kernel: UnitKernel { .matrixProduct }
+    /// Products of matrices, in which methods state their cost, or sums over the elements that are measured.
+    public var kernel: UnitKernel { measuresTensor ? .elementSum : .matrixProduct }
 
     /// Seconds on a nominal core of its costliest stage that shows no progress from within.
     public var stageSeconds: Double {

@@ -65,6 +65,11 @@ struct InputReader: Sendable {
         return file
     }
 
+    /// Whether this process sees the slice's file; the coordinator sends other files.
+    func isVisible(_ slice: FileSlice) -> Bool {
+        lease.files[slice.file].map { visible.file($0) != nil } ?? false
+    }
+
     /// Asks the kernel to read ahead while the lane computes.
     func prefetch(_ slice: FileSlice) {
         guard let leased = lease.files[slice.file], let file = visible.file(leased) else { return }

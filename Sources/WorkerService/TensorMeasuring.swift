@@ -43,7 +43,9 @@ private struct ModelPieces: ~Copyable {
     private let sources: [TensorSource]
     private let products: [LowRankProduct?]
     private var elements = 0..<0
-    /// The pieces that were read, by their first element, if there is memory for all of them.
+    /// The pieces that were fetched, by their first element, if there is memory for all of them.
+    ///
+    /// A file that this process sees is read again, because fresh memory costs more than a read from the page cache.
     private var kept: [Int: (base: [UInt8], models: [[UInt8]])]?
     private var baseBytes: [UInt8] = []
     private var bytes: [[UInt8]]
@@ -65,7 +67,8 @@ private struct ModelPieces: ~Copyable {
         self.products = products
         bytes = Array(repeating: [], count: sources.count)
         let stored = all.reduce(UInt64(0)) { $0.saturatingSum($1.byteCount) }
-        kept = stored <= UInt64(ModelBlock.keptBytesMax) ? [:] : nil
+        let isFetched = !all.allSatisfy { reader.input.isVisible($0.slice) }
+        kept = isFetched && stored <= UInt64(ModelBlock.keptBytesMax) ? [:] : nil
         self.block = block
         self.baseValues = baseValues
     }

@@ -47,6 +47,26 @@ extension SerialIntegrationTests {
             )
         }
 
+        @Test(
+            arguments: ["ties", "dare_ties", "breadcrumbs_ties", "della", "linear", "task_arithmetic"],
+            [Float.nan, .infinity, -.infinity])
+        func `no election of signs hides it, and no thinning`(method: String, value: Float) async throws {
+            try changeAlpha("embed.weight") { $0.replacing(5, with: value) }
+            model.job.method = method
+            model.job.tasks = SmallModel.taskNames.map {
+                JobFile.Task(model: "checkpoints/\($0).safetensors", others: ["parameters: {weight: 1}"])
+            }
+            switch method {
+            case "linear", "task_arithmetic": break
+            case "breadcrumbs_ties": model.job.others = ["parameters: {density: 1, gamma: 0}"]
+            // Nothing is thinned, so nothing is measured before.
+            default: model.job.others = ["parameters: {density: 1}"]
+            }
+            try model.write()
+            try await model.expectRefusal(
+                "checkpoints/alpha.safetensors: tensor \"embed.weight\" holds NaN or infinity")
+        }
+
         @Test(arguments: ["float16", "bfloat16", "float64"])
         func `whatever the type of the output`(type: String) async throws {
             try changeAlpha("embed.weight") { $0.replacing(5, with: .infinity) }

@@ -53,16 +53,31 @@ struct SafetensorsWriterTests {
         #expect(try directory.read("x.safetensors") == fileBytes(text + padding) + [7, 8])
     }
 
-    @Test func `the digest of a hashed file is that of its bytes, and names the object without its name`() throws {
-        let tensor = TensorDescription(name: "a", dataType: .uint8, shape: [3 << 20])
-        let writer = try SafetensorsWriter(path: path, tensors: [tensor])
-        #expect(write((0..<3 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }, writer, "a") == nil)
+    @Test(arguments: [[0, 1, 2], [2, 1, 0], [1, 0, 2]])
+    func `the digest of a hashed file is that of its bytes, and names the object without its name`(
+        order: [Int]
+    ) throws {
+        let size = 9 << 20
+        let tensors = "abc".map { TensorDescription(name: String($0), dataType: .uint8, shape: [size]) }
+        let writer = try SafetensorsWriter(path: path, tensors: tensors, isHashed: true)
+        for index in order {
+            let bytes = (0..<size).map { UInt8(truncatingIfNeeded: ($0 + index) &* 31 >> 3) }
+            // The digest follows whole tensors, whatever the order of their parts.
+            #expect(write(Array(bytes[(size / 2)...]), writer, tensors[index].name, at: size / 2) == nil)
+            #expect(write(Array(bytes[..<(size / 2)]), writer, tensors[index].name) == nil)
+        }
         #expect(writer.finished == nil)
-        try writer.finish(isHashed: true)
+        try writer.finish()
         let finished = try #require(writer.finished)
         #expect(finished.path == path)
         #expect(try finished.digest == FileDigest.sha256(of: directory.read("x.safetensors")))
         #expect(finished.status.isThat(of: try #require(FileStatus(of: path))))
+    }
+
+    @Test func `a file that is not hashed has no digest`() throws {
+        let writer = try SafetensorsWriter(path: path, tensors: [])
+        try writer.finish()
+        #expect(writer.finished == nil)
     }
 
     @Test func `a dropped writer leaves nothing behind`() throws {
