@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 import torch
 
 from kfacd.compressed import Stated, decoded, stated
-from kfacd.problems import InputError
+from kfacd.joint_files import ROW_SIDES, StoredRows, stated_floor, stated_ranks
+from kfacd.joint_rows import JointRows
+from kfacd.problems import InputError, listed
 from kfacd.symmetric import flaw, packed_dimension, symmetrized, unpacked
 from kfacd.tensor_files import files_of_set, opened
 
 FORMAT = "kfacd.regularizer/1"
-_FORMS = ("accumulated", "optimal", "per_task")
+_FORMS = ("accumulated", "optimal", "per_task", "pseudo_rows")
 _SIDES = ("A", "B", "F")
 _Value = TypeVar("_Value")
 
@@ -49,7 +51,7 @@ class Regularizer:
     path: Path
     #: The task that is left out, or ``all``.
     target: str
-    #: ``accumulated``, ``optimal`` or ``per_task``.
+    #: ``accumulated``, ``optimal``, ``per_task`` or ``pseudo_rows``.
     form: str
     #: ``paper`` or ``mean``; the factors include it.
     scale: str
@@ -63,6 +65,10 @@ class Regularizer:
     layers: dict[str, list[Term]] = field(default_factory=dict)
     #: The blocks of each parameter outside layers.
     parameters: dict[str, list[FullBlock]] = field(default_factory=dict)
+    #: The joint rows of each layer and of each parameter outside layers, in the form ``pseudo_rows``.
+    joint_rows: dict[str, JointRows] = field(default_factory=dict)
+    #: Whether Ω has only what the factors hold and the joint rows do not.
+    is_complement: bool = False
 
 
 def read_regularizer(path: str | Path) -> Regularizer:
@@ -80,21 +86,30 @@ def read_regularizer(path: str | Path) -> Regularizer:
     owners: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
     problems: list[str] = []
     weights: dict[str, dict[str, float]] = {}
+    rows: StoredRows | None = None
+    floor: float | None = 1.0
     for file in files:
         with opened(file) as handle:
             metadata = _Metadata(file, handle.metadata() or {})
             if regularizer is None:
                 regularizer, weights = _described(path, metadata), _weights(metadata)
+                if regularizer.form == "pseudo_rows":
+                    rows, floor = _described_rows(path, metadata)
             diagonals: set[str] = set(metadata.json("diagonal", list, []))
             compressed = stated(file, metadata.values)
             for name in handle.keys():  # noqa: SIM118
                 owner, _, side = name.rpartition(".")
-                if side not in _SIDES or not owner:
+                is_row = rows is not None and side in ROW_SIDES
+                if not is_row and (side not in _SIDES or not owner):
                     problems.append(
-                        f"{file}: the tensor {name} is none of a regularizer; expected a name ending in .A, .B or .F."
+                        f"{file}: the tensor {name} is none of a regularizer; expected a name ending in .A, .B or .F"
+                        + ("." if rows is None else f", or in {', '.join(ROW_SIDES)}.")
                     )
                     continue
                 try:
+                    if is_row and rows is not None:
+                        rows.add(file, name, handle.get_tensor(name))
+                        continue
                     prefix, owner = _split(owner, regularizer.form, weights)
                     matrix = _matrix(file, name, handle.get_tensor(name), name in diagonals, compressed.get(name))
                 except InputError as problem:
@@ -103,7 +118,7 @@ def read_regularizer(path: str | Path) -> Regularizer:
                 owners.setdefault((prefix, owner), {})[side] = matrix
     assert regularizer is not None, "a set has at least one file"
     for (prefix, owner), sides in owners.items():
-        weight = _weight(prefix, owner, weights)
+        weight = _weight(prefix, owner, weights) * (1.0 if floor is None else floor)
         if set(sides) == {"F"}:
             regularizer.parameters.setdefault(owner, []).append(FullBlock(weight, sides["F"]))
         elif set(sides) == {"A", "B"}:
@@ -113,8 +128,10 @@ def read_regularizer(path: str | Path) -> Regularizer:
             problems.append(
                 f"{path}: {prefix}{owner} has {' and '.join(sorted(sides))}; a layer has A and B, a parameter F alone."
             )
-    if not owners and not problems:
+    if not owners and not problems and rows is None:
         problems.append(f"{path}: the file holds no factors.")
+    if rows is not None and not problems:
+        problems += _joined(regularizer, rows, floor)
     if problems:
         raise InputError(problems)
     return regularizer
@@ -170,6 +187,66 @@ def _described(path: Path, metadata: _Metadata) -> Regularizer:
         bias=metadata.json("bias", dict, {}),
         layout=layout,
     )
+
+
+def _described_rows(path: Path, metadata: _Metadata) -> tuple[StoredRows, float | None]:
+    """What the metadata of the form ``pseudo_rows`` state, and the factor of its K-FAC; None for the complement."""
+    if metadata.required("normalization") != "expand":
+        raise InputError(
+            f"{metadata.file}: the normalization is {metadata.values['normalization']}; expected expand: joint rows "
+            "are not divided by the number of positions, as B is under tak. Make the job with normalization: expand."
+        )
+    ranks: dict[str, Any] = metadata.json("ranks", dict, {})
+    rows = StoredRows(path, stated_ranks(metadata.file, ranks))
+    return rows, stated_floor(metadata.file, metadata.required("floor"))
+
+
+def _joined(regularizer: Regularizer, rows: StoredRows, floor: float | None) -> list[str]:
+    """Adds joint rows to the layers and parameters that have factors, and returns what contradicts."""
+    try:
+        layers, parameters = rows.joint()
+    except InputError as problem:
+        return problem.problems
+    regularizer.joint_rows = {**layers, **parameters}
+    regularizer.is_complement = floor is None
+    path, problems = regularizer.path, list[str]()
+    factored = {**regularizer.layers, **regularizer.parameters}
+    if floor == 0:
+        if factored:
+            names = listed(sorted(factored))
+            problems.append(f"{path}: the floor is none, but the file has factors: {names}. Write the file again.")
+        regularizer.layers = {name: [] for name in layers}
+        regularizer.parameters = {name: [] for name in parameters}
+    else:
+        if alone := sorted(factored.keys() - layers.keys() - parameters.keys()):
+            problems.append(f"{path}: {listed(alone)} has factors and no joint rows; with a floor each has both.")
+        for name, joint in layers.items():
+            problems += _problems_of_floor(regularizer, name, joint, "A and B", regularizer.layers.get(name))
+        for name, joint in parameters.items():
+            problems += _problems_of_floor(regularizer, name, joint, "F", regularizer.parameters.get(name))
+    return problems
+
+
+def _problems_of_floor(
+    regularizer: Regularizer, name: str, joint: JointRows, sides: str, terms: Sequence[Term | FullBlock] | None
+) -> list[str]:
+    """What keeps the factors of a block from being the floor of its joint rows."""
+    where = f"{regularizer.path}: {name}"
+    if not terms:
+        return [f"{where} has joint rows and lacks {sides}, which the floor needs."]
+    problems: list[str] = []
+    for term in terms:
+        matrices = {"F": term.f} if isinstance(term, FullBlock) else {"A": term.a, "B": term.b}
+        for side, matrix in matrices.items():
+            size = joint.inputs.shape[2] if side == "A" else joint.gradients.shape[2]
+            if matrix.shape[0] != size:
+                problems.append(f"{where}.{side} is of the dimension {matrix.shape[0]}, but the joint rows of {size}.")
+            elif matrix.ndim == 1 and regularizer.is_complement:
+                problems.append(
+                    f"{where}.{side} is a diagonal, of which joint rows have no complement; make the job with a number "
+                    "as floor."
+                )
+    return problems
 
 
 def _weights(metadata: _Metadata) -> dict[str, dict[str, float]]:
