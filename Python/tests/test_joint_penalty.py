@@ -131,7 +131,7 @@ def test_a_sharded_set_is_the_file(tmp_path: Path) -> None:
 
 def test_adapters_get_the_gradient(tmp_path: Path) -> None:
     model, base, _ = adapted_model(tmp_path)
-    rows = {}
+    rows: dict[str, Tensor] = {}
     for name, inputs, outputs in (("fused[0:2]", 5, 2), ("fused[2:6]", 5, 4), ("head", 7, 3)):
         rows |= {f"{name}.input_rows": torch.randn(3, 2, inputs), f"{name}.gradient_rows": torch.randn(5, 2, outputs)}
     save_file(rows, tmp_path / "joint.safetensors", metadata("none"))
