@@ -103,3 +103,11 @@ def floor_terms(wide: Mapping[str, Tensor], name: str, floor: str) -> list[tuple
         return [(1.0, factors), (-float(wide["input_rows"].square().sum()), gram(v))]
     u = wide[f"{name}.input_rows"]
     return [(1.0, factors), (-1.0, torch.kron(gram(v), gram(u) / u.shape[1]))]
+
+
+def leading(rows: list[Tensor], weights: list[Tensor], rank: int) -> tuple[Tensor, float]:
+    """Qᵀ, and the share of the trace, by a singular value decomposition of the weighted rows."""
+    least = 1e-8 * max(float(each.max()) for each in weights)
+    weighted = [x * w.clamp_min(least).sqrt().unsqueeze(-1) for x, w in zip(rows, weights, strict=True)]
+    left, values, _ = torch.linalg.svd(torch.cat([each.flatten(1) for each in weighted], dim=1), full_matrices=False)
+    return left[:, :rank].T, float(values[:rank].square().sum() / values.square().sum())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from files import stored
-from joint_regularizers import floor_terms, omega
+from joint_regularizers import floor_terms, leading, omega
 from reference import gradients_of, rows_of
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -153,14 +153,6 @@ def test_with_all_rows_it_is_the_mean_over_pairs_of_samples(tmp_path: Path) -> N
         squares = gradient.square().sum(-1).sum(1).mean(0).float()
         torch.testing.assert_close(found[f"{name}.gradient_squares"], squares, rtol=1e-5, atol=0)
     assert found["input_squares"].tolist() == [1]
-
-
-def leading(rows: list[Tensor], weights: list[Tensor], rank: int) -> tuple[Tensor, float]:
-    """Qᵀ, and the share of the trace, by a singular value decomposition of the weighted rows."""
-    least = 1e-8 * max(float(each.max()) for each in weights)
-    weighted = [x * w.clamp_min(least).sqrt().unsqueeze(-1) for x, w in zip(rows, weights, strict=True)]
-    left, values, _ = torch.linalg.svd(torch.cat([each.flatten(1) for each in weighted], dim=1), full_matrices=False)
-    return left[:, :rank].T, float(values[:rank].square().sum() / values.square().sum())
 
 
 @pytest.mark.parametrize("chunk", [1, 1 << 25])

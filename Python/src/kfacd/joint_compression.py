@@ -6,13 +6,14 @@ Sources/DESIGN.md, section 2.2, joint form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .partials import StoredTensor, SummedRows, Values
 from .sums import precision
 
 CHUNK_ELEMENTS = 1 << 25
@@ -38,6 +39,7 @@ class RowSide:
 
     name: str
     """The layer, the parameter, or nothing for the constant input of parameters."""
+    count: int
     positions: int
     width: int
     squares: Tensor
@@ -47,9 +49,9 @@ class RowSide:
     read: Callable[[int, int], Tensor]
     """Makes the rows of positions from the first to before the second, [count, positions, width], in fp32."""
 
-    def chunks(self, count: int) -> Iterator[tuple[slice, Tensor]]:
+    def chunks(self) -> Iterator[tuple[slice, Tensor]]:
         """The rows of some positions after the other, on the device."""
-        step = max(1, CHUNK_ELEMENTS // (count * self.width))
+        step = max(1, CHUNK_ELEMENTS // (self.count * self.width))
         for first in range(0, self.positions, step):
             part = slice(first, min(first + step, self.positions))
             yield part, self.read(part.start, part.stop).to(self.device)
@@ -86,21 +88,20 @@ def leading_eigenvectors(matrix: Tensor, rank: int, whole_dimension: int = WHOLE
     return Leading(vectors, min(1.0, found / trace) if trace > 0 else 1.0)
 
 
-def leading_combinations(sides: Sequence[RowSide], weights: Mapping[str, Tensor], count: int, rank: int) -> Leading:
+def leading_combinations(sides: Sequence[RowSide], weights: Mapping[str, Tensor], rank: int) -> Leading:
     """The combinations of rows that hold most of the weighted rows of all blocks.
 
     Args:
         sides: One side of every block.
         weights: The square of the weight of each block's rows, [positions].
-        count: The rows of each.
         rank: The most combinations.
     """
-    first = sides[0].device
+    first, count = sides[0].device, sides[0].count
     # Apple's devices have no fp64.
     total = torch.zeros(count, count, dtype=torch.float64, device="cpu" if first.type == "mps" else first)
     for side in sides:
         roots = weights[side.name].sqrt().float().to(side.device)
-        for part, rows in side.chunks(count):
+        for part, rows in side.chunks():
             weighted = (rows * roots[part].unsqueeze(-1)).flatten(1)
             with precision(side.device, "float32"):
                 total += (weighted @ weighted.T).to(total)
@@ -114,16 +115,67 @@ def combined(side: RowSide, vectors: Tensor) -> Tensor:
         side: The rows.
         vectors: [rank, count].
     """
-    rank, count = vectors.shape
+    rank = len(vectors)
     result = torch.empty(rank, side.positions, side.width)
     own = vectors.float().to(side.device)
-    for part, rows in side.chunks(count):
+    for part, rows in side.chunks():
         with precision(side.device, "float32"):
             result[:, part] = (own @ rows.flatten(1)).view(rank, -1, side.width).cpu()
     return result
+
+
+def compressed_rows(
+    inputs: Sequence[RowSide],
+    gradients: Sequence[RowSide],
+    parameters: Set[str],
+    ranks: JointRanks,
+    scales: tuple[float, float],
+) -> SummedRows:
+    """The leading rows of both sides. An input counts as much as the gradients that it meets, and the reverse.
+
+    Args:
+        inputs: Those of layers, and that of the constant, whose name is empty.
+        gradients: Those of layers and of parameters.
+        parameters: The names of the parameters, which all meet the constant.
+        ranks: The most rows.
+        scales: Factors of the inputs and of the gradients.
+    """
+    of_inputs = {side.name: side.squares for side in gradients if side.name not in parameters}
+    of_parameters = (side.squares for side in gradients if side.name in parameters)
+    of_inputs[""] = sum(of_parameters, torch.zeros(1, dtype=torch.float64))
+    of_gradients = {side.name: side.squares for side in inputs}
+    of_gradients |= dict.fromkeys(parameters, of_gradients[""])
+    left = leading_combinations(inputs, floored(of_inputs), ranks.inputs)
+    right = leading_combinations(gradients, floored(of_gradients), ranks.gradients)
+    return SummedRows(
+        tensors=[
+            *_tensors("input", inputs, left.vectors * scales[0], {""}),
+            *_tensors("gradient", gradients, right.vectors * scales[1], parameters),
+        ],
+        ranks={"inputs": len(left.vectors), "gradients": len(right.vectors)},
+        kept={"inputs": left.kept, "gradients": right.kept},
+    )
 
 
 def floored(squares: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Squares of weights by block, none below the floor."""
     least = FLOOR**2 * max(float(each.max()) for each in squares.values())
     return {name: each.clamp_min(least) for name, each in squares.items()}
+
+
+def _tensors(kind: str, sides: Sequence[RowSide], vectors: Tensor, flat: Set[str]) -> Iterator[StoredTensor]:
+    """The rows and squares of one side as a file has them; those of parameters and the constant lack positions."""
+    for side in sides:
+        prefix = f"{side.name}." if side.name else ""
+        shape: tuple[int, ...] = (len(vectors), side.positions, side.width)
+        if side.name in flat:
+            shape = shape[:1] if side.name == "" else (shape[0], shape[2])
+
+        def rows(side: RowSide = side) -> Values:
+            return combined(side, vectors).numpy()
+
+        def squares(side: RowSide = side) -> Values:
+            return side.squares.numpy()
+
+        yield StoredTensor(f"{prefix}{kind}_rows", shape, rows)
+        yield StoredTensor(f"{prefix}{kind}_squares", (side.positions,), squares)

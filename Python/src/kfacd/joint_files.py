@@ -124,26 +124,26 @@ class StoredRows:
         return f"{self.path}: {name} has the shape {list(tensor.shape)}; expected {expected}."
 
 
-def stated_ranks(file: Path, ranks: Mapping[str, Any]) -> tuple[int, int]:
+def stated_ranks(file: Path, ranks: Any) -> tuple[int, int]:
     """k_A and k_B of the metadata.
 
     Raises:
         InputError: They are not two numbers of at least 1.
     """
-    values = [ranks.get(side) for side in ("inputs", "gradients")]
+    values = [ranks.get(side) if isinstance(ranks, dict) else None for side in ("inputs", "gradients")]
     if any(type(value) is not int or value < 1 for value in values):
         raise InputError(
-            f"{file}: the metadata's ranks are {str(dict(ranks))[:60]}; expected inputs and gradients, whole numbers "
+            f"{file}: the metadata's ranks are {str(ranks)[:60]}; expected inputs and gradients, whole numbers "
             "of at least 1."
         )
     return int(values[0] or 0), int(values[1] or 0)
 
 
-def stated_floor(file: Path, text: str) -> float | None:
+def stated_floor(text: str) -> float | None:
     """The number before K-FAC: 0 for ``none``; None for ``complement``.
 
     Raises:
-        InputError: It is none of them.
+        ValueError: It is none of them; the text says what was expected.
     """
     if text in ("none", "complement"):
         return 0.0 if text == "none" else None
@@ -152,9 +152,7 @@ def stated_floor(file: Path, text: str) -> float | None:
     except ValueError:
         number = math.nan
     if not (math.isfinite(number) and number > 0):
-        raise InputError(
-            f"{file}: the metadata have the floor {text[:60]!r}; expected complement, none or a number above 0."
-        )
+        raise ValueError("expected complement, none or a number above 0")
     return number
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from .errors import OptionError
 from .sums import Packed
 
 Make = Callable[[], Packed]
+Values = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,12 @@ class SummedParameter:
 
 
 @dataclass(frozen=True)
-class RowTensor:
-    """A tensor of joint rows."""
+class StoredTensor:
+    """A tensor of fp32 in a file."""
 
     name: str
     shape: tuple[int, ...]
-    make: Callable[[], np.ndarray[tuple[int, ...], np.dtype[Any]]]
+    make: Callable[[], Values]
     """Makes the values, in any floating-point type."""
 
 
@@ -68,7 +69,7 @@ class RowTensor:
 class SummedRows:
     """The joint rows of a task."""
 
-    tensors: Sequence[RowTensor]
+    tensors: Sequence[StoredTensor]
     ranks: Mapping[str, int]
     """The rows of `inputs` and `gradients`."""
     kept: Mapping[str, float]
@@ -222,13 +223,18 @@ def write_factors(path: Path, summed: Summed, packed: bool, joint_rows: SummedRo
     balances = _balances(summed)
     strings: dict[str, str | None] = {"balance": text_of(balances) if balances else None}
     if joint_rows is not None:
-        tensors += [_row_tensor(tensor) for tensor in joint_rows.tensors]
+        tensors += [_in_fp32(tensor) for tensor in joint_rows.tensors]
         strings["joint_rows"] = text_of({"ranks": joint_rows.ranks, "kept": joint_rows.kept})
     strings |= {"format": "kfacd.factors/1", "storage": "packed" if packed else "full", "damping": "none"}
     write(path, SafetensorsFile(tensors, {**summed.strings(), **strings}))
 
 
-def _row_tensor(tensor: RowTensor) -> _Tensor:
+def write_tensors(path: Path, tensors: Iterable[StoredTensor], strings: Mapping[str, str | None]) -> None:
+    """Writes tensors in fp32 and metadata; what is none of these is left out."""
+    write(path, SafetensorsFile([_in_fp32(tensor) for tensor in tensors], strings))
+
+
+def _in_fp32(tensor: StoredTensor) -> _Tensor:
     size = 4 * int(np.prod(tensor.shape))
     return _Tensor(tensor.name, tensor.shape, "F32", lambda: _bytes(tensor.make(), "<f4"), size)
 
@@ -333,7 +339,7 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _bytes(values: np.ndarray[tuple[int, ...], np.dtype[Any]], kind: str) -> memoryview:
+def _bytes(values: Values, kind: str) -> memoryview:
     return np.ascontiguousarray(values.astype(kind, copy=False)).data.cast("B")
 
 

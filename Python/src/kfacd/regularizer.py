@@ -5,26 +5,25 @@ Source: Sources/DESIGN.md, sections 2.2 and 3.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from kfacd.compressed import Stated, decoded, stated
+from kfacd.compressed import stated
 from kfacd.joint_files import ROW_SIDES, StoredRows, stated_floor, stated_ranks
 from kfacd.joint_rows import JointRows
+from kfacd.metadata import Metadata
 from kfacd.problems import InputError, listed
-from kfacd.symmetric import flaw, packed_dimension, symmetrized, unpacked
+from kfacd.stored_matrices import stored_matrix
 from kfacd.tensor_files import files_of_set, opened
 
 FORMAT = "kfacd.regularizer/1"
 _FORMS = ("accumulated", "optimal", "per_task", "pseudo_rows")
 _SIDES = ("A", "B", "F")
-_Value = TypeVar("_Value")
 
 
 @dataclass
@@ -90,7 +89,7 @@ def read_regularizer(path: str | Path) -> Regularizer:
     floor: float | None = 1.0
     for file in files:
         with opened(file) as handle:
-            metadata = _Metadata(file, handle.metadata() or {})
+            metadata = Metadata(file, handle.metadata() or {})
             if regularizer is None:
                 regularizer, weights = _described(path, metadata), _weights(metadata)
                 if regularizer.form == "pseudo_rows":
@@ -111,7 +110,7 @@ def read_regularizer(path: str | Path) -> Regularizer:
                         rows.add(file, name, handle.get_tensor(name))
                         continue
                     prefix, owner = _split(owner, regularizer.form, weights)
-                    matrix = _matrix(file, name, handle.get_tensor(name), name in diagonals, compressed.get(name))
+                    matrix = stored_matrix(file, name, handle.get_tensor(name), name in diagonals, compressed.get(name))
                 except InputError as problem:
                     problems += problem.problems
                     continue
@@ -137,36 +136,7 @@ def read_regularizer(path: str | Path) -> Regularizer:
     return regularizer
 
 
-class _Metadata:
-    """The metadata of one file, whose values are text."""
-
-    def __init__(self, file: Path, values: dict[str, str]) -> None:
-        self.file = file
-        self.values = values
-
-    def required(self, key: str, allowed: tuple[str, ...] | None = None) -> str:
-        value = self.values.get(key)
-        expected = "" if allowed is None else f"; expected {', '.join(allowed)}"
-        if value is None:
-            raise InputError(f"{self.file}: the metadata lack {key}{expected}.")
-        if allowed is not None and value not in allowed:
-            raise InputError(f"{self.file}: the metadata have the {key} {value!r}{expected}.")
-        return value
-
-    def json(self, key: str, kind: Callable[..., _Value], default: _Value) -> _Value:
-        text = self.values.get(key)
-        if text is None:
-            return default
-        try:
-            value: Any = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"{self.file}: the metadata's {key} is no JSON: {text[:60]!r}.") from error
-        if not isinstance(value, type(default)):
-            raise InputError(f"{self.file}: the metadata's {key} is {text[:60]!r}; expected {kind.__name__}.")
-        return kind(value)
-
-
-def _described(path: Path, metadata: _Metadata) -> Regularizer:
+def _described(path: Path, metadata: Metadata) -> Regularizer:
     found = metadata.values.get("format")
     if found != FORMAT:
         raise InputError(
@@ -189,7 +159,7 @@ def _described(path: Path, metadata: _Metadata) -> Regularizer:
     )
 
 
-def _described_rows(path: Path, metadata: _Metadata) -> tuple[StoredRows, float | None]:
+def _described_rows(path: Path, metadata: Metadata) -> tuple[StoredRows, float | None]:
     """What the metadata of the form ``pseudo_rows`` state, and the factor of its K-FAC; None for the complement."""
     if metadata.required("normalization") != "expand":
         raise InputError(
@@ -198,7 +168,11 @@ def _described_rows(path: Path, metadata: _Metadata) -> tuple[StoredRows, float 
         )
     ranks: dict[str, Any] = metadata.json("ranks", dict, {})
     rows = StoredRows(path, stated_ranks(metadata.file, ranks))
-    return rows, stated_floor(metadata.file, metadata.required("floor"))
+    floor = metadata.required("floor")
+    try:
+        return rows, stated_floor(floor)
+    except ValueError as error:
+        raise InputError(f"{metadata.file}: the metadata have the floor {floor[:60]!r}; {error}.") from error
 
 
 def _joined(regularizer: Regularizer, rows: StoredRows, floor: float | None) -> list[str]:
@@ -249,7 +223,7 @@ def _problems_of_floor(
     return problems
 
 
-def _weights(metadata: _Metadata) -> dict[str, dict[str, float]]:
+def _weights(metadata: Metadata) -> dict[str, dict[str, float]]:
     """λ of equation 7: by task, then by layer; the key "" of the inner mapping is for all other layers.
 
     Empty unless the form is ``per_task``. A task without curvature in a layer has no factors there, and the λ of the
@@ -287,23 +261,3 @@ def _split(owner: str, form: str, weights: dict[str, dict[str, float]]) -> tuple
 def _weight(prefix: str, owner: str, weights: dict[str, dict[str, float]]) -> float:
     by_layer = weights.get(prefix.removesuffix("/"))
     return 1.0 if by_layer is None else by_layer.get(owner, by_layer[""])
-
-
-def _matrix(file: Path, name: str, tensor: torch.Tensor, is_diagonal: bool, compressed: Stated | None) -> torch.Tensor:
-    if compressed is not None:
-        tensor = decoded(file, name, tensor, compressed)
-    if tensor.dtype not in (torch.float32, torch.float64):
-        raise InputError(f"{file}: {name} is of the type {tensor.dtype}; expected F32 or F64.")
-    shape = list(tensor.shape)
-    if tensor.ndim == 1 and not is_diagonal:
-        if packed_dimension(tensor.numel()) is None:
-            raise InputError(
-                f"{file}: {name} has the shape {shape}, which is no packed triangle [n(n + 1)/2]; a diagonal is stated "
-                "in the metadata."
-            )
-        tensor = unpacked(tensor)
-    elif tensor.ndim != (1 if is_diagonal else 2) or tensor.shape[0] != tensor.shape[-1] or tensor.numel() == 0:
-        raise InputError(f"{file}: {name} has the shape {shape}; expected a square, a packed triangle or a diagonal.")
-    if problem := flaw(tensor, is_diagonal):
-        raise InputError(f"{file}: {name} {problem}.")
-    return tensor if is_diagonal else symmetrized(tensor)

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from .calls import Call, Layer
 from .errors import OptionError, SelectionError, ShapeError, UnusedLayerError, listed
-from .joint_compression import JointRanks, RowSide, combined, floored, leading_combinations
-from .partials import RowTensor, SummedRows
+from .joint_compression import JointRanks, RowSide, compressed_rows
+from .partials import SummedRows
 from .rows import Batch, MaskOf, Rows3, calls_by_layer
 
 ROWS_MAX = 16384
@@ -151,27 +151,11 @@ class SampleRows:
         self._file.flush()
         inputs = [self._side(name, each, samples) for name, each in sorted(self._inputs.items())]
         device = next(iter(self._gradients.values())).device
-        constant = torch.ones(samples, 1, 1)
-        inputs.append(RowSide("", 1, 1, torch.ones(1, dtype=torch.float64), device, lambda _, __: constant))
+        ones = torch.ones(samples, 1, 1)
+        inputs.append(RowSide("", samples, 1, 1, torch.ones(1, dtype=torch.float64), device, lambda _, __: ones))
         gradients = [self._side(name, each, samples * probes) for name, each in sorted(self._gradients.items())]
-        met = {each.name: each.squares for each in gradients if each.name not in self._parameters}
-        # All parameters meet the one constant.
-        met[""] = sum(
-            (each.squares for each in gradients if each.name in self._parameters), torch.zeros(1, dtype=torch.float64)
-        )
-        least = {each.name: each.squares for each in inputs}
-        least = floored(least | dict.fromkeys(self._parameters, least[""]))
-        of_inputs = leading_combinations(inputs, floored(met), samples, self._ranks.inputs)
-        of_gradients = leading_combinations(gradients, least, count, self._ranks.gradients)
-        tensors = [
-            *_tensors("input", inputs, of_inputs.vectors / samples**0.5, {""}),
-            *_tensors("gradient", gradients, of_gradients.vectors / (samples * probes) ** 0.5, self._parameters),
-        ]
-        return SummedRows(
-            tensors=tensors,
-            ranks={"inputs": len(of_inputs.vectors), "gradients": len(of_gradients.vectors)},
-            kept={"inputs": of_inputs.kept, "gradients": of_gradients.kept},
-        )
+        scales = (samples**-0.5, (samples * probes) ** -0.5)
+        return compressed_rows(inputs, gradients, self._parameters, self._ranks, scales)
 
     def _side(self, name: str, stored: _Stored, divisor: int) -> RowSide:
         def read(first: int, end: int) -> Tensor:
@@ -185,7 +169,9 @@ class SampleRows:
                 place += samples
             return torch.from_numpy(rows)
 
-        return RowSide(name, stored.positions, stored.width, stored.squares / divisor, stored.device, read)
+        return RowSide(
+            name, stored.count, stored.positions, stored.width, stored.squares / divisor, stored.device, read
+        )
 
     # The file
 
@@ -250,15 +236,3 @@ def _equal_rows(call: Call, rows: Rows3) -> Tensor:
             f'samples without padding, or leave the layer out with "!{call.layer.name}".'
         )
     return rows.given
-
-
-def _tensors(kind: str, sides: Sequence[RowSide], vectors: Tensor, flat: set[str]) -> Iterator[RowTensor]:
-    """The rows and squares of one side as a file has them; those of parameters and the constant lack positions."""
-    for side in sides:
-        prefix = f"{side.name}." if side.name else ""
-        shape: tuple[int, ...] = (len(vectors), side.positions, side.width)
-        if side.name in flat:
-            shape = shape[:1] if side.name == "" else (shape[0], shape[2])
-        yield RowTensor(f"{prefix}{kind}_rows", shape, lambda side=side: combined(side, vectors).numpy())  # type: ignore[misc]
-        squares = side.squares.numpy()
-        yield RowTensor(f"{prefix}{kind}_squares", squares.shape, lambda squares=squares: squares)  # type: ignore[misc]
