@@ -86,9 +86,9 @@ def collect(
             address or key is known before the first step.
         balance: Whether the exact trace of each layer is summed too, which the job's `regularizer: {balance: trace}`
             needs. It takes about as long as the factors.
-        joint_rows: How many joint rows of inputs and of gradients `save` writes beside the factors, for the job's
-            `regularizer: {form: pseudo_rows}`. They need `normalization="expand"`, one process, and layers that have
-            as many rows of every sample; a sample is an index of the first dimension.
+        joint_rows: How many joint rows of inputs and of gradients `save` writes beside the factors, for
+            `accumulate_joint_rows`. They need `normalization="expand"`, one process, and layers that have as many rows
+            of every sample; a sample is an index of the first dimension.
         scratch: The directory of a temporary file for the rows of all samples, until joint rows are made of them:
             4 bytes for each input of a layer, and for each output and probe. By default the system's.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -62,6 +63,7 @@ class SampleRows:
                 f"{self._directory}: no temporary file can be made there ({error.strerror}). Name a directory with "
                 "room by scratch=."
             ) from error
+        weakref.finalize(self, self._file.close)
         self._size = 0
         self._inputs: dict[str, _Stored] = {}
         self._gradients: dict[str, _Stored] = {}
