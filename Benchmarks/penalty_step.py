@@ -93,7 +93,8 @@ def without_rows(joint: Path, path: Path) -> Path:
     """The regularizer of the factors alone."""
     with safe_open(joint, "pt") as file:
         metadata = file.metadata() | {"form": "accumulated"}
-        tensors = {name: file.get_tensor(name) for name in file.keys() if name.endswith((".A", ".B", ".F"))}  # noqa: SIM118
+        names = [name for name in file.keys() if name.endswith((".A", ".B", ".F"))]  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in names}
     save_file(tensors, path, metadata)
     return path
 

@@ -62,7 +62,8 @@ def test_with_all_rows_it_is_the_form_of_all_tasks_rows(
     tasks: tuple[nn.Sequential, list[Path]], tmp_path: Path, floor: str | float
 ) -> None:
     _, files = tasks
-    path = kfacd.accumulate_joint_rows(files[:2], tmp_path / "r.safetensors", ranks=(99, 99), floor=floor)  # type: ignore[arg-type]
+    target, options = tmp_path / "r.safetensors", {"ranks": (99, 99), "floor": floor}
+    path = kfacd.accumulate_joint_rows(files[:2], target, **options)  # type: ignore[arg-type]
     found, metadata = stored(path)
     assert json.loads(metadata["ranks"]) == {"inputs": 8, "gradients": 16}
     assert (metadata["floor"], json.loads(metadata["tasks"])) == (str(floor), ["t0", "t1"])

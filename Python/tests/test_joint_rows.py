@@ -41,7 +41,8 @@ class Network(nn.Module):
 
 def collected(directory: Path, model: nn.Module, batches: list[Tensor], **options: object) -> Path:
     given: dict[str, object] = {"parameters": "norm.*", "probes": "exact", "joint_rows": (1000, 1000)}
-    with kfacd.collect(model, task="t", normalization="expand", **(given | options)) as collection:  # type: ignore[arg-type]
+    given |= {"task": "t", "normalization": "expand", **options}
+    with kfacd.collect(model, **given) as collection:  # type: ignore[arg-type]
         for batch in batches:
             collection.step(model(batch))
     return collection.save(directory)
