@@ -167,6 +167,10 @@ def test_files_without_joint_rows_and_of_other_models_are_refused(
         f"not those of {files[0]}; expected one model."
     )
     assert refused([], target) == "there is no factor file; expected those of one task or more."
+    assert refused([files[0], files[1], files[0]], target, target="t1").splitlines() == [
+        f"{files[0]}: the file is of the task t0, which {files[0]} has already.",
+        f"{files[1]}: the file is of the task t1, which is the target; expected the other tasks.",
+    ]
 
 
 def test_factor_files_that_lack_tensors_are_refused(tasks: tuple[nn.Sequential, list[Path]], tmp_path: Path) -> None:
@@ -181,6 +185,10 @@ def test_factor_files_that_lack_tensors_are_refused(tasks: tuple[nn.Sequential, 
     ):
         save_file({key: value for key, value in tensors.items() if key != name}, altered, metadata)
         assert refused([altered], target) == f"{altered}: {message}"
+    save_file(tensors, altered, metadata | {"diagonal": '["0.B"]'})
+    assert refused([altered], target) == (
+        f"{altered}: 0.B is a diagonal, which joint rows do not cover yet. Collect without it."
+    )
     save_file(tensors, altered, metadata | {"joint_rows": '{"ranks": [2]}'})
     assert refused([altered], target) == (
         f"{altered}: the metadata's ranks are [2]; expected inputs and gradients, whole numbers of at least 1."

@@ -98,6 +98,8 @@ def accumulate_joint_rows(
         raise InputError(f"ranks are {ranks}; expected two whole numbers of at least 1, of inputs and of gradients.")
     target_path, number = Path(path), _number(floor)
     tasks = [_task(Path(file)) for file in factors]
+    names = [task.metadata.required("task") for task in tasks]
+    _require_names(tasks, names, target)
     _require_equal(tasks)
     count = len(tasks)
     parameters = {name for name, sides in tasks[0].rows.tensors.items() if name and "input_rows" not in sides}
@@ -119,7 +121,6 @@ def accumulate_joint_rows(
             elif owner:
                 tensors.append(_sum(tasks, f"{owner}.A", sides["input_rows"].shape[-1], 1 / count))
                 tensors.append(_sum(tasks, f"{owner}.B", sides["gradient_rows"].shape[-1], sums))
-    names = [task.metadata.required("task") for task in tasks]
     strings = {key: tasks[0].metadata.values.get(key) for key in _EQUAL}
     strings |= {"format": FORMAT, "target": target, "form": "pseudo_rows", "scale": scale, "floor": str(floor)}
     strings |= {"normalization": "expand", "one_dimensional": "sum", "tasks": text_of(names)}
@@ -167,11 +168,30 @@ def _task(path: Path) -> _Task:
 def _require_joint(metadata: Metadata) -> None:
     metadata.required("format", (_FACTORS,))
     metadata.required("normalization", ("expand",))
-    metadata.required("task")
     if "joint_rows" not in metadata.values:
         raise InputError(
             f"{metadata.file}: the file has no joint rows; collect them with kfacd.collect(…, joint_rows=(32, 128))."
         )
+    diagonals: list[str] = metadata.json("diagonal", list, [])
+    if diagonals:
+        raise InputError(
+            f"{metadata.file}: {listed(diagonals)} is a diagonal, which joint rows do not cover yet. Collect without "
+            "it."
+        )
+
+
+def _require_names(tasks: Sequence[_Task], names: Sequence[str], target: str) -> None:
+    """Refuses a task that is given twice, and the one that is left out."""
+    problems = [
+        f"{task.path}: the file is of the task {name}, which {tasks[names.index(name)].path} has already."
+        for place, (task, name) in enumerate(zip(tasks, names, strict=True))
+        if names.index(name) < place
+    ]
+    if target in names:
+        path = tasks[names.index(target)].path
+        problems.append(f"{path}: the file is of the task {target}, which is the target; expected the other tasks.")
+    if problems:
+        raise InputError(problems)
 
 
 def _require_equal(tasks: Sequence[_Task]) -> None:
