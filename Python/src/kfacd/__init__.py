@@ -17,6 +17,7 @@ from .errors import (
     UnusedLayerError,
 )
 from .job import Coordinator, JobStatus, Plan, PlanStage, cancel, fetch, jobs, plan, run, status, submit, watch
+from .joint_accumulation import accumulate_joint_rows
 from .linear import Linearized, linearize
 from .penalty import Penalty
 from .problems import (
@@ -62,6 +63,7 @@ __all__ = [
     "UnreachableError",
     "UnusedLayerError",
     "WireVersionError",
+    "accumulate_joint_rows",
     "caches",
     "cancel",
     "collect",

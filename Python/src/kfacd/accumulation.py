@@ -12,6 +12,7 @@ from .calls import Call, Layer, Normalization
 from .errors import SelectionError, listed
 from .partials import SummedLayer, SummedParameter
 from .rows import (
+    MaskOf,
     calls_by_layer,
     kept,
     means,
@@ -20,6 +21,7 @@ from .rows import (
     summed,
     summed_one_hot_squares,
 )
+from .sample_rows import SampleRows
 from .steps import Kind, Steps, stated
 from .sums import Packed, Products, Sum
 
@@ -31,16 +33,35 @@ class Accumulation(Steps):
     """
 
     def __init__(
-        self, blocks: Sequence[Layer | Normalization], normalization: Kind, products: Products, balance: bool = False
+        self,
+        blocks: Sequence[Layer | Normalization],
+        normalization: Kind,
+        products: Products,
+        balance: bool = False,
+        sample_rows: SampleRows | None = None,
     ) -> None:
-        """Begins empty sums."""
+        """Begins empty sums; rows of samples are kept if there is a value for them."""
         super().__init__(blocks, normalization, products, balance)
+        self._sample_rows = sample_rows
         self._inputs: dict[Layer, Sum] = {}
         self._gradients: dict[Layer, Sum] = {}
         self._parameters: dict[str, Sum] = {}
 
+    def begin(self, samples: int, mask_of: MaskOf, calls: Sequence[Call]) -> None:
+        """Begins a step; sums need not know its calls before."""
+        super().begin(samples, mask_of, calls)
+        if self._sample_rows is not None:
+            self._sample_rows.begin(self._batch, mask_of, calls)
+
+    def end(self) -> None:
+        """Ends a step, whole or not; nothing of it stays but the sums, and the rows of samples that are kept."""
+        super().end()
+        if self._sample_rows is not None:
+            self._sample_rows.end()
+
     def emptied(self) -> Accumulation:
         """Empty sums of the same layers."""
+        assert self._sample_rows is None, "joint rows are of one sequence"
         blocks: list[Layer | Normalization] = [*self.layers, *self.normalizations]
         return Accumulation(blocks, self._normalization, self._products, self._traces is not None)
 
@@ -63,6 +84,8 @@ class Accumulation(Steps):
                 self._sum_up(layer, name, values)
             return
         self._add_traces(call, rows)
+        if self._sample_rows is not None:
+            self._sample_rows.add_gradients(call, rows)
         if self._normalization == "reduce":
             self._sum_up(layer, "B", summed(rows, self._batch.size))
         else:
@@ -75,11 +98,18 @@ class Accumulation(Steps):
                 self._gradient_sum(layer).add(values, 0, self._products)
             else:
                 self._parameters.setdefault(name, Sum(1, layer.size)).add(values, 0, self._products)
+                if self._sample_rows is not None:
+                    self._sample_rows.add_parameter(name, values)
         self._summed.clear()
+        if self._sample_rows is not None:
+            self._sample_rows.end_probe()
         self._end_traces()
 
     def add_inputs(self, calls: Iterable[Call]) -> None:
         """Adds the input rows of all calls of the step."""
+        calls = list(calls)
+        if self._sample_rows is not None:
+            self._sample_rows.add_inputs(calls)
         by_layer = calls_by_layer(calls)
         for layers in sharing(by_layer, self._mask_of):
             rows = 0

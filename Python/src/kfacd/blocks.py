@@ -13,6 +13,7 @@ from torch import nn
 from kfacd import checkpoints, tensor_files
 from kfacd.adapters import LowRank, low_rank_parts
 from kfacd.addresses import Place, bias_place, module_of, parameter_place, weight_place
+from kfacd.joint_rows import JointRows
 from kfacd.models import layout_of, named_adapters, named_modules, named_parameters, plain_tensors, require_whole
 from kfacd.patterns import matches
 from kfacd.problems import InputError, listed
@@ -54,8 +55,65 @@ class Tracked:
         return delta
 
 
-class LayerBlock:
-    """A layer: Ω = Σ_k w_k tr(B_k Δ A_k Δᵀ)."""
+class Block:
+    """A part of the parameters: Δ of [d_out, d_in], and what Ω has of it.
+
+    That is a sum over its own factors. With joint rows it is also the block's part of each X_rs.
+    """
+
+    def __init__(self, name: str, joint_rows: JointRows | None, is_complement: bool) -> None:
+        """Takes the joint rows; with the complement what they hold is subtracted from the factors."""
+        self.name = name
+        self.joint_rows = joint_rows
+        self._lacks_inside = is_complement
+
+    @property
+    def tracked(self) -> list[Tracked]:
+        """The parameters that the block reads."""
+        raise NotImplementedError
+
+    def delta(self) -> torch.Tensor:
+        """Δ, [d_out, d_in]."""
+        raise NotImplementedError
+
+    def evaluate(self, pairs: torch.Tensor | None) -> tuple[torch.Tensor, list[_Gradient]]:
+        """Ω of the factors alone, and half of the gradient of all of Ω by place.
+
+        Args:
+            pairs: X of all blocks, [k_B, k_A], if there are joint rows.
+        """
+        delta = self.delta()
+        if self._lacks_inside and self.joint_rows is not None:
+            self._subtract(*self.joint_rows.inside(delta))
+            self._lacks_inside = False
+        product = self._product(delta)
+        value = _dot(product, delta)
+        if self.joint_rows is not None and pairs is not None:
+            product = product + self.joint_rows.product(pairs.to(delta))
+        return value, self._gradients(product)
+
+    def share(self, pairs: torch.Tensor) -> float:
+        """The block's share of Σ_rs X_rs², Σ_rs X_rs X_rs,ℓ; it is negative where the block lessens the drift."""
+        if self.joint_rows is None:
+            return 0.0
+        own = self.joint_rows.pairs(self.delta())
+        return float(_dot(own, pairs.to(own)))
+
+    def _product(self, delta: torch.Tensor) -> torch.Tensor:
+        """Half of the gradient of the factors' Ω."""
+        raise NotImplementedError
+
+    def _subtract(self, a: torch.Tensor, b: torch.Tensor) -> None:
+        """Subtracts B ⊗ A from the factors."""
+        raise NotImplementedError
+
+    def _gradients(self, product: torch.Tensor) -> list[_Gradient]:
+        """A matrix of Δ's shape by place."""
+        raise NotImplementedError
+
+
+class LayerBlock(Block):
+    """A layer: Ω = Σ_k w_k tr(B_k Δ A_k Δᵀ), and joint rows."""
 
     def __init__(
         self,
@@ -64,10 +122,12 @@ class LayerBlock:
         weight: tuple[Tracked, Place],
         bias: tuple[Tracked, Place] | None,
         is_in_out: bool,
+        joint_rows: JointRows | None,
+        is_complement: bool,
     ) -> None:
         """Names the terms and the places of [W, b]; the bias is None where Δ has no column of it."""
-        self.name = name
-        self.terms = terms
+        super().__init__(name, joint_rows, is_complement)
+        self.terms = list(terms)
         self.weight = weight
         self.bias = bias
         self.is_in_out = is_in_out
@@ -77,34 +137,49 @@ class LayerBlock:
         """The parameters that the block reads."""
         return [self.weight[0]] + ([] if self.bias is None else [self.bias[0]])
 
-    def evaluate(self) -> tuple[torch.Tensor, list[_Gradient]]:
-        """Ω, and half of its gradient, Σ_k w_k B_k Δ A_k, by place."""
+    def delta(self) -> torch.Tensor:
+        """[ΔW, Δb]."""
         tracked, place = self.weight
         weight = _matrix(tracked.delta(place))
         delta = weight.T if self.is_in_out else weight
         if self.bias is not None:
             bias = self.bias[0].delta(self.bias[1]).to(delta).reshape(-1, 1)
             delta = torch.cat([delta, bias], dim=1)
+        return delta
+
+    def _product(self, delta: torch.Tensor) -> torch.Tensor:
         product = torch.zeros_like(delta)
         for term in self.terms:
             term.a, term.b = term.a.to(delta), term.b.to(delta)
             left = term.b[:, None] * delta if term.b.ndim == 1 else term.b @ delta
             product.add_(left * term.a if term.a.ndim == 1 else left @ term.a, alpha=term.weight)
-        value = _dot(product, delta)
+        return product
+
+    def _subtract(self, a: torch.Tensor, b: torch.Tensor) -> None:
+        self.terms.append(Term(-1.0, a, b))
+
+    def _gradients(self, product: torch.Tensor) -> list[_Gradient]:
         gradients: list[_Gradient] = []
         if self.bias is not None:
             gradients.append((*self.bias, product[:, -1]))
             product = product[:, :-1]
-        gradients.append((tracked, place, product.T if self.is_in_out else product))
-        return value, gradients
+        gradients.append((*self.weight, product.T if self.is_in_out else product))
+        return gradients
 
 
-class FullBlock:
-    """A parameter outside layers: Ω = Σ_k w_k δᵀ F_k δ."""
+class FullBlock(Block):
+    """A parameter outside layers: Ω = Σ_k w_k δᵀ F_k δ, and joint rows; Δ is the column δ."""
 
-    def __init__(self, name: str, blocks: list[tuple[float, torch.Tensor]], parameter: tuple[Tracked, Place]) -> None:
+    def __init__(
+        self,
+        name: str,
+        blocks: list[tuple[float, torch.Tensor]],
+        parameter: tuple[Tracked, Place],
+        joint_rows: JointRows | None,
+        is_complement: bool,
+    ) -> None:
         """Names the weighted matrices, and the place of p."""
-        self.name = name
+        super().__init__(name, joint_rows, is_complement)
         self.blocks = blocks
         self.parameter = parameter
 
@@ -113,18 +188,23 @@ class FullBlock:
         """The parameter that the block reads."""
         return [self.parameter[0]]
 
-    def evaluate(self) -> tuple[torch.Tensor, list[_Gradient]]:
-        """Ω, and half of its gradient, Σ_k w_k F_k δ."""
+    def delta(self) -> torch.Tensor:
+        """δ, [d, 1]."""
         tracked, place = self.parameter
-        delta = tracked.delta(place).reshape(-1)
+        return tracked.delta(place).reshape(-1, 1)
+
+    def _product(self, delta: torch.Tensor) -> torch.Tensor:
         product = torch.zeros_like(delta)
         self.blocks = [(weight, f.to(delta)) for weight, f in self.blocks]
         for weight, f in self.blocks:
-            product.add_(f * delta if f.ndim == 1 else f @ delta, alpha=weight)
-        return _dot(product, delta), [(tracked, place, product)]
+            product.add_(f[:, None] * delta if f.ndim == 1 else f @ delta, alpha=weight)
+        return product
 
+    def _subtract(self, a: torch.Tensor, b: torch.Tensor) -> None:
+        self.blocks.append((-float(a), b))
 
-Block = LayerBlock | FullBlock
+    def _gradients(self, product: torch.Tensor) -> list[_Gradient]:
+        return [(*self.parameter, product.reshape(-1))]
 
 
 def located_blocks(regularizer: Regularizer, model: nn.Module, layouts: Mapping[str, str]) -> list[Block]:
@@ -170,7 +250,7 @@ class _Search:
         self.problems += [f"layout: the pattern {pattern!r} matches no layer of the regularizer." for pattern in unused]
 
     def layer(self, name: str) -> list[LayerBlock]:
-        terms = self.regularizer.layers[name]
+        sizes = self._sizes(name)
         weight = weight_place(name, self.parameters)
         if weight is None:
             self.missing.append(name)
@@ -192,24 +272,32 @@ class _Search:
             for layout, (d_out, d_in) in (("out_in", matrix), ("in_out", matrix[::-1]))
             for biased in (False, True)
             if biased <= (bias is not None)
-            if all(t.b.shape[0] == d_out and t.a.shape[0] == d_in + biased for t in terms)
+            if all(size == (d_out, d_in + biased) for size in sizes)
             if self.regularizer.bias.get(name) in (None, biased)
         }
-        layout = self._layout(name, weight, matrix, {layout for layout, _ in fits}, terms[0])
+        layout = self._layout(name, weight, matrix, {layout for layout, _ in fits}, sizes[0])
         if layout is None:
             return []
         has_bias = (layout, True) in fits
-        if has_bias and bias is not None and not self._fits(name, bias, terms[0].b.shape[0]):
+        if has_bias and bias is not None and not self._fits(name, bias, sizes[0][0]):
             return []
         return [
             LayerBlock(
                 name,
-                terms,
+                self.regularizer.layers[name],
                 (self._track(weight), weight),
                 (self._track(bias), bias) if has_bias and bias is not None else None,
                 layout == "in_out",
+                self.regularizer.joint_rows.get(name),
+                self.regularizer.is_complement,
             )
         ]
+
+    def _sizes(self, name: str) -> list[tuple[int, int]]:
+        """d_out and d_in of a layer's terms, and of its joint rows."""
+        sizes = [(term.b.shape[0], term.a.shape[0]) for term in self.regularizer.layers[name]]
+        joint = self.regularizer.joint_rows.get(name)
+        return sizes if joint is None else [*sizes, (joint.gradients.shape[2], joint.inputs.shape[2])]
 
     def full(self, name: str) -> list[FullBlock]:
         blocks = self.regularizer.parameters[name]
@@ -217,9 +305,12 @@ class _Search:
         if place is None:
             self.missing.append(name)
             return []
-        if not all(self._fits(name, place, block.f.shape[0]) for block in blocks):
+        joint = self.regularizer.joint_rows.get(name)
+        counts = [block.f.shape[0] for block in blocks] + ([] if joint is None else [joint.gradients.shape[2]])
+        if not all(self._fits(name, place, count) for count in counts):
             return []
-        return [FullBlock(name, [(block.weight, block.f) for block in blocks], (self._track(place), place))]
+        weighted = [(block.weight, block.f) for block in blocks]
+        return [FullBlock(name, weighted, (self._track(place), place), joint, self.regularizer.is_complement)]
 
     def finish(self) -> None:
         """Raises what was found."""
@@ -236,7 +327,9 @@ class _Search:
         if self.problems:
             raise InputError(self.problems)
 
-    def _layout(self, name: str, weight: Place, matrix: tuple[int, int], fitting: set[str], term: Term) -> str | None:
+    def _layout(
+        self, name: str, weight: Place, matrix: tuple[int, int], fitting: set[str], size: tuple[int, int]
+    ) -> str | None:
         declared = self.regularizer.layout.get(name)
         for pattern, value in self.layouts.items():
             if matches(pattern, name):
@@ -257,7 +350,7 @@ class _Search:
         hint = f'; it fits as [d_in, d_out]: state it with layout={{"{name}": "in_out"}}' if "in_out" in fitting else ""
         self._problem(
             name,
-            f"A is for {term.a.shape[0]} inputs (one more with a bias) and B for {term.b.shape[0]} outputs; the "
+            f"A is for {size[1]} inputs (one more with a bias) and B for {size[0]} outputs; the "
             f"model's {weight.tensor} has {d_in} inputs and {d_out} outputs{hint}",
         )
         return None

@@ -13,15 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoints
+from .calls import Layer
 from .cluster import require_reachable
 from .collection import Collection
-from .errors import BaseMismatchError, DropoutWarning, OptionError, listed
+from .errors import BaseMismatchError, DropoutWarning, OptionError, SelectionError, listed
 from .grouping import grouped
 from .job import Coordinator
+from .joint_compression import JointRanks
 from .partials import require_name
 from .probes import Fisher, Probes
 from .row_accumulation import require_narrow_rows
-from .selection import named_modules, select
+from .sample_rows import SampleRows
+from .selection import Watched, named_modules, select
 from .steps import Kind
 from .sums import Products
 
@@ -52,6 +55,8 @@ def collect(
     sink: Literal["sums", "rows"] = "sums",
     coordinator: Coordinator | str | None = None,
     balance: bool = False,
+    joint_rows: tuple[int, int] | None = None,
+    scratch: str | os.PathLike[str] | None = None,
 ) -> Collection:
     """Prepares to collect the curvature of a model at θ₀, in a `with` statement.
 
@@ -81,6 +86,11 @@ def collect(
             address or key is known before the first step.
         balance: Whether the exact trace of each layer is summed too, which the job's `regularizer: {balance: trace}`
             needs. It takes about as long as the factors.
+        joint_rows: How many joint rows of inputs and of gradients `save` writes beside the factors, for
+            `accumulate_joint_rows`. They need `normalization="expand"`, one process, and layers that have as many rows
+            of every sample; a sample is an index of the first dimension.
+        scratch: The directory of a temporary file for the rows of all samples, until joint rows are made of them:
+            4 bytes for each input of a layer, and for each output and probe. By default the system's.
 
     Raises:
         KfacdError: Something cannot be collected as asked.
@@ -94,6 +104,9 @@ def collect(
     if sink == "rows":
         reached = reached or Coordinator()
         _require_streamable(products, memory, passes)
+    if joint_rows is not None:
+        _require_joint(joint_rows, normalization, products, sink)
+        _require_whole_run(memory, passes, rank, sequence)
     if products == "tf32" and all(parameter.is_cpu for parameter in model.parameters()):
         # A CPU has none, and the files state what was computed.
         products = "float32"
@@ -103,6 +116,8 @@ def collect(
     _warn_of_training(model)
     if sink == "rows":
         require_narrow_rows(watched, products)
+    if joint_rows is not None:
+        _require_rows(watched)
     if reached is not None:
         require_reachable(reached)
     return Collection(
@@ -120,6 +135,7 @@ def collect(
         coordinator=reached,
         streams_rows=sink == "rows",
         balance=balance,
+        sample_rows=None if joint_rows is None else SampleRows(JointRanks(*joint_rows), scratch),
     )
 
 
@@ -133,6 +149,50 @@ def _require_streamable(products: str, memory: int | None, passes: bool) -> None
         raise OptionError('products="tf32": workers sum rows in fp32; expected "float32" or "bfloat16".')
     if memory is not None or passes:
         raise OptionError('memory= and passes= limit sums, and sink="rows" keeps none here; leave them out.')
+
+
+def _require_joint(ranks: tuple[int, int], normalization: str, products: str, sink: str) -> None:
+    if len(ranks) != 2 or any(not isinstance(rank, int) or rank < 1 for rank in ranks):
+        raise OptionError(f"joint_rows={ranks}: expected two numbers of at least 1, of inputs and of gradients.")
+    if normalization != "expand":
+        raise OptionError(
+            f'joint_rows= with normalization="{normalization}": expected "expand", as joint rows are not divided by '
+            "the number of positions."
+        )
+    if products != "float32":
+        raise OptionError(
+            f'joint_rows= with products="{products}": expected "float32", as what joint rows hold is subtracted from '
+            "the factors."
+        )
+    if sink != "sums":
+        raise OptionError('joint_rows= with sink="rows": workers sum rows; expected "sums", and save.')
+
+
+def _require_whole_run(memory: int | None, passes: bool, rank: int, sequence: int) -> None:
+    """Refuses runs of which one process and pass has not all rows."""
+    if memory is not None or passes:
+        raise OptionError("memory= and passes= make several passes, and joint rows need one; leave them out.")
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if rank or sequence or (distributed and torch.distributed.get_world_size() > 1):
+        raise OptionError(
+            "joint rows need the rows of all samples in one process, and rank=, sequence= or torch.distributed tell of "
+            "several. Collect them in one process, or leave joint_rows= out."
+        )
+
+
+def _require_rows(watched: list[Watched]) -> None:
+    """Refuses layers that joint rows cannot have.
+
+    Raises:
+        SelectionError: They look up indices, or have a diagonal factor.
+    """
+    layers = dict.fromkeys(block for each in watched for block in each.blocks if isinstance(block, Layer))
+    for layer in layers:
+        if layer.takes_indices or layer.input_diagonal or layer.output_diagonal:
+            what = "is an embedding" if layer.takes_indices else "has a diagonal factor"
+            raise SelectionError(
+                f'layer "{layer.name}" {what}, which joint rows do not cover yet. Leave it out with "!{layer.name}".'
+            )
 
 
 def _base_digest(base: str | os.PathLike[str], parameters: Mapping[str, Tensor]) -> str:

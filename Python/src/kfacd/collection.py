@@ -21,10 +21,21 @@ from .cluster.offers import Place, RowSum
 from .errors import GraphError, NonFiniteError, OptionError, SelectionError, ShapeError, UnusedLayerError, listed
 from .job import Coordinator
 from .masks import Mask, Masks
-from .partials import Stated, StatedLayer, Summed, SummedLayer, SummedParameter, partials_file, write, write_factors
+from .partials import (
+    Stated,
+    StatedLayer,
+    Summed,
+    SummedLayer,
+    SummedParameter,
+    SummedRows,
+    partials_file,
+    write,
+    write_factors,
+)
 from .probes import Probes
 from .problems import StreamEndedError
 from .row_accumulation import RowAccumulation
+from .sample_rows import SampleRows
 from .selection import Watched
 from .steps import Kind
 from .sums import Products
@@ -54,6 +65,7 @@ class Collection:
         coordinator: Coordinator | None,
         streams_rows: bool,
         balance: bool,
+        sample_rows: SampleRows | None,
     ) -> None:
         """For `collect` only."""
         self._model, self._watched, self._groups, self._probes = model, watched, groups, probes
@@ -61,6 +73,7 @@ class Collection:
         self._scale, self._sha256_base, self._allow_unused = scale, sha256_base, allow_unused
         self._run, self._rank, self._sequence = place
         self._coordinator, self._streams_rows, self._balance = coordinator, streams_rows, balance
+        self._sample_rows = sample_rows
         self._first_sequence = self._sequence
         self._resources = ExitStack()
         self._token = torch.zeros((), requires_grad=True)
@@ -285,7 +298,7 @@ class Collection:
     # Files
 
     def save(self, path: str | os.PathLike[str], *, packed: bool = False) -> Path:
-        """Writes the factors of the task, `kfacd.factors/1`.
+        """Writes the factors of the task, `kfacd.factors/1`, and its joint rows if they were asked for.
 
         Args:
             path: A directory, for `factors.safetensors` in it, or a file that ends with `.safetensors`.
@@ -313,8 +326,15 @@ class Collection:
         file = Path(path)
         if file.suffix != ".safetensors":
             file = file / "factors.safetensors"
-        write_factors(file, summed, packed)
+        write_factors(file, summed, packed, self._summed_rows(summed))
         return file
+
+    def _summed_rows(self, summed: Summed) -> SummedRows | None:
+        if self._sample_rows is None:
+            return None
+        names = [layer.name for layer in summed.layers if layer.rows > 0]
+        names += [parameter.name for parameter in summed.parameters]
+        return self._sample_rows.summed(names, summed.samples, summed.probes)
 
     def save_partials(self, directory: str | os.PathLike[str]) -> Path:
         """Writes this rank's sums, `kfacd.partials/1`, and begins new ones.
@@ -383,6 +403,8 @@ class Collection:
         return Place(self._run, self._rank, self._sequence)
 
     def _require_one_group(self, call: str) -> None:
+        if self._sample_rows is not None:
+            raise OptionError(f"{call} takes sums, and joint rows are none. Use save, or leave joint_rows= out.")
         if len(self._groups) > 1:
             raise OptionError(f"{call} cannot begin new sums after several passes; use save, or more memory.")
 
@@ -463,7 +485,7 @@ class Collection:
             return RowAccumulation(
                 blocks, self._normalization, self._products, self._open_stream, balance=self._balance
             )
-        return Accumulation(blocks, self._normalization, self._products, self._balance)
+        return Accumulation(blocks, self._normalization, self._products, self._balance, self._sample_rows)
 
     def _end_watching(self) -> None:
         self._resources.close()

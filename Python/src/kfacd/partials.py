@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .errors import OptionError
 from .sums import Packed
 
 Make = Callable[[], Packed]
+Values = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,27 @@ class SummedParameter:
     name: str
     size: int
     sum: Make
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor of fp32 in a file."""
+
+    name: str
+    shape: tuple[int, ...]
+    make: Callable[[], Values]
+    """Makes the values, in any floating-point type."""
+
+
+@dataclass(frozen=True)
+class SummedRows:
+    """The joint rows of a task."""
+
+    tensors: Sequence[StoredTensor]
+    ranks: Mapping[str, int]
+    """The rows of `inputs` and `gradients`."""
+    kept: Mapping[str, float]
+    """Their share of the trace of the weighted Gram matrix, of `inputs` and `gradients`."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +194,8 @@ def partials_file(summed: Summed, run: str, rank: int, sequence: int) -> Safeten
     return SafetensorsFile(tensors, {**summed.strings(), **places})
 
 
-def write_factors(path: Path, summed: Summed, packed: bool) -> None:
-    """Writes the factors of a task: the sums, divided in fp64 and rounded once to fp32.
+def write_factors(path: Path, summed: Summed, packed: bool, joint_rows: SummedRows | None) -> None:
+    """Writes the factors of a task: the sums, divided in fp64 and rounded once to fp32, and its joint rows.
 
     A layer without rows has no factors. Source of the divisors: DESIGN section 2.1.
     """
@@ -199,8 +222,21 @@ def write_factors(path: Path, summed: Summed, packed: bool) -> None:
         add(f"{parameter.name}.F", parameter.size, False, per_probe, parameter.sum)
     balances = _balances(summed)
     strings: dict[str, str | None] = {"balance": text_of(balances) if balances else None}
+    if joint_rows is not None:
+        tensors += [_in_fp32(tensor) for tensor in joint_rows.tensors]
+        strings["joint_rows"] = text_of({"ranks": joint_rows.ranks, "kept": joint_rows.kept})
     strings |= {"format": "kfacd.factors/1", "storage": "packed" if packed else "full", "damping": "none"}
     write(path, SafetensorsFile(tensors, {**summed.strings(), **strings}))
+
+
+def write_tensors(path: Path, tensors: Iterable[StoredTensor], strings: Mapping[str, str | None]) -> None:
+    """Writes tensors in fp32 and metadata; what is none of these is left out."""
+    write(path, SafetensorsFile([_in_fp32(tensor) for tensor in tensors], strings))
+
+
+def _in_fp32(tensor: StoredTensor) -> _Tensor:
+    size = 4 * int(np.prod(tensor.shape))
+    return _Tensor(tensor.name, tensor.shape, "F32", lambda: _bytes(tensor.make(), "<f4"), size)
 
 
 def _divisors(summed: Summed, layer: SummedLayer) -> tuple[int, int]:
@@ -303,7 +339,7 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _bytes(values: Packed, kind: str) -> memoryview:
+def _bytes(values: Values, kind: str) -> memoryview:
     return np.ascontiguousarray(values.astype(kind, copy=False)).data.cast("B")
 
 

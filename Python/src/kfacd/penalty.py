@@ -24,7 +24,9 @@ from kfacd.regularizer import read_regularizer
 class Penalty:
     """β Ω(θ − θ₀), with Ω(Δ) = Σ_ℓ tr(B Δ A Δᵀ) + Σ_p δᵀ F δ under the factors of a regularizer file.
 
-    Δ = [ΔW, Δb] of a layer, [d_out, d_in + 1] with a bias. The value without β is the one that ``report.json`` of a
+    Δ = [ΔW, Δb] of a layer, [d_out, d_in + 1] with a bias. Joint rows, of the form ``pseudo_rows``, add Σ_rs X_rs²,
+    where X_rs is a sum over all layers and positions; a floor then scales the factors, or leaves of them what the rows
+    do not hold. The value without β is the one that ``report.json`` of a
     job states as ``penalties`` for the same task vector.
 
     ``pen()`` is a scalar with a graph, to be added to the loss::
@@ -123,11 +125,16 @@ class Penalty:
 
     @torch.no_grad()
     def by_layer(self) -> dict[str, float]:
-        """Ω of each layer and parameter without β, as ``report.json`` lists them under ``penalties``."""
+        """Ω of each layer and parameter without β, as ``report.json`` lists them under ``penalties``.
+
+        With joint rows a block has its share Σ_rs X_rs X_rs,ℓ of their sum, which may be negative.
+        """
         values: dict[str, float] = {}
         with self._exact_products():
+            pairs = self._pairs()
             for block in self._blocks:
-                values[block.name] = values.get(block.name, 0.0) + float(block.evaluate()[0])
+                value = float(block.evaluate(pairs)[0]) + (0.0 if pairs is None else block.share(pairs))
+                values[block.name] = values.get(block.name, 0.0) + value
         return dict(sorted(values.items()))
 
     def callback(self, framework: Literal["transformers", "lightning"] = "transformers") -> Any:
@@ -156,13 +163,26 @@ class Penalty:
     def _trained(self) -> list[nn.Parameter]:
         return list({id(p): p for tracked in self._tracked for p in tracked.trained()}.values())
 
+    def _pairs(self) -> torch.Tensor | None:
+        """X of all blocks, [k_B, k_A]; None without joint rows."""
+        device = self._tracked[0].parameter.device
+        pairs: torch.Tensor | None = None
+        for block in self._blocks:
+            if block.joint_rows is not None:
+                own = block.joint_rows.pairs(block.delta()).to(device=device, dtype=_wide(device))
+                pairs = own if pairs is None else pairs.add_(own)
+        return pairs
+
     def _evaluate(self, scale: float, add: Callable[[nn.Parameter, Place, torch.Tensor], None]) -> torch.Tensor:
         """scale · Ω. Its gradient is handed out in parts, each in the shape and the type of its place."""
         adapted: dict[int, tuple[Tracked, torch.Tensor]] = {}
         device = self._tracked[0].parameter.device
-        total = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+        total = torch.zeros((), dtype=_wide(device), device=device)
+        pairs = self._pairs()
+        if pairs is not None:
+            total += pairs.square().sum()
         for block in self._blocks:
-            value, gradients = block.evaluate()
+            value, gradients = block.evaluate(pairs)
             total += value.to(total)
             for tracked, place, half in gradients:
                 target = place.of(tracked.parameter)
@@ -178,6 +198,11 @@ class Penalty:
                 for parameter, gradient in part.gradients(whole):
                     add(parameter, Place(tracked.name), gradient.to(parameter))
         return total * scale
+
+
+def _wide(device: torch.device) -> torch.dtype:
+    # Apple's devices have no fp64.
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 class _Value(torch.autograd.Function):

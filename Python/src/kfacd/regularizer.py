@@ -5,24 +5,25 @@ Source: Sources/DESIGN.md, sections 2.2 and 3.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from kfacd.compressed import Stated, decoded, stated
-from kfacd.problems import InputError
-from kfacd.symmetric import flaw, packed_dimension, symmetrized, unpacked
+from kfacd.compressed import stated
+from kfacd.joint_files import ROW_SIDES, StoredRows, stated_floor, stated_ranks
+from kfacd.joint_rows import JointRows
+from kfacd.metadata import Metadata
+from kfacd.problems import InputError, listed
+from kfacd.stored_matrices import stored_matrix
 from kfacd.tensor_files import files_of_set, opened
 
 FORMAT = "kfacd.regularizer/1"
-_FORMS = ("accumulated", "optimal", "per_task")
+_FORMS = ("accumulated", "optimal", "per_task", "pseudo_rows")
 _SIDES = ("A", "B", "F")
-_Value = TypeVar("_Value")
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Regularizer:
     path: Path
     #: The task that is left out, or ``all``.
     target: str
-    #: ``accumulated``, ``optimal`` or ``per_task``.
+    #: ``accumulated``, ``optimal``, ``per_task`` or ``pseudo_rows``.
     form: str
     #: ``paper`` or ``mean``; the factors include it.
     scale: str
@@ -63,6 +64,10 @@ class Regularizer:
     layers: dict[str, list[Term]] = field(default_factory=dict)
     #: The blocks of each parameter outside layers.
     parameters: dict[str, list[FullBlock]] = field(default_factory=dict)
+    #: The joint rows of each layer and of each parameter outside layers, in the form ``pseudo_rows``.
+    joint_rows: dict[str, JointRows] = field(default_factory=dict)
+    #: Whether Ω has only what the factors hold and the joint rows do not.
+    is_complement: bool = False
 
 
 def read_regularizer(path: str | Path) -> Regularizer:
@@ -80,30 +85,39 @@ def read_regularizer(path: str | Path) -> Regularizer:
     owners: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
     problems: list[str] = []
     weights: dict[str, dict[str, float]] = {}
+    rows: StoredRows | None = None
+    floor: float | None = 1.0
     for file in files:
         with opened(file) as handle:
-            metadata = _Metadata(file, handle.metadata() or {})
+            metadata = Metadata(file, handle.metadata() or {})
             if regularizer is None:
                 regularizer, weights = _described(path, metadata), _weights(metadata)
+                if regularizer.form == "pseudo_rows":
+                    rows, floor = _described_rows(path, metadata)
             diagonals: set[str] = set(metadata.json("diagonal", list, []))
             compressed = stated(file, metadata.values)
             for name in handle.keys():  # noqa: SIM118
                 owner, _, side = name.rpartition(".")
-                if side not in _SIDES or not owner:
+                is_row = rows is not None and side in ROW_SIDES
+                if not is_row and (side not in _SIDES or not owner):
                     problems.append(
-                        f"{file}: the tensor {name} is none of a regularizer; expected a name ending in .A, .B or .F."
+                        f"{file}: the tensor {name} is none of a regularizer; expected a name ending in .A, .B or .F"
+                        + ("." if rows is None else f", or in {', '.join(ROW_SIDES)}.")
                     )
                     continue
                 try:
+                    if is_row and rows is not None:
+                        rows.add(file, name, handle.get_tensor(name))
+                        continue
                     prefix, owner = _split(owner, regularizer.form, weights)
-                    matrix = _matrix(file, name, handle.get_tensor(name), name in diagonals, compressed.get(name))
+                    matrix = stored_matrix(file, name, handle.get_tensor(name), name in diagonals, compressed.get(name))
                 except InputError as problem:
                     problems += problem.problems
                     continue
                 owners.setdefault((prefix, owner), {})[side] = matrix
     assert regularizer is not None, "a set has at least one file"
     for (prefix, owner), sides in owners.items():
-        weight = _weight(prefix, owner, weights)
+        weight = _weight(prefix, owner, weights) * (1.0 if floor is None else floor)
         if set(sides) == {"F"}:
             regularizer.parameters.setdefault(owner, []).append(FullBlock(weight, sides["F"]))
         elif set(sides) == {"A", "B"}:
@@ -113,43 +127,16 @@ def read_regularizer(path: str | Path) -> Regularizer:
             problems.append(
                 f"{path}: {prefix}{owner} has {' and '.join(sorted(sides))}; a layer has A and B, a parameter F alone."
             )
-    if not owners and not problems:
+    if not owners and not problems and rows is None:
         problems.append(f"{path}: the file holds no factors.")
+    if rows is not None and not problems:
+        problems += _joined(regularizer, rows, floor)
     if problems:
         raise InputError(problems)
     return regularizer
 
 
-class _Metadata:
-    """The metadata of one file, whose values are text."""
-
-    def __init__(self, file: Path, values: dict[str, str]) -> None:
-        self.file = file
-        self.values = values
-
-    def required(self, key: str, allowed: tuple[str, ...] | None = None) -> str:
-        value = self.values.get(key)
-        expected = "" if allowed is None else f"; expected {', '.join(allowed)}"
-        if value is None:
-            raise InputError(f"{self.file}: the metadata lack {key}{expected}.")
-        if allowed is not None and value not in allowed:
-            raise InputError(f"{self.file}: the metadata have the {key} {value!r}{expected}.")
-        return value
-
-    def json(self, key: str, kind: Callable[..., _Value], default: _Value) -> _Value:
-        text = self.values.get(key)
-        if text is None:
-            return default
-        try:
-            value: Any = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"{self.file}: the metadata's {key} is no JSON: {text[:60]!r}.") from error
-        if not isinstance(value, type(default)):
-            raise InputError(f"{self.file}: the metadata's {key} is {text[:60]!r}; expected {kind.__name__}.")
-        return kind(value)
-
-
-def _described(path: Path, metadata: _Metadata) -> Regularizer:
+def _described(path: Path, metadata: Metadata) -> Regularizer:
     found = metadata.values.get("format")
     if found != FORMAT:
         raise InputError(
@@ -172,7 +159,71 @@ def _described(path: Path, metadata: _Metadata) -> Regularizer:
     )
 
 
-def _weights(metadata: _Metadata) -> dict[str, dict[str, float]]:
+def _described_rows(path: Path, metadata: Metadata) -> tuple[StoredRows, float | None]:
+    """What the metadata of the form ``pseudo_rows`` state, and the factor of its K-FAC; None for the complement."""
+    if metadata.required("normalization") != "expand":
+        raise InputError(
+            f"{metadata.file}: the normalization is {metadata.values['normalization']}; expected expand: joint rows "
+            "are not divided by the number of positions, as B is under tak. Make the job with normalization: expand."
+        )
+    ranks: dict[str, Any] = metadata.json("ranks", dict, {})
+    rows = StoredRows(path, stated_ranks(metadata.file, ranks))
+    floor = metadata.required("floor")
+    try:
+        return rows, stated_floor(floor)
+    except ValueError as error:
+        raise InputError(f"{metadata.file}: the metadata have the floor {floor[:60]!r}; {error}.") from error
+
+
+def _joined(regularizer: Regularizer, rows: StoredRows, floor: float | None) -> list[str]:
+    """Adds joint rows to the layers and parameters that have factors, and returns what contradicts."""
+    try:
+        layers, parameters = rows.joint()
+    except InputError as problem:
+        return problem.problems
+    regularizer.joint_rows = {**layers, **parameters}
+    regularizer.is_complement = floor is None
+    path, problems = regularizer.path, list[str]()
+    factored = {**regularizer.layers, **regularizer.parameters}
+    if floor == 0:
+        if factored:
+            names = listed(sorted(factored))
+            problems.append(f"{path}: the floor is none, but the file has factors: {names}. Write the file again.")
+        regularizer.layers = {name: [] for name in layers}
+        regularizer.parameters = {name: [] for name in parameters}
+    else:
+        if alone := sorted(factored.keys() - layers.keys() - parameters.keys()):
+            problems.append(f"{path}: {listed(alone)} has factors and no joint rows; with a floor each has both.")
+        for name, joint in layers.items():
+            problems += _problems_of_floor(regularizer, name, joint, "A and B", regularizer.layers.get(name))
+        for name, joint in parameters.items():
+            problems += _problems_of_floor(regularizer, name, joint, "F", regularizer.parameters.get(name))
+    return problems
+
+
+def _problems_of_floor(
+    regularizer: Regularizer, name: str, joint: JointRows, sides: str, terms: Sequence[Term | FullBlock] | None
+) -> list[str]:
+    """What keeps the factors of a block from being the floor of its joint rows."""
+    where = f"{regularizer.path}: {name}"
+    if not terms:
+        return [f"{where} has joint rows and lacks {sides}, which the floor needs."]
+    problems: list[str] = []
+    for term in terms:
+        matrices = {"F": term.f} if isinstance(term, FullBlock) else {"A": term.a, "B": term.b}
+        for side, matrix in matrices.items():
+            size = joint.inputs.shape[2] if side == "A" else joint.gradients.shape[2]
+            if matrix.shape[0] != size:
+                problems.append(f"{where}.{side} is of the dimension {matrix.shape[0]}, but the joint rows of {size}.")
+            elif matrix.ndim == 1 and regularizer.is_complement:
+                problems.append(
+                    f"{where}.{side} is a diagonal, of which joint rows have no complement; make the job with a number "
+                    "as floor."
+                )
+    return problems
+
+
+def _weights(metadata: Metadata) -> dict[str, dict[str, float]]:
     """λ of equation 7: by task, then by layer; the key "" of the inner mapping is for all other layers.
 
     Empty unless the form is ``per_task``. A task without curvature in a layer has no factors there, and the λ of the
@@ -210,23 +261,3 @@ def _split(owner: str, form: str, weights: dict[str, dict[str, float]]) -> tuple
 def _weight(prefix: str, owner: str, weights: dict[str, dict[str, float]]) -> float:
     by_layer = weights.get(prefix.removesuffix("/"))
     return 1.0 if by_layer is None else by_layer.get(owner, by_layer[""])
-
-
-def _matrix(file: Path, name: str, tensor: torch.Tensor, is_diagonal: bool, compressed: Stated | None) -> torch.Tensor:
-    if compressed is not None:
-        tensor = decoded(file, name, tensor, compressed)
-    if tensor.dtype not in (torch.float32, torch.float64):
-        raise InputError(f"{file}: {name} is of the type {tensor.dtype}; expected F32 or F64.")
-    shape = list(tensor.shape)
-    if tensor.ndim == 1 and not is_diagonal:
-        if packed_dimension(tensor.numel()) is None:
-            raise InputError(
-                f"{file}: {name} has the shape {shape}, which is no packed triangle [n(n + 1)/2]; a diagonal is stated "
-                "in the metadata."
-            )
-        tensor = unpacked(tensor)
-    elif tensor.ndim != (1 if is_diagonal else 2) or tensor.shape[0] != tensor.shape[-1] or tensor.numel() == 0:
-        raise InputError(f"{file}: {name} has the shape {shape}; expected a square, a packed triangle or a diagonal.")
-    if problem := flaw(tensor, is_diagonal):
-        raise InputError(f"{file}: {name} {problem}.")
-    return tensor if is_diagonal else symmetrized(tensor)

@@ -1,0 +1,245 @@
+"""Joins the joint rows and factors of several tasks into one regularizer, of the form ``pseudo_rows``.
+
+Source: Sources/DESIGN.md, section 2.2, joint form, several tasks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from kfacd.compressed import Stated, stated
+from kfacd.joint_compression import JointRanks, RowSide, compressed_rows
+from kfacd.joint_files import ROW_SIDES, StoredRows, stated_floor, stated_ranks
+from kfacd.metadata import Metadata
+from kfacd.partials import StoredTensor, Values, text_of, write_tensors
+from kfacd.problems import InputError, listed
+from kfacd.regularizer import FORMAT
+from kfacd.stored_matrices import stored_matrix
+from kfacd.tensor_files import files_of_set, opened
+
+_FACTORS = "kfacd.factors/1"
+_EQUAL = ("bias", "layout", "sha256_base")
+
+
+@dataclass
+class _Task:
+    """The factor file of a task with joint rows."""
+
+    path: Path
+    metadata: Metadata
+    rows: StoredRows
+    #: The file of each matrix, and its smaller form if it has one.
+    matrices: dict[str, tuple[Path, Stated | None]]
+
+    @property
+    def shapes(self) -> dict[str, list[int]]:
+        """The shape of each tensor of rows without the rank."""
+        return {
+            f"{owner}.{side}": list(tensor.shape[1:] if side.endswith("_rows") else tensor.shape)
+            for owner, sides in self.rows.tensors.items()
+            for side, tensor in sides.items()
+        }
+
+    def matrix(self, name: str, size: int) -> Tensor:
+        """A matrix, [size, size], in fp64.
+
+        Raises:
+            InputError: It is missing, or another one.
+        """
+        if name not in self.matrices:
+            raise InputError(f"{self.path}: the file lacks {name}, which the floor needs.")
+        file, compressed = self.matrices[name]
+        with opened(file) as handle:
+            matrix = stored_matrix(file, name, handle.get_tensor(name), False, compressed)
+        if matrix.shape[0] != size:
+            raise InputError(f"{file}: {name} is of the dimension {matrix.shape[0]}, but the joint rows of {size}.")
+        return matrix.double()
+
+
+def accumulate_joint_rows(
+    factors: Sequence[str | os.PathLike[str]],
+    path: str | os.PathLike[str],
+    *,
+    target: str = "all",
+    ranks: tuple[int, int] | None = None,
+    floor: Literal["complement", "none"] | float = "complement",
+    scale: Literal["paper", "mean"] = "paper",
+) -> Path:
+    """Writes a regularizer of the joint rows of several tasks, all with the same weight λ.
+
+    The tasks' rows are put one after the other, inputs divided by √T', and compressed again with weights that are means
+    over these tasks. The floor has a mean of A, and sums of B and F; with the scale ``mean`` they are means too.
+
+    Args:
+        factors: The factor files with joint rows, or their directories; a task that is left out is not among them.
+        path: The file to write.
+        target: The task that is left out, or ``all``.
+        ranks: How many rows of inputs and of gradients are kept; by default the most that a task has.
+        floor: What is added for directions that the rows do not see: K-FAC on the complement of the rows, nothing, or
+            a number times K-FAC.
+        scale: ``paper``, or ``mean``, which does not grow with the number of tasks.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: All problems that were found: files without joint rows, or of different layers or bases.
+    """
+    if scale not in ("paper", "mean"):
+        raise InputError(f"scale is {scale!r}; expected paper or mean.")
+    if ranks is not None and (len(ranks) != 2 or any(type(rank) is not int or rank < 1 for rank in ranks)):
+        raise InputError(f"ranks are {ranks}; expected two whole numbers of at least 1, of inputs and of gradients.")
+    target_path, number = Path(path), _number(floor)
+    tasks = [_task(Path(file)) for file in factors]
+    names = [task.metadata.required("task") for task in tasks]
+    _require_names(tasks, names, target)
+    _require_equal(tasks)
+    count = len(tasks)
+    parameters = {name for name, sides in tasks[0].rows.tensors.items() if name and "input_rows" not in sides}
+    chosen = JointRanks(*(ranks or (max(task.rows.ranks[side] for task in tasks) for side in (0, 1))))
+    owners = sorted(tasks[0].rows.tensors)
+    rows = compressed_rows(
+        [_side(tasks, owner, "input") for owner in owners if owner not in parameters],
+        [_side(tasks, owner, "gradient") for owner in owners if owner],
+        parameters,
+        chosen,
+        (count**-0.5, count**-0.5 if scale == "mean" else 1.0),
+    )
+    tensors = list(rows.tensors)
+    if number != 0:
+        sums = 1 / count if scale == "mean" else 1.0
+        for owner, sides in sorted(tasks[0].rows.tensors.items()):
+            if owner in parameters:
+                tensors.append(_sum(tasks, f"{owner}.F", sides["gradient_rows"].shape[-1], sums))
+            elif owner:
+                tensors.append(_sum(tasks, f"{owner}.A", sides["input_rows"].shape[-1], 1 / count))
+                tensors.append(_sum(tasks, f"{owner}.B", sides["gradient_rows"].shape[-1], sums))
+    strings = {key: tasks[0].metadata.values.get(key) for key in _EQUAL}
+    strings |= {"format": FORMAT, "target": target, "form": "pseudo_rows", "scale": scale, "floor": str(floor)}
+    strings |= {"normalization": "expand", "one_dimensional": "sum", "tasks": text_of(names)}
+    strings |= {"summed_tasks": str(count), "lambda": text_of(dict.fromkeys(names, 1 / count))}
+    strings |= {"ranks": text_of(rows.ranks), "kept": text_of(rows.kept), "storage": "full"}
+    write_tensors(target_path, tensors, strings)
+    return target_path
+
+
+def _number(floor: str | float) -> float | None:
+    """The number before K-FAC, 0 for none; None for the complement."""
+    try:
+        return stated_floor(str(floor))
+    except ValueError as error:
+        raise InputError(f"floor is {floor!r}; {error}.") from error
+
+
+def _task(path: Path) -> _Task:
+    """Reads the rows of a factor file, and finds its matrices."""
+    task: _Task | None = None
+    problems: list[str] = []
+    for file in files_of_set(path, "factors"):
+        with opened(file) as handle:
+            metadata = Metadata(file, handle.metadata() or {})
+            if task is None:
+                _require_joint(metadata)
+                joint: dict[str, Any] = metadata.json("joint_rows", dict, {})
+                task = _Task(path, metadata, StoredRows(path, stated_ranks(file, joint.get("ranks", {}))), {})
+            compressed = stated(file, metadata.values)
+            for name in handle.keys():  # noqa: SIM118
+                if name.rpartition(".")[2] not in ROW_SIDES:
+                    task.matrices[name] = (file, compressed.get(name))
+                    continue
+                try:
+                    task.rows.add(file, name, handle.get_tensor(name))
+                except InputError as problem:
+                    problems += problem.problems
+    assert task is not None, "a set has at least one file"
+    if problems:
+        raise InputError(problems)
+    task.rows.joint()
+    return task
+
+
+def _require_joint(metadata: Metadata) -> None:
+    metadata.required("format", (_FACTORS,))
+    metadata.required("normalization", ("expand",))
+    if "joint_rows" not in metadata.values:
+        raise InputError(
+            f"{metadata.file}: the file has no joint rows; collect them with kfacd.collect(…, joint_rows=(32, 128))."
+        )
+    diagonals: list[str] = metadata.json("diagonal", list, [])
+    if diagonals:
+        raise InputError(
+            f"{metadata.file}: {listed(diagonals)} is a diagonal, which joint rows do not cover yet. Collect without "
+            "it."
+        )
+
+
+def _require_names(tasks: Sequence[_Task], names: Sequence[str], target: str) -> None:
+    """Refuses a task that is given twice, and the one that is left out."""
+    problems = [
+        f"{task.path}: the file is of the task {name}, which {tasks[names.index(name)].path} has already."
+        for place, (task, name) in enumerate(zip(tasks, names, strict=True))
+        if names.index(name) < place
+    ]
+    if target in names:
+        path = tasks[names.index(target)].path
+        problems.append(f"{path}: the file is of the task {target}, which is the target; expected the other tasks.")
+    if problems:
+        raise InputError(problems)
+
+
+def _require_equal(tasks: Sequence[_Task]) -> None:
+    """Refuses tasks of different layers, shapes or bases, or without weights."""
+    if not tasks:
+        raise InputError("there is no factor file; expected those of one task or more.")
+    problems: list[str] = []
+    first = tasks[0]
+    for task in tasks:
+        for owner, sides in task.rows.tensors.items():
+            for side in [side for side in sides if side.endswith("_rows")]:
+                squares = side.replace("_rows", "_squares")
+                if squares not in sides:
+                    name = f"{owner}.{squares}" if owner else squares
+                    problems.append(f"{task.path}: the file lacks {name}, the weight of its rows.")
+        if "" not in task.rows.tensors:
+            problems.append(f"{task.path}: the file lacks input_rows, the constant input.")
+        if task.shapes != first.shapes:
+            differing = sorted(
+                name for name in task.shapes | first.shapes if task.shapes.get(name) != first.shapes.get(name)
+            )
+            problems.append(f"{task.path}: {listed(differing)} are not those of {first.path}; expected one model.")
+        for key in _EQUAL:
+            if task.metadata.values.get(key) != first.metadata.values.get(key):
+                problems.append(f"{task.path}: its {key} is not that of {first.path}; expected one model.")
+    if problems:
+        raise InputError(problems)
+
+
+def _side(tasks: Sequence[_Task], owner: str, kind: str) -> RowSide:
+    """The rows of all tasks, one after the other, with weights that are means over the tasks."""
+    rows = [task.rows.tensors[owner][f"{kind}_rows"] for task in tasks]
+    squares = torch.stack([task.rows.tensors[owner][f"{kind}_squares"].double() for task in tasks]).mean(0)
+    width = 1 if owner == "" else rows[0].shape[-1]
+    parts = [each.reshape(len(each), len(squares), width) for each in rows]
+
+    def read(first: int, end: int) -> Tensor:
+        return torch.cat([part[:, first:end] for part in parts])
+
+    count = sum(len(each) for each in rows)
+    return RowSide(owner, count, len(squares), width, squares, torch.device("cpu"), read)
+
+
+def _sum(tasks: Sequence[_Task], name: str, size: int, factor: float) -> StoredTensor:
+    def make() -> Values:
+        total = torch.zeros(size, size, dtype=torch.float64)
+        for task in tasks:
+            total += task.matrix(name, size)
+        return (total * factor).numpy()
+
+    return StoredTensor(name, (size, size), make)

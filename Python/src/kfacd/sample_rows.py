@@ -1,0 +1,240 @@
+"""The rows of every sample of a run, for joint rows.
+
+The Gram matrix of samples has the products of all pairs, so all rows of a layer are needed together, and their weights
+are known only at the end. So rows go to a temporary file as they are made: the program makes one pass over its data,
+and the memory holds a part of one layer's rows.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .calls import Call, Layer
+from .errors import OptionError, SelectionError, ShapeError, UnusedLayerError, listed
+from .joint_compression import JointRanks, RowSide, compressed_rows
+from .partials import SummedRows
+from .rows import Batch, MaskOf, Rows3, calls_by_layer
+
+ROWS_MAX = 16384
+"""The most rows of samples and probes; the Gram matrix of so many takes 2 GiB."""
+
+
+@dataclass
+class _Stored:
+    """One side of a block in the file."""
+
+    positions: int
+    width: int
+    device: torch.device
+    squares: Tensor
+    """Σ ‖row‖² by position, in fp64."""
+    count: int = 0
+    parts: list[tuple[int, int]] = field(default_factory=list)
+    """The first element of each part in the file, and its samples."""
+
+
+class SampleRows:
+    """Keeps the rows of all steps in a file without a name, which ends with this value or with the process."""
+
+    def __init__(self, ranks: JointRanks, directory: str | os.PathLike[str] | None) -> None:
+        """Begins an empty file.
+
+        Args:
+            ranks: How many joint rows are made of the rows.
+            directory: Where the file is; by default the system's directory of temporary files.
+
+        Raises:
+            OptionError: No file can be made there.
+        """
+        self._ranks = ranks
+        self._directory = tempfile.gettempdir() if directory is None else os.fspath(directory)
+        try:
+            self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
+        except OSError as error:
+            raise OptionError(
+                f"{self._directory}: no temporary file can be made there ({error.strerror}). Name a directory with "
+                "room by scratch=."
+            ) from error
+        weakref.finalize(self, self._file.close)
+        self._size = 0
+        self._inputs: dict[str, _Stored] = {}
+        self._gradients: dict[str, _Stored] = {}
+        self._parameters: set[str] = set()
+        self._batch = Batch(1)
+        self._mask_of: MaskOf = lambda _: None
+        self._places: dict[int, int] = {}
+        self._calls: dict[Layer, int] = {}
+        self._waiting: dict[Layer, list[tuple[int, Tensor]]] = {}
+
+    # A step
+
+    def begin(self, batch: Batch, mask_of: MaskOf, calls: Sequence[Call]) -> None:
+        """Begins a step with these calls."""
+        self._batch, self._mask_of = batch, mask_of
+        self._places = {id(call): place for place, call in enumerate(calls)}
+        self._calls = {layer: len(own) for layer, own in calls_by_layer(calls).items()}
+        self._waiting.clear()
+
+    def add_gradients(self, call: Call, rows: Rows3) -> None:
+        """Adds the gradient rows of a call, of one probe.
+
+        Those of a layer with several calls wait for each other, until the probe ends.
+
+        Raises:
+            KfacdError: The samples have different numbers of rows, or there is no room.
+        """
+        assert isinstance(call.layer, Layer), "parameters of normalisations are summed over positions before"
+        self._waiting.setdefault(call.layer, []).append((self._places[id(call)], _equal_rows(call, rows)))
+        if self._calls[call.layer] == 1:
+            self._store_waiting(call.layer)
+
+    def add_parameter(self, name: str, gradients: Tensor) -> None:
+        """Adds the gradients of a parameter outside layers, [samples, d], of one probe."""
+        self._parameters.add(name)
+        self._store(self._gradients, name, gradients.unsqueeze(1))
+
+    def end_probe(self) -> None:
+        """Adds what waited."""
+        for layer in list(self._waiting):
+            self._store_waiting(layer)
+
+    def add_inputs(self, calls: Iterable[Call]) -> None:
+        """Adds the input rows of all calls of the step."""
+        for layer, own in calls_by_layer(calls).items():
+            parts = [[_equal_rows(call, rows) for rows in self._rows_of(call)] for call in own[1:]]
+            if not parts:
+                for rows in self._rows_of(own[0]):
+                    self._store_groups(self._inputs, layer, _equal_rows(own[0], rows), has_ones=layer.has_bias)
+                continue
+            first = [_equal_rows(own[0], rows) for rows in self._rows_of(own[0])]
+            values = torch.cat([torch.cat(part) for part in [first, *parts]], dim=1)
+            self._store_groups(self._inputs, layer, values, has_ones=layer.has_bias)
+
+    def end(self) -> None:
+        """Ends a step, whole or not."""
+        self._batch, self._mask_of = Batch(1), lambda _: None
+        self._places.clear()
+        self._calls.clear()
+        self._waiting.clear()
+
+    # Joint rows
+
+    def summed(self, names: Iterable[str], samples: int, probes: int) -> SummedRows:
+        """The joint rows of the task, under its own weights.
+
+        Args:
+            names: The layers and parameters with factors.
+            samples: N.
+            probes: M.
+
+        Raises:
+            UnusedLayerError: Some samples have no rows in a layer or a parameter.
+        """
+        count = max((each.count for each in self._gradients.values()), default=0)
+        partly = [
+            name
+            for name in names
+            if name not in self._gradients
+            or self._gradients[name].count != count
+            or (name not in self._parameters and (name not in self._inputs or self._inputs[name].count != samples))
+        ]
+        if partly:
+            raise UnusedLayerError(
+                f"joint rows need rows of all {samples} samples, and some have none in {listed(partly)}. Leave it out."
+            )
+        self._file.flush()
+        inputs = [self._side(name, each, samples) for name, each in sorted(self._inputs.items())]
+        device = next(iter(self._gradients.values())).device
+        ones = torch.ones(samples, 1, 1)
+        inputs.append(RowSide("", samples, 1, 1, torch.ones(1, dtype=torch.float64), device, lambda _, __: ones))
+        gradients = [self._side(name, each, samples * probes) for name, each in sorted(self._gradients.items())]
+        scales = (samples**-0.5, (samples * probes) ** -0.5)
+        return compressed_rows(inputs, gradients, self._parameters, self._ranks, scales)
+
+    def _side(self, name: str, stored: _Stored, divisor: int) -> RowSide:
+        def read(first: int, end: int) -> Tensor:
+            elements = np.memmap(self._file, dtype=np.float32, mode="r")
+            rows = np.empty((stored.count, end - first, stored.width), dtype=np.float32)
+            place = 0
+            for start, samples in stored.parts:
+                size = samples * stored.positions * stored.width
+                part = elements[start : start + size].reshape(samples, stored.positions, stored.width)
+                rows[place : place + samples] = part[:, first:end]
+                place += samples
+            return torch.from_numpy(rows)
+
+        return RowSide(
+            name, stored.count, stored.positions, stored.width, stored.squares / divisor, stored.device, read
+        )
+
+    # The file
+
+    def _rows_of(self, call: Call) -> Iterator[Rows3]:
+        return self._batch.input_rows(call, self._mask_of(call))
+
+    def _store_waiting(self, layer: Layer) -> None:
+        parts = sorted(self._waiting.pop(layer), key=lambda part: part[0])
+        self._store_groups(self._gradients, layer, torch.cat([values for _, values in parts], dim=1))
+
+    def _store_groups(self, side: dict[str, _Stored], layer: Layer, values: Tensor, has_ones: bool = False) -> None:
+        """Stores the columns of each group of a layer, with a one behind them for a bias."""
+        for name, columns in zip(layer.names, values.chunk(len(layer.names), dim=-1), strict=True):
+            if has_ones:
+                columns = torch.cat([columns, columns.new_ones(*columns.shape[:-1], 1)], dim=-1)
+            self._store(side, name, columns)
+
+    def _store(self, side: dict[str, _Stored], name: str, values: Tensor) -> None:
+        values = values.float()
+        samples, positions, width = values.shape
+        if name not in side:
+            zeros = torch.zeros(positions, dtype=torch.float64)
+            side[name] = _Stored(positions, width, values.device, zeros)
+        stored = side[name]
+        if positions != stored.positions:
+            raise ShapeError(
+                f'layer "{name}" has {positions} rows of each sample in this step, and had {stored.positions} before; '
+                "joint rows need as many of all samples. Give all samples the same length, or leave it out with "
+                f'"!{name}".'
+            )
+        if stored.count + samples > ROWS_MAX:
+            raise OptionError(
+                f"joint rows were asked of more than {ROWS_MAX} samples, or samples times probes. Collect fewer."
+            )
+        stored.squares += values.square().sum(dim=(0, 2)).cpu().double()
+        stored.parts.append((self._size, samples))
+        stored.count += samples
+        try:
+            self._file.write(np.ascontiguousarray(values.cpu().numpy()).data)
+        except OSError as error:
+            raise OptionError(
+                f"{self._directory}: the rows of the samples, {4 * self._size / 1e9:.1f} GB so far, have no room there "
+                f"({error.strerror}). Name a larger directory by scratch=, or collect fewer samples or probes."
+            ) from error
+        self._size += values.numel()
+
+
+def _equal_rows(call: Call, rows: Rows3) -> Tensor:
+    """[samples, R, d], if each sample has as many rows.
+
+    Raises:
+        KfacdError: It has not.
+    """
+    if rows.sample is not None:
+        raise SelectionError(
+            f'layer "{call.layer.name}" is reached by some positions only, so that samples have different numbers of '
+            f'rows; joint rows need as many of all samples. Leave it out with "!{call.layer.name}".'
+        )
+    if rows.keep is not None:
+        raise ShapeError(
+            f'the mask leaves out rows of layer "{call.layer.name}"; joint rows need as many of all samples. Give '
+            f'samples without padding, or leave the layer out with "!{call.layer.name}".'
+        )
+    return rows.given
