@@ -10,6 +10,8 @@ public struct EvaluationTask: Sendable {
     public let tokens: [Float]
     /// `[samples]`.
     public let labels: [Int32]
+    /// `[samples, 28, 28]`, grey.
+    private let images: [UInt8]
 
     /// A task's images of one split.
     ///
@@ -29,5 +31,12 @@ public struct EvaluationTask: Sendable {
         self.head = head
         tokens = base.embedding.tokens(of: images.images)
         labels = images.labels
+        self.images = images.images
+    }
+
+    /// The pixels of some samples, `[samples, 28, 28]`.
+    public func pixels(of samples: [Int]) -> [UInt8] {
+        let size = VisionTransformerShape.imageSide * VisionTransformerShape.imageSide
+        return samples.flatMap { images[$0 * size..<($0 + 1) * size] }
     }
 }

@@ -41,6 +41,8 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
     case invalidCapture(task: String, problem: String)
     /// Rows of a joint form that cannot be decomposed.
     case compression(LinearAlgebraError)
+    /// Shared inputs from which images cannot be decoded.
+    case leak(LinearAlgebraError)
     /// A file of another version.
     case otherFormat(file: FilePath, FormatProblem)
     /// A report of the daemon that lacks what the study needs.
@@ -91,6 +93,8 @@ public enum LaboratoryError: Error, Equatable, Sendable, CustomStringConvertible
         case .invalidCapture(let task, let problem): "task \(task): \(problem)."
         case .compression(let error):
             "the rows of a joint form cannot be compressed: \(error) Look for values in the base that are not finite."
+        case .leak(let error):
+            "the leak of images cannot be measured: \(error) Look for values in the base that are not finite."
         case .otherFormat(let file, let problem): "\(file): \(problem)"
         case .invalidReport(let file, let problem): "\(file): \(problem)."
         case .programFailed(let program, let code, let output):

@@ -26,12 +26,15 @@ public struct PseudoRows: CurvatureForm {
         public var gradientRank: Int
         /// The floor.
         public var floor: Floor
+        /// Whether the kept rows of each side are rotated among themselves.
+        public var mixing: Bool
 
         /// Settings of rows.
-        public init(inputRank: Int, gradientRank: Int, floor: Floor) {
+        public init(inputRank: Int, gradientRank: Int, floor: Floor, mixing: Bool = false) {
             self.inputRank = inputRank
             self.gradientRank = gradientRank
             self.floor = floor
+            self.mixing = mixing
         }
     }
 
@@ -96,8 +99,9 @@ public struct PseudoRows: CurvatureForm {
         _ rows: JointRows, _ settings: Settings, _ weights: JointWeights
     ) throws(LaboratoryError) -> JointRows {
         try compressing { () throws(LinearAlgebraError) in
-            try rows.compressed(
+            let compressed = try rows.compressed(
                 inputRank: settings.inputRank, gradientRank: settings.gradientRank, weights: weights)
+            return settings.mixing ? try compressed.mixed() : compressed
         }
     }
 

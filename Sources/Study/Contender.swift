@@ -69,6 +69,7 @@ extension Contender {
             case .factors(let share): id.append("kfac\(share)")
             case .complement: id.append("complement")
             }
+            if settings.mixing { id.append("mixed") }
         case .curvature(let form): id.append(form == .perTask ? "per-task" : "accumulated")
         default: break
         }
@@ -92,7 +93,11 @@ extension Contender {
         case "pseudo-rows":
             let ranks = try fields.ranks("ranks", default: (32, 128))
             let floor = try fields.floor("floor")
-            return .form(.pseudoRows(PseudoRows.Settings(inputRank: ranks.0, gradientRank: ranks.1, floor: floor)))
+            let mixing: Mixing = try fields.choice("mixing", default: .off)
+            return .form(
+                .pseudoRows(
+                    PseudoRows.Settings(
+                        inputRank: ranks.0, gradientRank: ranks.1, floor: floor, mixing: mixing == .on)))
         case "daemon":
             let accumulation: KroneckerForm.Settings.Accumulation = try fields.choice(
                 "accumulation", default: .accumulated)
@@ -103,6 +108,11 @@ extension Contender {
                 "the form \"\(fields.form)\" is unknown; there are daemon, kronecker, pseudo-rows and jacobian")
         }
     }
+}
+
+/// Whether pseudo-rows are rotated among themselves.
+private enum Mixing: String, CaseIterable {
+    case off, on
 }
 
 /// The form and the settings of a contender's text.

@@ -8,6 +8,7 @@ struct StageRunner: Sendable {
     let training: MethodTraining
     let evaluation: VectorSetEvaluation
     let library: FactorLibrary
+    let leaks: LeakStudy
     let progress: StudyProgress
     let stepCount: Int
 
@@ -38,6 +39,10 @@ struct StageRunner: Sendable {
             defer { progress.add(StudyStage.evaluationCost) }
             let rows = try await evaluation.rows(set, alphas: [1])
             return StageResult(rows: rows.filter { $0.regime == .ablation })
+        case .leaks(let seed):
+            progress.begin("what can be read of images, seed \(seed)")
+            defer { progress.add(stage.cost) }
+            return StageResult(leaks: try await leaks.figures(seed: seed))
         case .penaltyCost:
             progress.begin("cost of the penalty")
             defer { progress.add(stage.cost) }

@@ -9,7 +9,7 @@ public struct Study: Sendable {
     public struct Options: Sendable {
         /// The seeds of training and of the factors' probes.
         public var seeds: [Int]
-        /// The ids of methods, with `merges` and `ablations`; nil for everything.
+        /// The ids of methods, with `merges`, `ablations` and `leaks`; nil for everything.
         public var only: [String]?
         /// Penalties beside the methods.
         public var contenders: [Contender]
@@ -32,7 +32,7 @@ public struct Study: Sendable {
 
         /// The ids that `only` may name.
         public static let identifiers =
-            StudyMethod.all().map(\.id) + [StudyMethod.mergesID, StudyMethod.ablationsID]
+            StudyMethod.all().map(\.id) + [StudyMethod.mergesID, StudyMethod.ablationsID, StudyMethod.leaksID]
 
         func includes(_ id: String) -> Bool { only?.contains(id) ?? true }
     }
@@ -108,8 +108,8 @@ public struct Study: Sendable {
             test: await Evaluation(inputs.test, base: inputs.base, team: team),
             validation: await Evaluation(inputs.validation, base: inputs.base, team: team))
         return StageRunner(
-            inputs: inputs, training: training, evaluation: evaluation, library: library, progress: progress,
-            stepCount: options.stepCount)
+            inputs: inputs, training: training, evaluation: evaluation, library: library,
+            leaks: LeakStudy(inputs: inputs, team: team), progress: progress, stepCount: options.stepCount)
     }
 
     /// The settings that every run in this directory must share.
@@ -139,7 +139,8 @@ public struct Study: Sendable {
         let figures = StudyFigures(
             tasks: inputs.taskNames, disentanglement: results.flatMap(\.disentanglement),
             interference: results.flatMap(\.interference), localisation: results.flatMap(\.localisation),
-            penaltyCost: results.flatMap(\.penaltyCost), storage: storage(of: rows, choices: choices))
+            penaltyCost: results.flatMap(\.penaltyCost), storage: storage(of: rows, choices: choices),
+            leaks: results.contains { $0.leaks != nil } ? results.flatMap { $0.leaks ?? [] } : nil)
         try directory.writeResults(rows, figures, description(of: rows, choices: choices))
         return rows
     }

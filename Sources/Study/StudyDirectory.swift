@@ -210,6 +210,8 @@ struct StageResult: Codable, Sendable {
     var interference: [InterferenceMatrix] = []
     var localisation: [InterferenceMatrix] = []
     var penaltyCost: [PenaltyCost] = []
+    /// Only of a stage that measures them.
+    var leaks: [LeakFigure]?
     /// Only of a contender's stage.
     var choice: ContenderChoice?
 }

@@ -102,6 +102,8 @@ extension StudyMethod {
     public static let ablationsID = "ablations"
     /// The id under which `--only` names the post-hoc merges.
     public static let mergesID = "merges"
+    /// The id under which `--only` names what can be read of images.
+    public static let leaksID = "leaks"
 
     /// TAK with the accumulated regularizer, with one setting changed at a time.
     ///

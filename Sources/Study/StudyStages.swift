@@ -15,6 +15,8 @@ struct StudyStage: Sendable {
         /// Merges one method's vectors by every method of the daemon.
         case merges(StudyMethod, seed: Int)
         case ablation(StudyMethod, seed: Int)
+        /// Measures what can be read of images from what is shared.
+        case leaks(seed: Int)
         case penaltyCost
     }
 
@@ -72,6 +74,10 @@ struct StudyStages: Sendable {
                 stages += methods.filter { $0.id == "linear" }.map {
                     trained($0, seed: seed, .merges($0, seed: seed), "merges.", isTrained: isIncluded($0.id))
                 }
+            }
+            if isIncluded(StudyMethod.leaksID) {
+                stages.append(
+                    StudyStage(name: "\(StudyMethod.leaksID).seed\(seed)", work: .leaks(seed: seed), cost: 10))
             }
         }
         for seed in detailed {

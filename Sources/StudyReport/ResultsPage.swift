@@ -22,7 +22,8 @@ public struct ResultsPage: Sendable {
         let tables = StudyTables(rows: rows)
         return [
             .table("addition", tables.comparison), .table("tasks", tables.perTask(order: figures.tasks)),
-            .alphaSweep(tables), .storage(figures.storage ?? [], tables), .table("merges", tables.merges),
+            .alphaSweep(tables), .storage(figures.storage ?? [], tables), .leaks(figures.leaks ?? []),
+            .table("merges", tables.merges),
             .table("negation", tables.negation), .table("ablations", tables.ablations),
             .disentanglement(figures.disentanglement),
             .interference(figures), .localisation(figures), .penaltyCost(figures.penaltyCost),

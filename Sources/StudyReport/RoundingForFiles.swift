@@ -50,8 +50,22 @@ extension StudyFigures {
                 PenaltyStorage(
                     method: storage.method, elementCount: storage.elementCount,
                     relative: storage.relative.roundedForFile, largeRelative: storage.largeRelative.roundedForFile)
+            },
+            leaks: leaks?.map { leak in
+                var rounded = leak
+                rounded.nearest = leak.nearest.roundedForFile
+                rounded.largest = leak.largest.roundedForFile
+                rounded.fitted = leak.fitted.roundedForFile
+                rounded.membership = leak.membership.roundedForFile
+                return rounded
             }
         )
+    }
+}
+
+extension LeakFigure.Comparison {
+    fileprivate var roundedForFile: Self {
+        Self(captured: captured.roundedForFile, heldOut: heldOut.roundedForFile)
     }
 }
 

@@ -12,6 +12,8 @@ public struct StudyFigures: Codable, Sendable, Equatable {
     public var penaltyCost: [PenaltyCost]
     /// What each penalty keeps and shares; nil in files of earlier versions.
     public var storage: [PenaltyStorage]?
+    /// What can be read of images; nil in files of earlier versions.
+    public var leaks: [LeakFigure]?
 
     /// Figures; missing data are not drawn.
     public init(
@@ -20,7 +22,8 @@ public struct StudyFigures: Codable, Sendable, Equatable {
         interference: [InterferenceMatrix] = [],
         localisation: [InterferenceMatrix] = [],
         penaltyCost: [PenaltyCost] = [],
-        storage: [PenaltyStorage]? = nil
+        storage: [PenaltyStorage]? = nil,
+        leaks: [LeakFigure]? = nil
     ) {
         self.tasks = tasks
         self.disentanglement = disentanglement
@@ -28,10 +31,11 @@ public struct StudyFigures: Codable, Sendable, Equatable {
         self.localisation = localisation
         self.penaltyCost = penaltyCost
         self.storage = storage
+        self.leaks = leaks
     }
 
     private enum CodingKeys: String, CodingKey {
-        case tasks, disentanglement, interference, localisation, storage
+        case tasks, disentanglement, interference, localisation, storage, leaks
         case penaltyCost = "penalty_cost"
     }
 }

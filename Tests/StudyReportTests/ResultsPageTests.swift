@@ -17,7 +17,7 @@ struct ResultsPageTests {
         #expect(page.problem == nil)
         #expect(
             page.sections == [
-                "addition", "tasks", "sweep", "storage", "merges", "negation", "ablations", "disentanglement",
+                "addition", "tasks", "sweep", "storage", "leaks", "merges", "negation", "ablations", "disentanglement",
                 "interference",
                 "localisation", "cost", "settings", "notes",
             ]
@@ -92,7 +92,7 @@ struct ResultsPageTests {
     @Test func `pictures have a title and a description unless they are ornaments`() {
         let page = read()
         let pictures = page.all("svg").filter { $0.attributes["aria-hidden"] == nil }
-        #expect(pictures.count == 5)
+        #expect(pictures.count == 7)
         #expect(pictures.allSatisfy { $0.attributes["role"] == "img" && $0.attributes["aria-label"] != nil })
         #expect(page.elements.filter { $0.name == "title" && $0.path.last == "svg" }.count == pictures.count)
         #expect(page.elements.filter { $0.name == "desc" && $0.path.last == "svg" }.count == pictures.count)
@@ -128,7 +128,13 @@ struct ResultsPageTests {
             storage: [
                 PenaltyStorage(method: "linear", elementCount: .max, relative: .infinity, largeRelative: .nan),
                 PenaltyStorage(method: "tak-accumulated", elementCount: -1, relative: -1, largeRelative: 0),
-            ]
+            ],
+            leaks: SampleStudy.leaks.map { leak in
+                var leak = leak
+                leak.nearest = .init(captured: .nan, heldOut: .infinity)
+                leak.recovered = leak.recovered.map { _ in .init(side: 3, images: [1, 2], readings: [3]) }
+                return leak
+            }
         )
         let page = read(SampleStudy.description, rows, figures)
         #expect(page.problem == nil)

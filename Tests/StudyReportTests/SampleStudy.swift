@@ -93,8 +93,25 @@ enum SampleStudy {
             PenaltyCost(taskCount: 2, accumulatedMicroseconds: 800, perTaskMicroseconds: 1600),
             PenaltyCost(taskCount: 8, accumulatedMicroseconds: 810, perTaskMicroseconds: 6400),
         ],
-        storage: storage
+        storage: storage,
+        leaks: leaks
     )
+
+    /// Two kinds of sharing of two owners; the picture has one image of four pixels and its reading.
+    static let leaks: [LeakFigure] = ["fashion", "greek"].enumerated().flatMap { index, owner in
+        [("raw rows", 1.0, 1.0), ("pseudo-rows 2 × 4, mixed", 0.5, 0.75)].map { shared, correlation, membership in
+            LeakFigure(
+                shared: shared,
+                owner: owner,
+                seed: 0,
+                nearest: .init(captured: correlation - 0.2 * Double(index), heldOut: 0.25),
+                largest: .init(captured: correlation, heldOut: 0.375),
+                fitted: .init(captured: 0.125, heldOut: 0.05),
+                membership: membership,
+                recovered: index == 0 ? .init(side: 2, images: [0, 255, 0, 255], readings: [1, 2, 3, 4]) : nil
+            )
+        }
+    }
 
     static let storage = [
         PenaltyStorage(method: "linear", elementCount: 0, relative: 0, largeRelative: 0),

@@ -22,6 +22,8 @@ struct ContenderTests {
                 "pseudo-rows-64x256-kfac0.1-samples1024-probes8-every2", [0.5]
             ),
             ("pseudo-rows,ranks=1x2,floor=none", "pseudo-rows-1x2-alone", [100]),
+            ("pseudo-rows,mixing=on,floor=0.1", "pseudo-rows-32x128-kfac0.1-mixed", [100]),
+            ("pseudo-rows,mixing=off", "pseudo-rows-32x128-complement", [100]),
             ("daemon,samples=64", "daemon-accumulated-samples64", [100]),
             ("daemon,accumulation=per-task,beta=700/1400", "daemon-per-task", [700, 1400]),
             ("jacobian,beta=10/30", "jacobian", [10, 30]),
@@ -63,6 +65,8 @@ struct ContenderTests {
         (
             "pseudo-rows,floor=-1", "floor is \"-1\"; expected complement, none, or a positive share of K-FAC"
         ),
+        ("pseudo-rows,mixing=yes", "mixing is \"yes\"; expected off or on"),
+        ("kronecker,mixing=on", "the form kronecker has no setting \"mixing\""),
         ("pseudo-rows,samples=0", "samples is \"0\"; expected an integer in 1...65536"),
         ("pseudo-rows,probes=5000", "probes is \"5000\"; expected an integer in 1...4096"),
     ])

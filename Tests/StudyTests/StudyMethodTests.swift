@@ -8,8 +8,8 @@ struct StudyMethodTests {
     private let ablations = StudyMethod.ablations()
 
     @Test func `ids of methods are different, and so are they from what else can be asked for`() {
-        #expect(Set(Study.Options.identifiers).count == methods.count + 2)
-        #expect(Study.Options.identifiers.suffix(2) == ["merges", "ablations"])
+        #expect(Set(Study.Options.identifiers).count == methods.count + 3)
+        #expect(Study.Options.identifiers.suffix(3) == ["merges", "ablations", "leaks"])
     }
 
     @Test func `file names of methods and ablations are different and safe`() {
