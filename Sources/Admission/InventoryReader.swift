@@ -320,9 +320,27 @@ struct InventoryReader {
             let metadata = try FactorsMetadata(parsing: set.tensors.metadata, file: path)
             var found = factorSet(set, metadata, of: task, at: path)
             found.layouts = try set.layouts().mapValues { Located($0.layout, at: $0.file.string) }
+            report(Self.strayNames(in: metadata, beside: found, at: path), at: factors, key: "factors")
             inventory.factorSets[task.name] = renamed(found, of: task)
         } catch {
             report(error.sentences, at: factors, key: "factors")
+        }
+    }
+
+    /// Layers that the metadata names and the set neither holds nor states to be without rows.
+    private static func strayNames(
+        in metadata: FactorsMetadata, beside set: FactorSetInventory, at path: FilePath
+    ) -> [String] {
+        let layers = Set(set.factors.keys.lazy.filter { $0.side != .full }.map(\.owner)).union(set.rows.keys)
+        let named = [
+            (MetadataKey.balance, Set(metadata.balances.keys)), (MetadataKey.uses, Set(metadata.uses.keys)),
+        ]
+        return named.compactMap { key, names in
+            let strays = names.subtracting(layers).sorted()
+            guard let first = strays.first else { return nil }
+            let others = strays.count > 1 ? " and \(strays.count - 1) more" : ""
+            return "\(path): metadata \"\(key)\" names \"\(first)\"\(others), of which the files hold no factors; "
+                + "expected layers of the set. Make the factors again, or give the files that belong together."
         }
     }
 

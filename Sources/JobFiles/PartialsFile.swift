@@ -118,6 +118,7 @@ struct PartialsHeader {
             flaw(in: MetadataKey.bias, Set(metadata.hasBias.keys), of: layers),
             // A layer without an entry has the default.
             flaw(in: MetadataKey.layout, Set(metadata.layouts.keys).union(layers), of: layers),
+            flaw(in: MetadataKey.exactTrace, Set(metadata.exactTraces.keys).union(layers), of: layers),
             flaw(in: MetadataKey.diagonal, Set(metadata.diagonals.map(\.owner)).union(layers), of: layers),
         ].compactMap(\.self)
         guard flaws.isEmpty else { return flaws }

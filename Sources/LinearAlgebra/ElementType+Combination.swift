@@ -3,8 +3,8 @@ internal import COpenBLAS
 extension ElementType {
     /// `sum += weight · (elements − base)`, in the precision of the sum: the share of one checkpoint in a merged range.
     ///
-    /// Elements are converted in registers, and F64 for a sum in fp32 block by block in the first-level cache. So the cost
-    /// is that of reading them.
+    /// Elements are converted in registers, and F64 for a sum in fp32 block by block in the first-level cache. So the
+    /// cost is that of reading them.
     ///
     /// - Parameters:
     ///   - weight: The checkpoint's weight.

@@ -171,6 +171,34 @@ extension SerialIntegrationTests {
                 "\(refused.errors)")
         }
 
+        @Test(arguments: [("balance", "{\"fc\":1,\"gone\":2}"), ("uses", "{\"gone\":[\"a\",\"b\"]}")])
+        func `metadata of a factor set about layers that it lacks is refused by name`(
+            key: String, text: String
+        ) async throws {
+            model.job.outputs = ["factors"]
+            try model.write()
+            var file = try factors(try await model.run(to: "plain"), "beta")
+            file.metadata[key] = text
+            try file.write(to: model.directory.appending("stray/beta.safetensors"))
+            model.job.tasks[1].captures = []
+            model.job.tasks[1].factors = "stray/beta.safetensors"
+            try model.write()
+            try await model.expectRefusal("metadata \"\(key)\" names \"gone\", of which the files hold no factors;")
+        }
+
+        @Test func `partial sums with the exact trace of a layer that they lack are refused by name`() async throws {
+            let sums = PartialSums(capture: try #require(model.captures["beta"]))
+            for part in PartialSums.split(ranks: 1, flushes: 1) {
+                var file = try sums.file(rank: 0, sequence: part.sequence, samples: part.samples)
+                file.metadata["exact_trace"] = "{\"gone\":1}"
+                try file.write(to: model.directory.appending("partials/beta/\(part.sequence).safetensors"))
+            }
+            model.job.tasks[1].captures = []
+            model.job.tasks[1].factors = "partials/beta"
+            try model.write()
+            try await model.expectRefusal("metadata \"exact_trace\"")
+        }
+
         /// Equal scalars would cancel in a layer's merge; those of different tasks do not.
         @Test(arguments: ["kfac", "kfac_exact"]) func `merges weigh tasks by their balanced factors`(
             method: String

@@ -283,7 +283,7 @@ struct StudyTests {
     @Test func `an unknown method is named with those that there are`() {
         #expect(
             refusal(only: ["linear", "quadratic"]) == "no method \"quadratic\"; there are nonlinear, linear, diagonal, "
-                + "tak-per-task, tak-accumulated, tak-optimal-1, tak-optimal-2, tau-j-p, merges, ablations.")
+                + "tak-per-task, tak-accumulated, tak-optimal-1, tak-optimal-2, tau-j-p, merges, ablations, leaks.")
     }
 
     @Test(arguments: [[], [1, 2, 1]])
