@@ -63,6 +63,7 @@ actor Coordinator {
     var acceptanceTurns: [CheckedContinuation<Void, Never>]?
     let outputDesk: OutputDesk
     var waitingRanges = WaitingRanges()
+    private var waitingOrders = WaitingOrders()
     /// Why the journal cannot be written now; everything waits for room on the disk.
     private(set) var journalPause: String?
 
@@ -183,6 +184,7 @@ actor Coordinator {
         let records = batch.records
         if !records.isEmpty { try await commitWhenThereIsRoom(records) }
         for effect in batch.inOrder { await perform(effect) }
+        await sendOrders()
         if batch.endsJobs { await trimJournal() }
     }
 
@@ -210,6 +212,7 @@ actor Coordinator {
     // MARK: - Effects out
 
     private func perform(_ effect: SchedulerEffect) async {
+        if !effect.canPassOrders { await sendOrders() }
         switch effect {
         case .tell(let notice):
             metrics.note(notice)
@@ -245,6 +248,11 @@ actor Coordinator {
         }
     }
 
+    /// Sends the orders that wait to be joined.
+    private func sendOrders() async {
+        for (peer, orders) in waitingOrders.take() { await endpoint.send(orders, to: peer) }
+    }
+
     /// Sends a lease with all that the worker needs.
     private func send(_ leased: LeasedUnit, to worker: WorkerID) async {
         history.clock.noteWork(of: leased.unit.job, scheduler.work(of: leased.unit.job))
@@ -252,15 +260,21 @@ actor Coordinator {
         guard scheduler.plan(of: leased.unit.job) != nil, let job = jobs[leased.unit.job],
             let peer = conversations[worker]?.peer
         else { return }
-        let resolution = LeaseResolution(job: job, staged: staged[job.id]) { [scheduler] in
-            scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0))
-        }
+        let resolution = LeaseResolution(
+            job: job, staged: staged[job.id],
+            result: { [scheduler] in scheduler.result(of: UnitReference(job: leased.unit.job, unit: $0)) },
+            isBrief: scheduler.isBrief(leased, on: worker))
         guard let lease = resolution.lease(leased) else {
             let failure = UnitFailure(kind: .inputMissing, message: "a result that the unit depends on is missing")
             happen(.unitFailed(leased, by: .worker(worker), failure))
             return
         }
         conversations.given.give(leased, to: worker)
+        guard !lease.sharesMessage else {
+            await sendLater(.lease(lease), to: peer)
+            return
+        }
+        await sendOrders()
         guard await endpoint.send(.coordinator(.order(.lease(lease))), to: peer) else {
             let failure = UnitFailure(
                 kind: .badInput,
@@ -272,7 +286,18 @@ actor Coordinator {
     }
 
     private func tell(_ worker: WorkerID, _ order: WorkerOrder<UnitLease>) async {
-        if let peer = conversations[worker]?.peer { await endpoint.send(.coordinator(.order(order)), to: peer) }
+        guard let peer = conversations[worker]?.peer else { return }
+        switch order {
+        case .revoke, .collect: await sendLater(order, to: peer)
+        case .lease, .discard, .drain, .dismiss:
+            await sendOrders()
+            await endpoint.send(.coordinator(.order(order)), to: peer)
+        }
+    }
+
+    /// Joins a small order with others.
+    private func sendLater(_ order: WorkerOrder<UnitLease>, to peer: RoutingIdentity) async {
+        if let full = waitingOrders.add(order, to: peer) { await endpoint.send(full, to: peer) }
     }
 
     private func begin(_ lease: LeasedUnit) {

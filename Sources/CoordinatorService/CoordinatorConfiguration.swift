@@ -14,6 +14,8 @@ public struct CoordinatorConfiguration: Sendable {
     public var stateDirectory: FilePath
     /// The interval of a worker's heartbeats.
     public var heartbeatInterval: Duration
+    /// The same for a worker without units: thousands may wait, and nothing but their silence matters.
+    var idleHeartbeatInterval: Duration { max(heartbeatInterval, workerTimeout / 5) }
     /// The silence after which a worker is lost.
     public var workerTimeout: Duration
     /// The program's version.

@@ -243,6 +243,7 @@ public struct CoordinatorDaemon: Service {
             switch arrival {
             case .message(.worker(let message), let payload, let peer):
                 await coordinator.receive(message, payload: payload, from: peer)
+            case .message(.workerSequence(let words), _, let peer): await coordinator.handle(words, from: peer)
             case .message(.request(let number, let request), let payload, let peer):
                 guard !request.isPush else {
                     await coordinator.receive(request, payload, number: number, from: peer)

@@ -58,7 +58,7 @@ final class PeerAccess: Sendable {
     /// The action of a message, and the role that it needs.
     private static func need(of message: WireMessage) -> (action: String, role: Role)? {
         switch message {
-        case .worker: ("working", .worker)
+        case .worker, .workerSequence: ("working", .worker)
         case .request(_, let request):
             switch request {
             case .submit: ("submitting", .submitter)
@@ -68,7 +68,7 @@ final class PeerAccess: Sendable {
             case .removeRun: ("removing a run", .submitter)
             case .plan, .jobs, .status, .workers, .outputs, .outputRange, .log, .runs: ("asking", .reader)
             }
-        case .refusal, .coordinator, .reply: nil
+        case .refusal, .coordinator, .coordinatorSequence, .reply: nil
         }
     }
 

@@ -31,16 +31,19 @@ public actor WorkerConnection {
         case forgotten
     }
 
-    private let link: DealerLink
+    let link: DealerLink
     private var hello: WorkerHello
     private var nextTransfer: UInt64 = 1
     private var downloads: [UInt64: Download] = [:]
     private var uploads: [UInt64: Upload] = [:]
     private var heartbeatInterval: Duration = .milliseconds(500)
-    private var isWelcome = false
+    /// The time between two heartbeats while no unit is computed.
+    private var idleHeartbeatInterval: Duration = .zero
+    private(set) var isWelcome = false
     /// The number of the connection on which the last greeting was sent.
     private var greetedConnection: UInt32?
     private var isEnded = false
+    let reports = WaitingReports()
     private var welcomeWaiters: [CheckedContinuation<Void, Never>] = []
     private let wordSink: AsyncStream<Word>.Continuation
     private let rowSink: AsyncStream<RowWord>.Continuation
@@ -103,8 +106,11 @@ public actor WorkerConnection {
                 if case .closed = error { return }
                 throw error
             }
-            guard case .coordinator(let message) = received.message else { continue }
-            try await handle(message, received.payload)
+            switch received.message {
+            case .coordinator(let message): try await handle(message, received.payload)
+            case .coordinatorSequence(let orders): for order in orders { try await handle(order, nil) }
+            default: continue
+            }
         }
     }
 
@@ -118,14 +124,22 @@ public actor WorkerConnection {
         greetingLimit: Duration, progress: @Sendable () -> [UnitProgress]
     ) async throws(MessagingError) {
         let start = ContinuousClock.now
+        var lastSign = start
         while !Task.isCancelled {
             // A welcome to an earlier connection's greeting proves nothing about what was sent on this one.
             if greetedConnection != hello.connection { isWelcome = false }
             if !isWelcome { greetedConnection = hello.connection }
-            do {
-                try await link.send(.worker(isWelcome ? .heartbeat(hello.worker, progress()) : .hello(hello)))
-            } catch {
-                return
+            let units = progress()
+            // The wait stays short, so that a new greeting does not wait.
+            if !isWelcome || !units.isEmpty
+                || lastSign.duration(to: .now) + heartbeatInterval / 2 > idleHeartbeatInterval
+            {
+                lastSign = .now
+                do {
+                    try await link.send(.worker(isWelcome ? .heartbeat(hello.worker, units) : .hello(hello)))
+                } catch {
+                    return
+                }
             }
             do { try await Task.sleep(for: isWelcome ? heartbeatInterval : .milliseconds(500)) } catch { return }
             if !isWelcome, !hasEverBeenWelcome, ContinuousClock.now - start > greetingLimit {
@@ -170,8 +184,9 @@ public actor WorkerConnection {
 
     private func handle(_ message: CoordinatorMessage, _ payload: Frame?) async throws(MessagingError) {
         switch message {
-        case .welcome(let coordinator, let interval):
+        case .welcome(let coordinator, let interval, let idleInterval):
             heartbeatInterval = max(interval, .milliseconds(20))
+            idleHeartbeatInterval = idleInterval
             let isReturn = hasEverBeenWelcome && !isWelcome
             (isWelcome, hasEverBeenWelcome) = (true, true)
             wordSink.yield(.welcomed(coordinator: coordinator))
@@ -212,6 +227,14 @@ public actor WorkerConnection {
     ///
     /// - Throws: ``MessagingError/closed(endpoint:)`` when the connection or the task ends first.
     public func tellWhenWelcome(_ message: WorkerMessage) async throws(MessagingError) {
+        try await untilWelcome()
+        try await tell(message)
+    }
+
+    /// Waits until the coordinator knows the worker.
+    ///
+    /// - Throws: ``MessagingError/closed(endpoint:)`` when the connection or the task ends first.
+    func untilWelcome() async throws(MessagingError) {
         while !isWelcome {
             guard !isEnded, !Task.isCancelled else { throw .closed(endpoint: link.endpoint) }
             await withTaskCancellationHandler {
@@ -221,7 +244,6 @@ public actor WorkerConnection {
                 Task { await wakeWelcomeWaiters() }
             }
         }
-        try await tell(message)
     }
 
     /// Reports a unit's results; when they are too many for a message, it reports a failure on any worker.

@@ -61,12 +61,12 @@ public final class MetricRegistry: MetricsFactory, Sendable {
         else { return nil }
         let labels = family.labels.map { label in dimensions.first { $0.0 == label }?.1 ?? "" }
         return state.withLock { state in
-            var all = state.series[name] ?? [:]
-            let isFull = all[labels] == nil && all.count >= Self.seriesMax - 1 && !labels.isEmpty
+            // Nearly every call finds its series, and a changed dictionary would be copied.
+            if let known = state.series[name]?[labels] { return known }
+            let isFull = state.series[name, default: [:]].count >= Self.seriesMax - 1 && !labels.isEmpty
             let key = isFull ? labels.map { _ in "other" } : labels
-            let series = all[key] ?? Series(family.kind)
-            all[key] = series
-            state.series[name] = all
+            let series = state.series[name]?[key] ?? Series(family.kind)
+            state.series[name, default: [:]][key] = series
             return series
         }
     }

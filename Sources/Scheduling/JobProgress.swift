@@ -51,6 +51,10 @@ struct JobProgress: Sendable {
     ///
     /// An attempt of such a unit may have read the first bits or the second.
     private(set) var mixed: Set<UnitIndex> = []
+    /// Units that a lost worker may have begun without saying so, because they are brief.
+    ///
+    /// From now on their workers say so at once, so that a unit that ends its worker is found.
+    var suspects: Set<UnitIndex> = []
     /// Elapsed and nominal seconds of the finished units of each stage.
     var pace: [UnitStage: (elapsed: Double, nominal: Double)] = [:]
     /// The reason for resting units in the status; it stays until they are finished.

@@ -222,12 +222,12 @@ extension Scheduler {
 
     /// A lease that begins now.
     func newLease(
-        of cost: UnitCost, _ attempt: Attempt, key: UnitKey?, at now: SchedulerInstant
+        of unit: UnitReference, _ cost: UnitCost, _ attempt: Attempt, key: UnitKey?, at now: SchedulerInstant
     ) -> WorkerRoster.Lease {
         WorkerRoster.Lease(
             attempt: attempt, key: key, memoryBytes: cost.memoryBytes, nominalSeconds: cost.nominalSeconds,
             patience: patience(withUnitOf: cost.nominalSeconds), mayMove: isWorthMoving(cost, missingBytes: 0),
-            renewedAt: now)
+            isBrief: cost.isBrief && read(unit.job) { $0.suspects.contains(unit.unit) } != true, renewedAt: now)
     }
 
     mutating func give(
@@ -242,7 +242,7 @@ extension Scheduler {
         }
         let key = key(of: unit)
         if let key { shared.begin(unit, key) }
-        let lease = newLease(of: cost, attempt, key: key, at: now)
+        let lease = newLease(of: unit, cost, attempt, key: key, at: now)
         roster.update(worker) { $0.leases[unit] = lease }
         effects.order(.lease(LeasedUnit(unit, attempt)), to: worker)
     }

@@ -1,4 +1,4 @@
-import Identifiers
+public import Identifiers
 import JobPlan
 import OrderedCollections
 import UnitOperations
@@ -14,6 +14,12 @@ extension Scheduler {
             guard case .worker(let worker) = executor else { return false }
             return job.twins[unit.unit] == JobProgress.Twin(worker: worker, attempt: leased.attempt)
         } ?? false
+    }
+
+    /// Whether the reports on a lease may wait for others, because its unit is brief.
+    public func isBrief(_ leased: LeasedUnit, on worker: WorkerID) -> Bool {
+        guard let lease = roster.workers[worker]?.leases[leased.unit] else { return false }
+        return lease.attempt == leased.attempt && lease.isBrief
     }
 
     /// Removes a lease from its holder without telling it.

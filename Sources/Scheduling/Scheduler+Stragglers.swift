@@ -27,7 +27,7 @@ extension Scheduler {
             jobs[unit.job]?.twins[unit.unit] = JobProgress.Twin(worker: idle, attempt: attempt)
             let planned = job.plan.units[unit.unit.position]
             let key = job.plan.key(of: planned) { job.result(of: $0) }
-            let lease = newLease(of: planned.cost, attempt, key: key, at: now)
+            let lease = newLease(of: unit, planned.cost, attempt, key: key, at: now)
             roster.update(idle) { $0.leases[unit] = lease }
             effects.order(.lease(LeasedUnit(unit, attempt)), to: idle)
             effects.notices.append(.stragglerRepeated(LeasedUnit(unit, attempt), on: idle))

@@ -60,6 +60,7 @@ extension Scheduler {
             guard holds(leased, .worker(worker)) else { continue }
             // A farewell is not a failure of the unit: the worker may be restarted for maintenance.
             guard lease.hasStarted, !isFarewell else {
+                if lease.isBrief, !isFarewell { change(unit.job) { $0.suspects.insert(unit.unit) } }
                 giveBack(leased, .worker(worker))
                 continue
             }

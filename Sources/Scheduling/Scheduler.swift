@@ -47,7 +47,7 @@ public struct Scheduler: Sendable {
     /// Begins without jobs and workers.
     public init(settings: SchedulerSettings = SchedulerSettings()) {
         self.settings = settings
-        roster = WorkerRoster(queuedUnitsPerWorker: settings.queuedUnitsPerWorker)
+        roster = WorkerRoster(settings)
     }
 
     /// Takes an event and says what to do.

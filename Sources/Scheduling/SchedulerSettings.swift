@@ -6,6 +6,8 @@ public struct SchedulerSettings: Equatable, Sendable {
     public var absenceMin: Duration = .seconds(1)
     /// Units that a worker may hold beyond those in progress, so that it never waits for an order.
     public var queuedUnitsPerWorker = 2
+    /// The same where all units of the worker are brief, so that many of them share a message.
+    public var queuedBriefUnitsPerWorker = 32
     /// The number of units that the coordinator works on at once.
     public var coordinatorLanes = 2
     /// Failures after which a unit fails its job (DESIGN section 6, guarantee 4).

@@ -17,6 +17,8 @@ struct WorkerRoster: Sendable {
         var patience: Duration
         /// Whether its unit takes longer than the transfer of its outputs, so that it may move before it starts.
         var mayMove: Bool
+        /// Whether its unit is brief: the worker may report its start with its end.
+        var isBrief: Bool
         /// When its computation started, as far as known.
         var startedAt: SchedulerInstant?
         /// The last reported number of steps.
@@ -84,6 +86,12 @@ struct WorkerRoster: Sendable {
         var takesUnits: Bool { stage == .working }
         var hasFreeLane: Bool { takesUnits && leases.count < capacity.lanes }
 
+        /// Whether it takes another unit beyond those that its lanes compute.
+        fileprivate func hasRoom(_ queuedUnits: Int, _ queuedBriefUnits: Int) -> Bool {
+            if leases.count < capacity.lanes + queuedUnits { return true }
+            return leases.count < capacity.lanes + queuedBriefUnits && leases.values.allSatisfy(\.isBrief)
+        }
+
         /// Renews the lease of a unit that made progress, and the leases of the units that wait behind it.
         mutating func renew(_ unit: UnitReference, at now: SchedulerInstant) {
             leases[unit]?.renewedAt = now
@@ -110,11 +118,13 @@ struct WorkerRoster: Sendable {
     private static let namesMax = 4096
     /// The workers whose room or units have changed since this was last taken note of.
     private(set) var changed: Set<WorkerID> = []
-    private let queuedUnitsPerWorker: Int
+    private let queuedUnits: Int
+    private let queuedBriefUnits: Int
     private var joinCount = 0
 
-    init(queuedUnitsPerWorker: Int) {
-        self.queuedUnitsPerWorker = queuedUnitsPerWorker
+    init(_ settings: SchedulerSettings) {
+        queuedUnits = settings.queuedUnitsPerWorker
+        queuedBriefUnits = settings.queuedBriefUnitsPerWorker
     }
 
     /// Adds a worker.
@@ -171,7 +181,7 @@ struct WorkerRoster: Sendable {
         if worker.takesUnits {
             standing.isIdle = count == 0
             standing.hasFreeLane = worker.hasFreeLane
-            if count < lanes + queuedUnitsPerWorker {
+            if worker.hasRoom(queuedUnits, queuedBriefUnits) {
                 standing.load = RosterIndex.Load(leases: count, lanes: max(1, lanes), place: worker.place)
             }
         }

@@ -22,6 +22,11 @@ public struct UnitCost: Equatable, Sendable {
     /// Seconds on a nominal core, for priorities and estimates: 10^11 multiply-adds or 10^9 bytes a second.
     public var nominalSeconds: Double { multiplyAdds / 1e11 + (Double(inputBytes) + Double(outputBytes)) / 1e9 + 1e-4 }
 
+    /// Whether the unit takes about as little time as its messages.
+    ///
+    /// A worker holds more of such units at a time, and their messages are joined.
+    public var isBrief: Bool { nominalSeconds < 5e-4 }
+
     /// The fixed memory of a streaming operation in bytes.
     static let streamingBytes: UInt64 = 64 << 20
 

@@ -4,8 +4,8 @@ public import UnitOperations
 
 /// A message of the coordinator to a worker.
 public enum CoordinatorMessage: Equatable, Sendable {
-    /// The answer to a greeting.
-    case welcome(coordinator: String, heartbeatInterval: Duration)
+    /// The answer to a greeting, with the times between two signs of life: the second while no unit is computed.
+    case welcome(coordinator: String, heartbeatInterval: Duration, idleHeartbeatInterval: Duration)
     /// The coordinator does not know the worker, or has forgotten it: the worker greets again.
     case unknownWorker
     /// An order.
@@ -27,8 +27,9 @@ public enum CoordinatorMessage: Equatable, Sendable {
         switch wire.body {
         case .welcome(let welcome):
             self = .welcome(
-                coordinator: welcome.coordinator, heartbeatInterval: .milliseconds(Int64(welcome.heartbeatMilliseconds))
-            )
+                coordinator: welcome.coordinator,
+                heartbeatInterval: .milliseconds(Int64(welcome.heartbeatMilliseconds)),
+                idleHeartbeatInterval: .milliseconds(Int64(welcome.idleHeartbeatMilliseconds)))
         case .unknownWorker: self = .unknownWorker
         case .lease(let lease): self = .order(.lease(try UnitLease(lease)))
         case .revoke(let unit): self = .order(.revoke(try LeasedUnit(unit)))
@@ -60,11 +61,10 @@ public enum CoordinatorMessage: Equatable, Sendable {
     var wire: WireCoordinatorMessage {
         var wire = WireCoordinatorMessage()
         switch self {
-        case .welcome(let coordinator, let interval):
+        case .welcome(let coordinator, let interval, let idleInterval):
             wire.welcome.coordinator = coordinator
-            let (seconds, attoseconds) = interval.components
-            wire.welcome.heartbeatMilliseconds = UInt32(
-                clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
+            wire.welcome.heartbeatMilliseconds = interval.milliseconds
+            wire.welcome.idleHeartbeatMilliseconds = idleInterval.milliseconds
         case .unknownWorker: wire.unknownWorker = WireUnknownWorker()
         case .order(.lease(let lease)): wire.lease = lease.wire
         case .order(.revoke(let unit)): wire.revoke = unit.wire
@@ -88,5 +88,23 @@ public enum CoordinatorMessage: Equatable, Sendable {
         case .order(.dismiss): wire.dismiss = WireDismissWorker()
         }
         return wire
+    }
+}
+
+extension CoordinatorMessage {
+    /// Whether the message may share a frame with others: an order about units and blobs.
+    public var canBeJoined: Bool {
+        switch self {
+        case .order(.lease), .order(.revoke), .order(.collect), .order(.discard): true
+        case .order(.drain), .order(.dismiss), .welcome, .unknownWorker, .rowSum, .rangeChunk, .rangeFailure,
+            .uploadCredit, .uploadStored, .uploadFailure:
+            false
+        }
+    }
+}
+
+extension Duration {
+    fileprivate var milliseconds: UInt32 {
+        UInt32(clamping: components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000)
     }
 }

@@ -6,8 +6,9 @@
 /// lists. So it counts texts too: at most one field for two bytes.
 /// Source: protobuf.dev, "Encoding".
 struct FieldBudget {
-    /// The depth of nested messages with lists: envelope, lease, operation, side of an operation, and one spare.
-    private static let depthMax = 5
+    /// The depth of nested messages with lists: envelope, sequence, lease, operation, side of an operation, and one
+    /// spare.
+    private static let depthMax = 6
 
     private var remaining: Int
 

@@ -18,11 +18,13 @@ public struct UnitLease: Sendable {
     public var files: [Int: LeasedFile]
     /// Where the outputs belong in the job's staged files.
     public var places: [OutputPlace]
+    /// Whether the unit takes so little time that reports on it may wait a moment for each other.
+    public var isBrief: Bool
 
     /// Collects the parts of a lease.
     public init(
         leased: LeasedUnit, title: String, subject: String, operation: any UnitOperation, inputs: UnitInputs,
-        files: [Int: LeasedFile], places: [OutputPlace] = []
+        files: [Int: LeasedFile], places: [OutputPlace] = [], isBrief: Bool = false
     ) {
         self.leased = leased
         self.title = title
@@ -31,6 +33,7 @@ public struct UnitLease: Sendable {
         self.inputs = inputs
         self.files = files
         self.places = places
+        self.isBrief = isBrief
     }
 }
 
@@ -39,7 +42,7 @@ extension UnitLease: Equatable {
     public static func == (left: UnitLease, right: UnitLease) -> Bool {
         left.leased == right.leased && left.title == right.title && left.subject == right.subject
             && left.operation.equals(right.operation) && left.inputs == right.inputs
-            && left.files == right.files && left.places == right.places
+            && left.files == right.files && left.places == right.places && left.isBrief == right.isBrief
     }
 }
 
@@ -102,7 +105,8 @@ extension UnitLease {
                 },
                 numbers: wire.inputNumbers.map(\.values)),
             files: files,
-            places: try list(wire.places, "the list of places") { place throws(WireError) in try OutputPlace(place) })
+            places: try list(wire.places, "the list of places") { place throws(WireError) in try OutputPlace(place) },
+            isBrief: wire.isBrief)
         guard places.allSatisfy({ $0.position < operation.outputBlobCount }) else {
             throw .malformed("a place is for a blob that \"\(operation.kind)\" does not make")
         }
@@ -143,6 +147,7 @@ extension UnitLease {
             return wire
         }
         wire.places = places.map(\.wire)
+        wire.isBrief = isBrief
         return wire
     }
 }

@@ -41,6 +41,8 @@ public enum WireLimits {
     public static let chunkCredit: UInt32 = 8
     /// The most blobs in one message about a worker's store.
     public static let blobsPerMessage = 10_000
+    /// The most messages that are joined in one.
+    public static let sequenceMax = 256
     /// The most items of one list.
     static let listCountMax = 1 << 17
     /// The most fields of a message, including those in its lists.

@@ -6,8 +6,12 @@ public enum WireMessage: Equatable, Sendable {
     case refusal(PeerRefusal)
     /// From a worker.
     case worker(WorkerMessage)
+    /// Several words of a worker about units and blobs, in their order.
+    case workerSequence([WorkerMessage])
     /// To a worker.
     case coordinator(CoordinatorMessage)
+    /// Several orders to a worker about units and blobs, in their order.
+    case coordinatorSequence([CoordinatorMessage])
     /// From a client.
     case request(UInt64, ClientRequest)
     /// To a client, with the number of its request.
@@ -37,7 +41,17 @@ public enum WireMessage: Equatable, Sendable {
         }
         switch envelope.body {
         case .worker(let message): self = .worker(try WorkerMessage(message))
+        case .workerSequence(let sequence):
+            self = .workerSequence(
+                try joined(sequence.messages, \WorkerMessage.canBeJoined) { word throws(WireError) in
+                    try WorkerMessage(word)
+                })
         case .coordinator(let message): self = .coordinator(try CoordinatorMessage(message))
+        case .coordinatorSequence(let sequence):
+            self = .coordinatorSequence(
+                try joined(sequence.messages, \CoordinatorMessage.canBeJoined) { order throws(WireError) in
+                    try CoordinatorMessage(order)
+                })
         case .request(let message): self = .request(message.request, try ClientRequest(message))
         case .reply(let message): self = .reply(message.request, try ClientReply(message))
         case .refusal, nil: throw .malformed("it has no body")
@@ -56,7 +70,9 @@ public enum WireMessage: Equatable, Sendable {
             envelope.refusal.supportedVersion = refusal.supportedVersion
             envelope.refusal.message = refusal.message
         case .worker(let message): envelope.worker = message.wire
+        case .workerSequence(let words): envelope.workerSequence.messages = words.map(\.wire)
         case .coordinator(let message): envelope.coordinator = message.wire
+        case .coordinatorSequence(let orders): envelope.coordinatorSequence.messages = orders.map(\.wire)
         case .request(let number, let request):
             envelope.request = request.wire
             envelope.request.request = number
@@ -81,8 +97,8 @@ public enum WireMessage: Equatable, Sendable {
     /// The most bytes of the message's first frame.
     private var byteCountMax: Int {
         switch self {
-        case .worker, .request: WireLimits.requestBytesMax
-        case .refusal, .coordinator, .reply: WireLimits.messageBytesMax
+        case .worker, .workerSequence, .request: WireLimits.requestBytesMax
+        case .refusal, .coordinator, .coordinatorSequence, .reply: WireLimits.messageBytesMax
         }
     }
 }

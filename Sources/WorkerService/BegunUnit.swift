@@ -20,10 +20,16 @@ final class BegunUnit: Sendable {
         self.lease = lease
     }
 
-    /// Computes until the body ends; ``revoke()`` cancels the body.
-    func run(_ body: @escaping @Sendable () async -> Void) async {
-        // Task because a child task cannot be cancelled alone from outside.
-        let task = Task { await body() }
+    /// Computes where the caller runs until the body ends; ``revoke()`` cancels the body.
+    func run(
+        isolation: isolated (any Actor)? = #isolation, _ body: @escaping @Sendable () async -> Void
+    ) async {
+        // Task because a child task cannot be cancelled alone from outside. The captured isolation keeps it on the
+        // caller's thread.
+        let task = Task {
+            _ = isolation
+            await body()
+        }
         let isRevoked = state.withLock { state in
             state.task = task
             return state.isRevoked

@@ -24,7 +24,7 @@ struct BlobUploads: Sendable {
     /// Handles a collect order of the coordinator.
     func collect(_ digest: BlobDigest) async {
         cache.touch(digest)
-        guard await !queue.add(digest) else { return }
+        guard !queue.add(digest) else { return }
         await fail(digest, "more than \(queue.limit) blobs were asked for at once")
     }
 
@@ -35,7 +35,7 @@ struct BlobUploads: Sendable {
                 group.addTask {
                     while let digest = await queue.next() {
                         await send(digest)
-                        await queue.end(digest)
+                        queue.end(digest)
                     }
                 }
             }

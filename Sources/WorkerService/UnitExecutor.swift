@@ -32,6 +32,9 @@ actor UnitExecutor {
         self.backend = backend
     }
 
+    /// Runs a body on the lane.
+    func run(_ body: @Sendable (isolated UnitExecutor) async -> Void) async { await body(self) }
+
     /// Computes a unit; its blobs are in the cache, pinned, on return.
     ///
     /// - Parameter input: The unit and the place of its inputs.

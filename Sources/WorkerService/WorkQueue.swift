@@ -1,4 +1,5 @@
 import Identifiers
+import Synchronization
 import WireProtocol
 
 /// Work that can wait in a ``WorkQueue``.
@@ -14,68 +15,106 @@ protocol QueuedWork: Sendable {
 }
 
 /// A queue of work for a worker in the order of arrival, with the work that has begun.
-actor WorkQueue<Work: QueuedWork> {
+///
+/// Safe to use from any thread. It is no actor, because a lane that finds its next unit here does not change threads.
+final class WorkQueue<Work: QueuedWork>: Sendable {
+    private typealias Waiter = CheckedContinuation<Work.Begun?, Never>
+
+    private struct State {
+        var waiting: [Work] = []
+        var begun: [Work.Name: Work.Begun] = [:]
+        var waiters: [Waiter] = []
+        var isClosed = false
+
+        mutating func beginNext() -> Work.Begun? {
+            waiting.isEmpty ? nil : begin(waiting.removeFirst())
+        }
+
+        mutating func begin(_ work: Work) -> Work.Begun {
+            let begun = work.begun()
+            self.begun[work.name] = begun
+            return begun
+        }
+    }
+
     /// The most work that may wait.
     let limit: Int
-
-    private var waiting: [Work] = []
-    private var begun: [Work.Name: Work.Begun] = [:]
-    private var waiters: [CheckedContinuation<Work.Begun?, Never>] = []
-    private var isClosed = false
+    private let state = Mutex(State())
 
     init(limit: Int) {
         self.limit = limit
     }
 
     /// The count of waiting work.
-    var count: Int { waiting.count }
+    var count: Int { state.withLock { $0.waiting.count } }
 
     /// Adds work at the end, or gives it to a waiting task; work that is already here is not added again.
     ///
     /// - Returns: Whether there was room.
     @discardableResult
     func add(_ work: Work) -> Bool {
-        guard !isClosed, begun[work.name] == nil, !waiting.contains(where: { $0.name == work.name }) else {
-            return true
+        let (hasRoom, delivery) = state.withLock { state -> (Bool, (Waiter, Work.Begun)?) in
+            guard !state.isClosed, state.begun[work.name] == nil,
+                !state.waiting.contains(where: { $0.name == work.name })
+            else { return (true, nil) }
+            if !state.waiters.isEmpty { return (true, (state.waiters.removeFirst(), state.begin(work))) }
+            guard state.waiting.count < limit else { return (false, nil) }
+            state.waiting.append(work)
+            return (true, nil)
         }
-        if !waiters.isEmpty {
-            waiters.removeFirst().resume(returning: begin(work))
-            return true
-        }
-        guard waiting.count < limit else { return false }
-        waiting.append(work)
-        return true
+        if let (waiter, begun) = delivery { waiter.resume(returning: begun) }
+        return hasRoom
+    }
+
+    /// The next work, if any waits.
+    func nextWaiting() -> Work.Begun? {
+        state.withLock { $0.beginNext() }
     }
 
     /// Waits for the next work; `nil` if no more will come.
     func next() async -> Work.Begun? {
-        if !waiting.isEmpty { return begin(waiting.removeFirst()) }
-        guard !isClosed else { return nil }
-        return await withCheckedContinuation { waiters.append($0) }
+        if let begun = nextWaiting() { return begun }
+        return await withCheckedContinuation { waiter in
+            let answer = state.withLock { state -> Work.Begun?? in
+                if let begun = state.beginNext() { return begun }
+                if state.isClosed { return .some(nil) }
+                state.waiters.append(waiter)
+                return nil
+            }
+            if let answer { waiter.resume(returning: answer) }
+        }
     }
 
     /// Ends work that ``next()`` gave, with any outcome.
     func end(_ name: Work.Name) {
-        begun[name] = nil
+        state.withLock { $0.begun[name] = nil }
+    }
+
+    /// Forgets waiting work that is not wanted.
+    ///
+    /// - Returns: The work of this name, if it has begun.
+    @discardableResult
+    func remove(_ name: Work.Name) -> Work.Begun? {
+        state.withLock { state in
+            state.waiting.removeAll { $0.name == name }
+            return state.begun[name]
+        }
     }
 
     /// Forgets the waiting work, because a restarted coordinator asks again for what it still wants.
     func removeAll() {
-        waiting.removeAll()
+        state.withLock { $0.waiting.removeAll() }
     }
 
     /// Forgets the waiting work, and returns `nil` to all waiting tasks.
     func close() {
-        isClosed = true
-        waiting.removeAll()
+        let waiters = state.withLock { state in
+            state.isClosed = true
+            state.waiting.removeAll()
+            defer { state.waiters.removeAll() }
+            return state.waiters
+        }
         for waiter in waiters { waiter.resume(returning: nil) }
-        waiters.removeAll()
-    }
-
-    private func begin(_ work: Work) -> Work.Begun {
-        let begun = work.begun()
-        self.begun[work.name] = begun
-        return begun
     }
 }
 
@@ -94,10 +133,7 @@ extension WorkQueue where Work == UnitLease {
     static func units() -> WorkQueue { WorkQueue(limit: .max) }
 
     /// Forgets a unit, and ends its computation if it has begun; see `WorkerOrder.revoke`.
-    func revoke(_ unit: LeasedUnit) {
-        waiting.removeAll { $0.name == unit }
-        begun[unit]?.revoke()
-    }
+    func revoke(_ unit: LeasedUnit) { remove(unit)?.revoke() }
 }
 
 // MARK: - Wanted blobs

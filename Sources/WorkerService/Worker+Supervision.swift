@@ -16,7 +16,7 @@ extension Worker {
             var samples = LaneProgress.Activity.allCases.map { state in
                 MetricSample("kfacd_lanes", [state.rawValue], lanes.count { $0.activity == state })
             }
-            samples.append(MetricSample("kfacd_queued_units", [], await parts.queue.count))
+            samples.append(MetricSample("kfacd_queued_units", [], parts.queue.count))
             samples.append(MetricSample("kfacd_ready", [], readiness.reason == nil ? 1 : 0))
             return samples + NetworkMetrics.samples(dealer: parts.connection.statistics)
         }
@@ -24,7 +24,7 @@ extension Worker {
             let count = progress.progress.count
             let units = "\(count) unit\(count == 1 ? "" : "s") under way"
             if let reason = readiness.reason { return "\(reason), \(units)" }
-            return "\(units), \(await parts.queue.count) queued"
+            return "\(units), \(parts.queue.count) queued"
         }
         supervision.show { [.table(Self.table(of: lanes))] }
     }

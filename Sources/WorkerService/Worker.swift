@@ -100,6 +100,7 @@ public struct Worker: Service {
         let failure = await withThrowingTaskGroup(of: Void.self) { group -> (any Error)? in
             group.addTask { try await connection.receive() }
             group.addTask { try await connection.beat(greetingLimit: greetingLimit) { progress.progress } }
+            group.addTask { await untilCancelled { try? await connection.sendWaitingReports() } }
             group.addTask { await obey(parts) }
             group.addTask { await leave(parts) }
             group.addTask { await askConnection(connection) }
@@ -116,8 +117,8 @@ public struct Worker: Service {
             // The worker ends with the first loop that ends. The reason is the error of the loop that failed, although
             // other loops may have ended before it because of the same cause.
             var failure = (await group.nextResult())?.failure
-            await parts.queue.close()
-            await parts.collects.close()
+            parts.queue.close()
+            parts.collects.close()
             group.cancelAll()
             await connection.close(reason: "the worker ends")
             while let next = await group.nextResult() { failure = failure ?? next.failure }
@@ -138,7 +139,7 @@ public struct Worker: Service {
         guard let reason = await farewell.reason() else { return }
         logger.notice("leaving", metadata: [LogKeys.cause: "\(reason)", LogKeys.worker: "\(configuration.worker)"])
         supervision.readiness.clear("draining")
-        await parts.queue.close()
+        parts.queue.close()
         if await parts.connection.isConnected {
             farewell.announce(reason)
             try? await parts.connection.tell(.draining(reason: reason))
@@ -164,8 +165,8 @@ public struct Worker: Service {
             case .forgotten:
                 if supervision.readiness.reason == nil { supervision.readiness.clear("greeting the coordinator") }
                 logger.notice("the coordinator was restarted or lost; greeting it again")
-                await parts.queue.removeAll()
-                await parts.collects.removeAll()
+                parts.queue.removeAll()
+                parts.collects.removeAll()
             case .order(let order): await obey(order, parts)
             }
         }
@@ -173,8 +174,8 @@ public struct Worker: Service {
 
     private func obey(_ order: WorkerOrder<UnitLease>, _ parts: WorkerParts) async {
         switch order {
-        case .lease(let lease): await parts.queue.add(lease)
-        case .revoke(let unit): await parts.queue.revoke(unit)
+        case .lease(let lease): parts.queue.add(lease)
+        case .revoke(let unit): parts.queue.revoke(unit)
         case .collect(let digest): await parts.uploads.collect(digest)
         case .discard(let digests):
             logger.warning("discarding damaged blobs", metadata: ["blobs": "\(digests.count)"])
@@ -218,14 +219,24 @@ public struct Worker: Service {
     private func work(_ executors: [UnitExecutor], _ parts: WorkerParts) async {
         await withTaskGroup(of: Void.self) { group in
             for executor in executors {
+                // All of the loop runs on the lane, because a brief unit takes less time than a change of threads.
                 group.addTask {
-                    while let unit = await parts.queue.next() {
-                        await unit.run { await compute(unit, executor, parts) }
-                        await parts.queue.end(unit.leased)
+                    await executor.run { lane in
+                        while let unit = await nextUnit(parts) {
+                            await unit.run(isolation: lane) { await compute(unit, lane, parts) }
+                            parts.queue.end(unit.leased)
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// The next unit; without one that waits, nothing that was reported waits either.
+    private func nextUnit(_ parts: WorkerParts) async -> BegunUnit? {
+        if let unit = parts.queue.nextWaiting() { return unit }
+        try? await parts.connection.sendReports()
+        return await parts.queue.next()
     }
 
     /// Computes a unit and reports its outcome.
@@ -237,7 +248,7 @@ public struct Worker: Service {
                 files: parts.staged, cache: parts.cache, places: unit.lease.places, progress: counter))
         let input = InputReader(
             lease: unit.lease, visible: parts.visible, connection: parts.connection, blobs: blobs)
-        try? await parts.connection.tell(.started(unit.leased))
+        try? await parts.connection.report(.started(unit.leased), canWait: unit.lease.isBrief)
         executor.progress.begin(unit.lease.title, stageSeconds: unit.lease.operation.stageSeconds) {
             LaneProgress.Reading(steps: counter.steps, isWaiting: counter.isWaiting)
         }
@@ -256,6 +267,15 @@ public struct Worker: Service {
     ) async {
         switch outcome {
         case .computed(let result):
+            guard !result.sharesMessage else {
+                try? await connection.report(
+                    .finished(
+                        unit.leased, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1)
+                    ),
+                    canWait: unit.lease.isBrief)
+                return
+            }
+            try? await connection.sendReports()
             let problem = try? await connection.tellFinished(
                 unit.leased, result, elapsedSeconds: elapsed / .seconds(1), kernelSeconds: kernels / .seconds(1))
             if let problem = problem.flatMap({ $0 }) { log(.warning, "unit failed", unit, problem) }
@@ -263,6 +283,7 @@ public struct Worker: Service {
             // Bad input ends the job, and the job's end tells its owner the same.
             let isBadInput = failure.kind == .badInput
             log(isBadInput ? .notice : .warning, isBadInput ? "bad input" : "unit failed", unit, failure.message)
+            try? await connection.sendReports()
             try? await connection.tellWhenWelcome(.failed(unit.leased, failure))
         case .cancelled: return
         }
@@ -276,6 +297,13 @@ public struct Worker: Service {
                 LogKeys.title: "\(unit.lease.title)", LogKeys.attempt: "\(unit.leased.attempt)",
                 LogKeys.worker: "\(configuration.worker)", LogKeys.cause: "\(cause)",
             ])
+    }
+}
+
+extension UnitResult {
+    /// Whether it is small enough to be reported together with others.
+    fileprivate var sharesMessage: Bool {
+        blobs.count + measurements.values.reduce(0) { $0 + $1.count } <= WorkerConnection.joinedItemsMax
     }
 }
 

@@ -27,7 +27,14 @@ struct CheckedScheduler {
     /// The blobs in the coordinator's store.
     private var stored: [BlobReference] = []
 
-    init(settings: SchedulerSettings = SchedulerSettings()) {
+    /// The units of most tests are brief, and stand for longer ones.
+    static let settings: SchedulerSettings = {
+        var settings = SchedulerSettings()
+        settings.queuedBriefUnitsPerWorker = 0
+        return settings
+    }()
+
+    init(settings: SchedulerSettings = settings) {
         self.settings = settings
         scheduler = Scheduler(settings: settings)
     }

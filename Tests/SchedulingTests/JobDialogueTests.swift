@@ -79,7 +79,8 @@ extension CheckedScheduler {
 
     /// A scheduler with one job and some ordinary workers that hold their first units.
     static func running(
-        _ job: SmallJob = SmallJob(), workers: [WorkerID] = ["w1"], settings: SchedulerSettings = SchedulerSettings()
+        _ job: SmallJob = SmallJob(), workers: [WorkerID] = ["w1"],
+        settings: SchedulerSettings = CheckedScheduler.settings
     ) throws -> CheckedScheduler {
         var scheduler = CheckedScheduler(settings: settings)
         _ = try scheduler.submit(job)

@@ -22,6 +22,8 @@ struct Referee {
     /// Units in each worker's hands, with their memory and what they compute.
     var given: [WorkerID: OrderedDictionary<LeasedUnit, (memory: UInt64, content: UInt64)>] = [:]
     var capacities: [WorkerID: WorkerCapacity] = [:]
+    /// Leases of units that take little time.
+    private var brief: Set<LeasedUnit> = []
     private var draining: Set<WorkerID> = []
     /// Blobs that each worker said it has, and those in the coordinator's store.
     private var told: [WorkerID: Set<BlobDigest>] = [:]
@@ -286,7 +288,10 @@ struct Referee {
             checkNews(lease.unit, content)
             given[worker, default: [:]][lease] = (unit.cost.memoryBytes, content)
             let units = given[worker] ?? [:]
-            if units.count > capacity.lanes + settings.queuedUnitsPerWorker {
+            let areBrief = units.keys.dropLast().allSatisfy { brief.contains($0) }
+            let queued = areBrief ? settings.queuedBriefUnitsPerWorker : 0
+            if unit.cost.isBrief { brief.insert(lease) }
+            if units.count > capacity.lanes + max(queued, settings.queuedUnitsPerWorker) {
                 violations.append("\(worker) with \(capacity.lanes) lanes has \(units.count) units")
             }
             if units.values.reduce(0, { $0 + $1.memory }) > capacity.memoryBytes {

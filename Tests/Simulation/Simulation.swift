@@ -134,6 +134,7 @@ struct Simulation {
         settings.coordinatorLanes = Int.random(in: 1...2, using: &random)
         settings.collectionsPerWorker = Int.random(in: 1...4, using: &random)
         settings.queuedUnitsPerWorker = Int.random(in: 0...2, using: &random)
+        settings.queuedBriefUnitsPerWorker = Int.random(in: 0...8, using: &random)
         settings.passesMax = Int.random(in: 0...3, using: &random)
         return settings
     }

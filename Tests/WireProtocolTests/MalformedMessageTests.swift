@@ -50,6 +50,20 @@ import UnitOperations
         try expectLease("the operation \"\" is not known") { $0.operationKind = "" }
     }
 
+    @Test func `only words and orders about units and blobs are joined, and not too many`() throws {
+        try expect("0 messages are joined; expected 1 to 256") { $0.workerSequence = WireWorkerMessages() }
+        let started = WireWorkerMessage.with { $0.started = WireMessages.unit.wire }
+        try expect("257 messages are joined; expected 1 to 256") {
+            $0.workerSequence.messages = Array(repeating: started, count: 257)
+        }
+        let alone = "a message is joined with others that must stand alone"
+        try expect(alone) {
+            $0.workerSequence.messages = [started, .with { $0.hello = WireMessages.hello.wire }]
+        }
+        try expect(alone) { $0.coordinatorSequence.messages = [.with { $0.drain = WireDrainWorker() }] }
+        try expect("a worker's message has no body") { $0.workerSequence.messages = [started, WireWorkerMessage()] }
+    }
+
     // MARK: - Workers
 
     @Test(arguments: [0, 201])

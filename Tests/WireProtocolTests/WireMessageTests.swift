@@ -20,12 +20,14 @@ import Testing
             switch envelope.body {
             case .worker(let message): bodies.insert("worker \(caseName(message.body))")
             case .coordinator(let message): bodies.insert("coordinator \(caseName(message.body))")
+            case .workerSequence: bodies.insert("worker sequence")
+            case .coordinatorSequence: bodies.insert("coordinator sequence")
             case .request(let message): bodies.insert("request \(caseName(message.body))")
             case .reply(let message): bodies.insert("reply \(caseName(message.body))")
             case .refusal, nil: bodies.insert("refusal")
             }
         }
-        #expect(bodies.count == 1 + 14 + 13 + 14 + 11)
+        #expect(bodies.count == 3 + 14 + 13 + 14 + 11)
     }
 
     private func caseName(_ body: (some Any)?) -> String {
@@ -33,10 +35,13 @@ import Testing
     }
 
     @Test func `a time between heartbeats is kept to the millisecond`() throws {
-        let message = WireMessage.coordinator(.welcome(coordinator: "", heartbeatInterval: .microseconds(2_500_900)))
+        let message = WireMessage.coordinator(
+            .welcome(
+                coordinator: "", heartbeatInterval: .microseconds(2_500_900), idleHeartbeatInterval: .seconds(-1)))
         #expect(
             try WireMessage(decoding: message.encoded())
-                == .coordinator(.welcome(coordinator: "", heartbeatInterval: .milliseconds(2500)))
+                == .coordinator(
+                    .welcome(coordinator: "", heartbeatInterval: .milliseconds(2500), idleHeartbeatInterval: .zero))
         )
     }
 

@@ -14,6 +14,10 @@ enum WireMessages {
         + workerMessages.map { ("worker \($0.name)", .worker($0.message)) }
         + coordinatorMessages.map { ("coordinator \($0.name)", .coordinator($0.message)) }
         + leases.map { ("lease \($0.name)", .coordinator(.order(.lease($0.lease)))) }
+        + [
+            ("joined words", .workerSequence([.started(unit), .dropped([digest(1)]), .held([blob(2)])])),
+            ("joined orders", .coordinatorSequence([.order(.lease(leases[0].lease)), .order(.revoke(unit))])),
+        ]
         + requests.map { ("request \($0.name)", .request(.max, $0.request)) }
         + replies.map { ("reply \($0.name)", .reply(3, $0.reply)) }
 
@@ -92,7 +96,10 @@ enum WireMessages {
     ]
 
     private static let coordinatorMessages: [(name: String, message: CoordinatorMessage)] = [
-        ("welcome", .welcome(coordinator: "head", heartbeatInterval: .milliseconds(1500))),
+        (
+            "welcome",
+            .welcome(coordinator: "head", heartbeatInterval: .milliseconds(1500), idleHeartbeatInterval: .seconds(2))
+        ),
         ("unknown worker", .unknownWorker), ("revoke", .order(.revoke(unit))),
         ("range chunk", .rangeChunk(transfer: 4, offset: .max)),
         ("range failure", .rangeFailure(transfer: 4, message: "gone")),
@@ -162,6 +169,7 @@ enum WireMessages {
     static let placed: UnitLease = {
         let file = LeasedFile(path: "/out/.f.safetensors.staged", byteCount: 1 << 30, headerDigest: digest(13))
         var placed = lease(factor, files: [2: file, 0: file])
+        placed.isBrief = true
         placed.places = [nil, 769].map { rows in
             OutputPlace(position: 0, file: file, offset: 4096, squareRows: rows, isOnlyCopy: rows != nil)
         }

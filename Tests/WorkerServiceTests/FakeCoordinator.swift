@@ -64,6 +64,12 @@ final class FakeCoordinator: Sendable {
         await listener.send(.coordinator(message), payload: payload, to: peer)
     }
 
+    /// Sends joined orders.
+    func send(_ orders: [CoordinatorMessage]) async {
+        guard let peer = state.withLock({ $0.peer }) else { return }
+        await listener.send(.coordinatorSequence(orders), to: peer)
+    }
+
     /// The next message that the test waits for; others are skipped.
     func next<Value>(_ awaited: String, _ pick: (WorkerMessage) -> Value?) async throws -> Value {
         for await message in messages {
@@ -79,20 +85,32 @@ final class FakeCoordinator: Sendable {
     /// Answers until it is closed.
     func serve() async {
         while let arrival = await listener.next() {
-            guard case .message(.worker(let message), let payload, let peer) = arrival else { continue }
+            guard case .message(let message, let payload, let peer) = arrival else { continue }
+            let words: [WorkerMessage]
+            switch message {
+            case .worker(let word): words = [word]
+            case .workerSequence(let sequence): words = sequence
+            default: continue
+            }
             state.withLock { state in
                 state.peer = peer
                 state.lastPayload = payload ?? state.lastPayload
             }
-            await answer(message, payload)
-            sink.yield(message)
+            for word in words {
+                await answer(word, payload)
+                sink.yield(word)
+            }
         }
         sink.finish()
     }
 
     private func answer(_ message: WorkerMessage, _ payload: Frame?) async {
         switch message {
-        case .hello: await send(.welcome(coordinator: "test", heartbeatInterval: .milliseconds(20)))
+        case .hello:
+            // A worker without units is not heard again by itself.
+            await send(
+                .welcome(
+                    coordinator: "test", heartbeatInterval: .milliseconds(20), idleHeartbeatInterval: .seconds(3600)))
         case .rangeRequest(let request): await serve(request)
         case .uploadOffer(let transfer, let blob):
             state.withLock { $0.uploads[transfer] = (blob, []) }

@@ -21,35 +21,35 @@ struct QueueTests {
 
     @Test func `wishes are bounded, and a repeated one is passed over`() async {
         let queue = WorkQueue.wishes()
-        for number in await 0..<UInt8(queue.limit) { #expect(await queue.add(digest(number))) }
-        #expect(await queue.add(digest(0)))
-        #expect(await !queue.add(digest(200)))
+        for number in 0..<UInt8(queue.limit) { #expect(queue.add(digest(number))) }
+        #expect(queue.add(digest(0)))
+        #expect(!queue.add(digest(200)))
         #expect(await queue.next() == digest(0))
         // The first blob is being sent, so asking again changes nothing.
-        #expect(await queue.add(digest(0)))
-        #expect(await queue.add(digest(200)))
-        await queue.end(digest(0))
-        #expect(await !queue.add(digest(0)))
-        await queue.close()
+        #expect(queue.add(digest(0)))
+        #expect(queue.add(digest(200)))
+        queue.end(digest(0))
+        #expect(!queue.add(digest(0)))
+        queue.close()
         #expect(await queue.next() == nil)
     }
 
     @Test func `a unit that is given twice is computed once`() async {
         let queue = WorkQueue.units()
-        await queue.add(lease(1))
-        await queue.add(lease(1))
+        queue.add(lease(1))
+        queue.add(lease(1))
         let first = await queue.next()
         #expect(first?.lease == lease(1))
-        await queue.add(lease(1))
-        await queue.add(lease(1, attempt: 2))
+        queue.add(lease(1))
+        queue.add(lease(1, attempt: 2))
         #expect(await queue.next()?.lease == lease(1, attempt: 2))
     }
 
     @Test func `a unit that is revoked between being taken and being begun ends at its first step`() async throws {
         let queue = WorkQueue.units()
-        await queue.add(lease(1))
+        queue.add(lease(1))
         let unit = try #require(await queue.next())
-        await queue.revoke(unit.leased)
+        queue.revoke(unit.leased)
         await confirmation { ended in
             await unit.run {
                 if Task.isCancelled { ended() }
@@ -59,9 +59,9 @@ struct QueueTests {
 
     @Test func `a revoked unit that waits is forgotten`() async {
         let queue = WorkQueue.units()
-        await queue.add(lease(1))
-        await queue.add(lease(2))
-        await queue.revoke(lease(1).leased)
+        queue.add(lease(1))
+        queue.add(lease(2))
+        queue.revoke(lease(1).leased)
         #expect(await queue.next()?.lease == lease(2))
     }
 

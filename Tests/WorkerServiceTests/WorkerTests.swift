@@ -28,6 +28,47 @@ struct WorkerTests {
         }
     }
 
+    @Test func `brief units are reported too, and in the order of their ends`() async throws {
+        try await WorkerHarness.run { harness in
+            let leases = (1...5).map { number in
+                var lease = harness.lease(number, [[1, 0, 1], [2, 0, 2]])
+                lease.isBrief = true
+                return lease
+            }
+            await harness.coordinator.send(leases.map { .order(.lease($0)) })
+            var ended: [LeasedUnit] = []
+            while ended.count < leases.count {
+                ended.append(
+                    try await harness.coordinator.next("a result") { message in
+                        if case .finished(let unit, _, _, _) = message { unit } else { nil }
+                    })
+            }
+            #expect(ended == leases.map(\.leased))
+            try await harness.dismiss()
+        }
+    }
+
+    @Test func `a worker that computes tells its progress, and one that waits is silent for the time it is told`()
+        async throws
+    {
+        try await WorkerHarness.run { harness in
+            let lease = harness.lease(1, [[1, 0, 1], [2, 0, 2]])
+            let source = RangeRequest.Source.blob(lease.inputs.blobs[1].digest)
+            harness.coordinator.withhold(source)
+            await harness.coordinator.send(.order(.lease(lease)))
+            let first = try await harness.coordinator.next("a heartbeat") { message in
+                if case .heartbeat(_, let units) = message { units } else { nil }
+            }
+            #expect(first.map(\.unit) == [lease.leased])
+            try await harness.coordinator.next("another one") { message -> Void? in
+                if case .heartbeat(_, let units) = message, units.map(\.unit) == [lease.leased] { () } else { nil }
+            }
+            harness.coordinator.stopWithholding(source)
+            await harness.coordinator.send(.order(.revoke(lease.leased)))
+            try await harness.dismiss()
+        }
+    }
+
     @Test func `a blob that is not there cannot be collected`() async throws {
         try await WorkerHarness.run { harness in
             let digest = BlobDigest(hashing: [1, 2, 3].span.bytes)

@@ -30,6 +30,11 @@ extension Coordinator {
         }
     }
 
+    /// Handles words that a worker has joined.
+    func handle(_ words: [WorkerMessage], from peer: RoutingIdentity) async {
+        for word in words { await handle(word, from: peer) }
+    }
+
     /// Handles a worker's message without bytes.
     func handle(_ message: WorkerMessage, from peer: RoutingIdentity) async {
         if case .hello(let hello) = message {
@@ -131,7 +136,9 @@ extension Coordinator {
             rowStreams.tell(.joined(hello), about: peer)
             await endpoint.send(
                 .coordinator(
-                    .welcome(coordinator: configuration.build, heartbeatInterval: configuration.heartbeatInterval)),
+                    .welcome(
+                        coordinator: configuration.build, heartbeatInterval: configuration.heartbeatInterval,
+                        idleHeartbeatInterval: configuration.idleHeartbeatInterval)),
                 to: peer)
             // Both events are queued together. An event between them would forget the new entry with the old one.
             if isNewConnection { happen(.workerLeft(hello.worker, reason: "its connection broke")) }

@@ -12,6 +12,8 @@ struct LeaseResolution {
     let staged: StagedOutputs?
     /// A finished unit's result.
     let result: @Sendable (UnitIndex) -> UnitResult?
+    /// Whether reports on the unit may wait for others.
+    let isBrief: Bool
 
     /// Resolves a unit.
     ///
@@ -27,6 +29,6 @@ struct LeaseResolution {
         }
         return UnitLease(
             leased: leased, title: unit.title, subject: unit.subject, operation: operation, inputs: inputs,
-            files: files, places: staged?.places(of: unit.index) ?? [])
+            files: files, places: staged?.places(of: unit.index) ?? [], isBrief: isBrief)
     }
 }

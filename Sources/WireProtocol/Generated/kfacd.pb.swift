@@ -75,6 +75,23 @@ nonisolated struct WireEnvelope: Sendable {
     set {body = .reply(newValue)}
   }
 
+  /// Several messages without second frames, in their order.
+  var workerSequence: WireWorkerMessages {
+    get {
+      if case .workerSequence(let v)? = body {return v}
+      return WireWorkerMessages()
+    }
+    set {body = .workerSequence(newValue)}
+  }
+
+  var coordinatorSequence: WireCoordinatorMessages {
+    get {
+      if case .coordinatorSequence(let v)? = body {return v}
+      return WireCoordinatorMessages()
+    }
+    set {body = .coordinatorSequence(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -83,6 +100,9 @@ nonisolated struct WireEnvelope: Sendable {
     case coordinator(WireCoordinatorMessage)
     case request(WireClientRequest)
     case reply(WireClientReply)
+    /// Several messages without second frames, in their order.
+    case workerSequence(WireWorkerMessages)
+    case coordinatorSequence(WireCoordinatorMessages)
 
   }
 
@@ -98,6 +118,19 @@ nonisolated struct WireRefusal: Sendable {
   var supportedVersion: UInt32 = 0
 
   var message: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Only words about units and blobs: started, finished, held, dropped.
+nonisolated struct WireWorkerMessages: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var messages: [WireWorkerMessage] = []
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -773,6 +806,19 @@ nonisolated struct WireChunk: Sendable {
   init() {}
 }
 
+/// Only orders about units and blobs: lease, revoke, collect, discard.
+nonisolated struct WireCoordinatorMessages: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var messages: [WireCoordinatorMessage] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct WireCoordinatorMessage: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1096,6 +1142,9 @@ nonisolated struct WireWelcome: Sendable {
 
   var heartbeatMilliseconds: UInt32 = 0
 
+  /// The same for a worker that computes no unit.
+  var idleHeartbeatMilliseconds: UInt32 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1179,6 +1228,9 @@ nonisolated struct WireUnitLease: Sendable {
 
   /// Where the outputs belong in the job's staged files.
   var places: [WireOutputPlace] = []
+
+  /// The unit takes so little time that reports on it may wait a moment for each other.
+  var isBrief: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2131,7 +2183,7 @@ fileprivate nonisolated let _protobuf_package = "kfacd.wire"
 
 nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Envelope"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}refusal\0\u{1}worker\0\u{1}coordinator\0\u{1}request\0\u{1}reply\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}refusal\0\u{1}worker\0\u{1}coordinator\0\u{1}request\0\u{1}reply\0\u{3}worker_sequence\0\u{3}coordinator_sequence\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2205,6 +2257,32 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.body = .reply(v)
         }
       }()
+      case 7: try {
+        var v: WireWorkerMessages?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .workerSequence(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .workerSequence(v)
+        }
+      }()
+      case 8: try {
+        var v: WireCoordinatorMessages?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .coordinatorSequence(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .coordinatorSequence(v)
+        }
+      }()
       default: break
       }
     }
@@ -2238,6 +2316,14 @@ nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .reply?: try {
       guard case .reply(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    }()
+    case .workerSequence?: try {
+      guard case .workerSequence(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
+    case .coordinatorSequence?: try {
+      guard case .coordinatorSequence(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     }()
     case nil: break
     }
@@ -2282,6 +2368,36 @@ nonisolated extension WireRefusal: SwiftProtobuf.Message, SwiftProtobuf._Message
   static func ==(lhs: WireRefusal, rhs: WireRefusal) -> Bool {
     if lhs.supportedVersion != rhs.supportedVersion {return false}
     if lhs.message != rhs.message {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireWorkerMessages: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".WorkerMessages"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}messages\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.messages) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.messages.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.messages, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireWorkerMessages, rhs: WireWorkerMessages) -> Bool {
+    if lhs.messages != rhs.messages {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3603,6 +3719,36 @@ nonisolated extension WireChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
   }
 }
 
+nonisolated extension WireCoordinatorMessages: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".CoordinatorMessages"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}messages\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.messages) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.messages.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.messages, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireCoordinatorMessages, rhs: WireCoordinatorMessages) -> Bool {
+    if lhs.messages != rhs.messages {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireCoordinatorMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".CoordinatorMessage"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}welcome\0\u{3}unknown_worker\0\u{1}lease\0\u{1}revoke\0\u{3}range_chunk\0\u{3}range_failure\0\u{3}upload_credit\0\u{3}upload_stored\0\u{3}upload_failure\0\u{1}collect\0\u{1}discard\0\u{1}drain\0\u{1}dismiss\0\u{3}begin_row_sum\0\u{3}add_rows\0\u{3}finish_row_sum\0\u{3}send_row_sum\0\u{3}end_row_stream\0")
@@ -4143,7 +4289,7 @@ nonisolated extension WireDismissWorker: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Welcome"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}coordinator\0\u{3}heartbeat_milliseconds\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}coordinator\0\u{3}heartbeat_milliseconds\0\u{3}idle_heartbeat_milliseconds\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4153,6 +4299,7 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.coordinator) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.heartbeatMilliseconds) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.idleHeartbeatMilliseconds) }()
       default: break
       }
     }
@@ -4165,12 +4312,16 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.heartbeatMilliseconds != 0 {
       try visitor.visitSingularUInt32Field(value: self.heartbeatMilliseconds, fieldNumber: 2)
     }
+    if self.idleHeartbeatMilliseconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.idleHeartbeatMilliseconds, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireWelcome, rhs: WireWelcome) -> Bool {
     if lhs.coordinator != rhs.coordinator {return false}
     if lhs.heartbeatMilliseconds != rhs.heartbeatMilliseconds {return false}
+    if lhs.idleHeartbeatMilliseconds != rhs.idleHeartbeatMilliseconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4262,7 +4413,7 @@ nonisolated extension WireUploadStored: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".UnitLease"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}title\0\u{1}files\0\u{2}\u{9}subject\0\u{3}operation_kind\0\u{1}operation\0\u{1}inputs\0\u{3}input_numbers\0\u{1}places\0\u{c}\u{4}\u{8}")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}unit\0\u{1}title\0\u{1}files\0\u{2}\u{9}subject\0\u{3}operation_kind\0\u{1}operation\0\u{1}inputs\0\u{3}input_numbers\0\u{1}places\0\u{3}is_brief\0\u{c}\u{4}\u{8}")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4279,6 +4430,7 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 15: try { try decoder.decodeRepeatedMessageField(value: &self.inputs) }()
       case 16: try { try decoder.decodeRepeatedMessageField(value: &self.inputNumbers) }()
       case 17: try { try decoder.decodeRepeatedMessageField(value: &self.places) }()
+      case 18: try { try decoder.decodeSingularBoolField(value: &self.isBrief) }()
       default: break
       }
     }
@@ -4316,6 +4468,9 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.places.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.places, fieldNumber: 17)
     }
+    if self.isBrief != false {
+      try visitor.visitSingularBoolField(value: self.isBrief, fieldNumber: 18)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4329,6 +4484,7 @@ nonisolated extension WireUnitLease: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.inputs != rhs.inputs {return false}
     if lhs.inputNumbers != rhs.inputNumbers {return false}
     if lhs.places != rhs.places {return false}
+    if lhs.isBrief != rhs.isBrief {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
