@@ -8,7 +8,7 @@ actor MixtureLibrary {
 
     private let inputs: StudyInputs
     private var settings: InputMixture.Settings?
-    private var mixtures: [InputMixture] = []
+    private var kept: [InputMixture] = []
 
     init(inputs: StudyInputs) { self.inputs = inputs }
 
@@ -26,14 +26,21 @@ actor MixtureLibrary {
     ///
     /// - Throws: `LaboratoryError`.
     func mixture(_ settings: InputMixture.Settings, without own: Int) throws(LaboratoryError) -> InputMixture {
-        if self.settings != settings {
-            var built: [InputMixture] = []
-            for task in inputs.train {
-                built.append(
-                    try InputMixture(of: task.images, width: VisionTransformerShape.pixelCount, settings: settings))
-            }
-            (self.settings, mixtures) = (settings, built)
-        }
+        let mixtures = try mixtures(settings)
         return try .accumulated(mixtures.indices.filter { $0 != own }.map { mixtures[$0] })
+    }
+
+    /// The mixtures of all tasks, each of one task alone.
+    ///
+    /// - Throws: `LaboratoryError`.
+    func mixtures(_ settings: InputMixture.Settings) throws(LaboratoryError) -> [InputMixture] {
+        guard self.settings != settings else { return kept }
+        var built: [InputMixture] = []
+        for task in inputs.train {
+            built.append(
+                try InputMixture(of: task.images, width: VisionTransformerShape.pixelCount, settings: settings))
+        }
+        (self.settings, kept) = (settings, built)
+        return built
     }
 }
