@@ -6,6 +6,8 @@ public struct EvaluationTask: Sendable {
     public let name: String
     /// Its frozen head.
     public let head: ClassHead
+    /// `[samples, 28, 28]`, grey.
+    public let images: [UInt8]
     /// `[samples, positions, width]`.
     public let tokens: [Float]
     /// `[samples]`.
@@ -29,6 +31,7 @@ public struct EvaluationTask: Sendable {
         }
         self.name = name
         self.head = head
+        self.images = images.images
         tokens = base.embedding.tokens(of: images.images)
         labels = images.labels
         self.images = images.images

@@ -12,6 +12,8 @@ public struct FormSize: Sendable {
     }
 
     private let layers: [Layer]
+    /// The numbers of an image.
+    private let imageWidth: Int
     /// The lengths of one-dimensional parameters.
     private let vectors: [Int]
 
@@ -27,11 +29,12 @@ public struct FormSize: Sendable {
             }
         } + [Layer(positions: 1, inputWidth: 768, outputWidth: 512)],
         // The class token; scale and shift of two normalisations of each block, and of one before and one after them.
-        vectors: [Int](repeating: 768, count: 1 + 2 * (2 * 12 + 2)))
+        vectors: [Int](repeating: 768, count: 1 + 2 * (2 * 12 + 2)), imageWidth: 3 * 224 * 224)
 
-    private init(layers: [Layer], vectors: [Int]) {
+    private init(layers: [Layer], vectors: [Int], imageWidth: Int) {
         self.layers = layers
         self.vectors = vectors
+        self.imageWidth = imageWidth
     }
 
     /// The sizes for a model of the lab.
@@ -41,6 +44,7 @@ public struct FormSize: Sendable {
             Layer(positions: $0.positions, inputWidth: $0.inputWidth, outputWidth: $0.outputWidth)
         }
         vectors = layout.vectors.map(\.count)
+        imageWidth = VisionTransformerShape.pixelCount
     }
 
     /// One task's K-FAC factors, or the sums of equation 8.
@@ -59,6 +63,9 @@ public struct FormSize: Sendable {
         layers.reduce(0) { $0 + $1.positions * (inputs * $1.inputWidth + gradients * $1.outputWidth + 2) }
             + inputs + gradients * vectors.reduce(0, +) + 2
     }
+
+    /// A mixture of inputs: each component's mean and directions, its share and its number of images.
+    public func mixture(components: Int, rank: Int) -> Int { components * (imageWidth * (1 + rank) + 2) }
 }
 
 /// The elements of a symmetric matrix's triangle, with its diagonal.

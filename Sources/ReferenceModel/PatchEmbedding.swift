@@ -40,7 +40,7 @@ public struct PatchEmbedding: Sendable {
     /// - Returns: `[samples, positions, width]`. The first position of each sample holds only its position: the model
     ///   adds the class token, because it is trained.
     public func tokens(of images: [UInt8]) -> [Float] {
-        let pixelCount = VisionTransformerShape.imageSide * VisionTransformerShape.imageSide
+        let pixelCount = VisionTransformerShape.pixelCount
         let sampleCount = images.count / pixelCount
         let patchCount = shape.positionCount - 1
         let patches = patches(of: images, sampleCount: sampleCount)

@@ -5,6 +5,8 @@
 public struct VisionTransformerShape: Equatable, Hashable, Sendable {
     /// Length of an image's side in pixels.
     public static let imageSide = 28
+    /// The pixels of an image.
+    public static let pixelCount = imageSide * imageSide
 
     /// Width of the residual stream.
     public let width: Int

@@ -46,13 +46,13 @@ extension Contender {
         self.penalty = penalty
         var source = FactorSource()
         var interval = 1
-        if penalty != .jacobian {
+        if !penalty.usesInputs {
             source.sampleCount = try fields.integer("samples", default: source.sampleCount)
             source.probeCount = try fields.integer(
                 "probes", default: source.probeCount, in: 1...CaptureSettings.probeLimit)
             interval = try fields.integer("every", default: 1)
         }
-        betas = try fields.numbers("beta", default: penalty == .jacobian ? 30 : 100)
+        betas = try fields.numbers("beta", default: penalty.usesInputs ? 30 : 100)
         self.source = source
         self.interval = interval
         try fields.requireEnd()
@@ -70,6 +70,7 @@ extension Contender {
             case .complement: id.append("complement")
             }
             if settings.mixing { id.append("mixed") }
+        case .inputMixture(let settings): id.append("\(settings.componentCount)x\(settings.rank)")
         case .curvature(let form): id.append(form == .perTask ? "per-task" : "accumulated")
         default: break
         }
@@ -91,7 +92,8 @@ extension Contender {
             }
             return .form(.kronecker(settings))
         case "pseudo-rows":
-            let ranks = try fields.ranks("ranks", default: (32, 128))
+            let ranks = try fields.product(
+                "ranks", default: (32, 128), of: "the ranks of inputs and gradients")
             let floor = try fields.floor("floor")
             let mixing: Mixing = try fields.choice("mixing", default: .off)
             return .form(
@@ -103,9 +105,14 @@ extension Contender {
                 "accumulation", default: .accumulated)
             return .curvature(accumulation == .perTask ? .perTask : .accumulated)
         case "jacobian": return .jacobian
+        case "input-mixture":
+            let size = try fields.product(
+                "components", default: (128, 8), of: "the number of components and their rank")
+            return .inputMixture(InputMixture.Settings(componentCount: size.0, rank: size.1))
         default:
             throw fields.error(
-                "the form \"\(fields.form)\" is unknown; there are daemon, kronecker, pseudo-rows and jacobian")
+                "the form \"\(fields.form)\" is unknown; there are daemon, kronecker, pseudo-rows, input-mixture and "
+                    + "jacobian")
         }
     }
 }
@@ -157,13 +164,16 @@ private struct ContenderFields {
         return numbers.sorted()
     }
 
-    mutating func ranks(_ name: String, default value: (Int, Int)) throws(LaboratoryError) -> (Int, Int) {
+    /// Two positive numbers with an x between them.
+    mutating func product(
+        _ name: String, default value: (Int, Int), of meaning: String
+    ) throws(LaboratoryError) -> (Int, Int) {
         guard let text = values.removeValue(forKey: name) else { return value }
         let parts = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
-        guard parts.count == 2, let inputs = parts[0], let gradients = parts[1], inputs > 0, gradients > 0 else {
-            throw error("\(name) is \"\(text)\"; expected the ranks of inputs and gradients, such as 32x128")
+        guard parts.count == 2, let first = parts[0], let second = parts[1], first > 0, second > 0 else {
+            throw error("\(name) is \"\(text)\"; expected \(meaning), such as \(value.0)x\(value.1)")
         }
-        return (inputs, gradients)
+        return (first, second)
     }
 
     mutating func floor(_ name: String) throws(LaboratoryError) -> PseudoRows.Floor {

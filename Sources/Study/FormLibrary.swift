@@ -41,6 +41,13 @@ actor FormLibrary {
         }
     }
 
+    /// K-FAC of all tasks, with every block in the scale of a sum over tasks.
+    ///
+    /// - Throws: `LaboratoryError`.
+    func factors(_ source: FactorSource, seed: Int) async throws(LaboratoryError) -> KroneckerForm {
+        try .accumulated(try await build(KroneckerForm.Settings(oneDimensional: .sum), source, seed: seed))
+    }
+
     private static func accumulated<Form: CurvatureForm>(
         _ forms: [Form], without own: Int
     ) throws(LaboratoryError) -> any QuadraticPenalty {

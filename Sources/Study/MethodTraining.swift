@@ -10,6 +10,7 @@ struct MethodTraining: Sendable {
     let team: PassTeam
     let library: FactorLibrary
     let forms: FormLibrary
+    let mixtures: MixtureLibrary
     let progress: StudyProgress
 
     /// The task vectors, read back from their checkpoints, so that a resumed study uses the same values as the first
@@ -88,6 +89,7 @@ struct MethodTraining: Sendable {
             return .form(try await forms.penalty(form, without: task, method.factors, seed: seed))
         case .diagonal: return .form(try StudyInputs.mean(of: diagonals, without: task))
         case .jacobian: return try inputs.otherInputs(without: task)
+        case .inputMixture(let settings): return try await mixtures.penalty(settings, without: task, seed: seed)
         }
     }
 }

@@ -24,6 +24,7 @@ extension StudyMethod.Penalty {
                 inputs: min(settings.inputRank, samples),
                 gradients: min(settings.gradientRank, samples * source.probeCount))
             return rows + (settings.floor == .none ? 0 : size.factors)
+        case .inputMixture(let settings): return size.mixture(components: settings.componentCount, rank: settings.rank)
         case .jacobian: return nil
         }
     }

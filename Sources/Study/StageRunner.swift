@@ -1,4 +1,5 @@
 import Laboratory
+import ReferenceModel
 import StudyReport
 import TaskArithmetic
 
@@ -14,6 +15,12 @@ struct StageRunner: Sendable {
 
     /// The merges that the study compares.
     static let merges: [MergeMethod] = [.taskArithmetic, .weightedAverage, .kfac]
+    /// The id of the merge that the lab computes itself.
+    static let drawnMerge = "jacobian-merge"
+    /// The mixture that each task shares for it, and the images that are drawn from each.
+    static let mixture = (size: InputMixture.Settings(componentCount: 256, rank: 8), drawnCount: 384)
+    /// Its iterations.
+    static let mergeIterationCount = 21
 
     /// The result of the stage.
     ///
@@ -124,7 +131,28 @@ struct StageRunner: Sendable {
             row.seconds = seconds
             rows.append(row)
         }
-        return rows
+        progress.begin("merge \(Self.drawnMerge), seed \(seed)")
+        let start = ContinuousClock.now
+        let vector = try await jacobianMerge(of: set, seed: seed)
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        var row = await evaluation.merged(Self.drawnMerge, vector, own: own)
+        row.seed = seed
+        row.seconds = seconds
+        return rows + [row]
+    }
+
+    /// Merges by what the vectors do on images that are drawn from each task's own mixture.
+    private func jacobianMerge(of set: VectorSet, seed: Int) async throws -> [Float] {
+        let mixtures = try await training.mixtures.mixtures(Self.mixture.size)
+        let count = Self.mixture.drawnCount
+        let members = zip(set.vectors, mixtures).map { vector, mixture in
+            JacobianMerge.Member(
+                vector: vector,
+                tokens: inputs.base.embedding.tokens(of: mixture.images(count: count, seed: seed)), sampleCount: count)
+        }
+        let factors = try await training.forms.factors(FactorSource(), seed: seed)
+        return try await JacobianMerge(members, factors: factors, base: inputs.base)
+            .vector(iterationCount: Self.mergeIterationCount, on: training.team)
     }
 
     private func interference(of method: StudyMethod, seed: Int) async throws -> StageResult {

@@ -103,7 +103,8 @@ public struct Study: Sendable {
         let library = FactorLibrary(inputs: inputs, directory: directory, team: team, daemon: daemon)
         let training = MethodTraining(
             inputs: inputs, directory: directory, team: team, library: library,
-            forms: FormLibrary(inputs: inputs, team: team), progress: progress)
+            forms: FormLibrary(inputs: inputs, team: team), mixtures: MixtureLibrary(inputs: inputs),
+            progress: progress)
         let evaluation = VectorSetEvaluation(
             test: await Evaluation(inputs.test, base: inputs.base, team: team),
             validation: await Evaluation(inputs.validation, base: inputs.base, team: team))

@@ -14,6 +14,16 @@ public struct StudyMethod: Sendable, Equatable {
         case diagonal
         /// The other tasks' own inputs.
         case jacobian
+        /// Images that are drawn from a mixture, which stands for the other tasks' inputs.
+        case inputMixture(InputMixture.Settings)
+
+        /// Whether the penalty is ‖J τ‖² on inputs, which has no samples and probes of factors.
+        var usesInputs: Bool {
+            switch self {
+            case .jacobian, .inputMixture: true
+            default: false
+            }
+        }
     }
 
     /// The id in results and on the command line.
@@ -60,7 +70,7 @@ public struct StudyMethod: Sendable, Equatable {
         case .curvature: 1.1
         case .form(.kronecker): 1.1
         case .form(.pseudoRows(let settings)): 1.2 + Double(settings.gradientRank) / 256
-        case .jacobian: 2
+        case .jacobian, .inputMixture: 2
         }
     }
 }

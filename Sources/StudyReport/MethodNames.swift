@@ -55,6 +55,7 @@ struct MethodName: Equatable {
         MethodName("regmean", "RegMean", "RegMean"),
         MethodName("kfac", "K-FAC merge", "K-FAC"),
         MethodName("kfac_exact", "K-FAC merge, exact solve", "K-FAC exact"),
+        MethodName("jacobian-merge", "Jacobian merge on drawn inputs", "Jacobian merge"),
         MethodName("disentangle", "Post-hoc TAK", "Post-hoc TAK"),
     ]
 }

@@ -25,7 +25,7 @@ extension StudyTables {
                     [series.nameCell, .init(text: "data"), .missing, .missing] + accuracyCells(series)
                 },
             caption: "The numbers that a task’s owner must keep and share for one target: of a symmetric matrix its "
-                + "triangle, of joint rows all elements and their weights, in fp32. “Relative to eq. 8”: divided by the "
+                + "triangle, of joint rows all elements and their weights, of a mixture of inputs the means and directions, in fp32. “Relative to eq. 8”: divided by the "
                 + "triangles of one K-FAC factor pair of each layer and one block of each one-dimensional parameter. "
                 + "“At ViT-B/32’s shapes”: the same ratio for the image encoder of CLIP ViT-B/32 on 50 positions, "
                 + "counted by shapes alone; the accuracy there is not measured. " + Self.spreadSentence

@@ -25,9 +25,9 @@ struct ReproduceCommand: Experiment {
         help: """
             A penalty beside the methods; may be given again. A form and its settings: \
             daemon[,accumulation=per-task], kronecker[,accumulation=per-task][,balance=trace][,one-dimensional=sum], \
-            pseudo-rows[,ranks=32x128][,floor=complement|none|SHARE][,mixing=on], jacobian; each also with \
-            beta=B/B/…, of which \
-            validation images choose, and the first three with samples=N, probes=M, every=STEPS.
+            pseudo-rows[,ranks=32x128][,floor=complement|none|SHARE][,mixing=on], \
+            input-mixture[,components=128x8], jacobian; each also with beta=B/B/…, of which validation images choose, \
+            and the first three with samples=N, probes=M, every=STEPS.
             """,
         transform: { text in
             do throws(LaboratoryError) { return try Contender(parsing: text) } catch {

@@ -206,10 +206,10 @@ extension SerialIntegrationTests {
             }
             #expect(
                 rows.filter { $0["regime"] as? String == "merge" }.map { $0["method"] as? String }
-                    == ["task_arithmetic", "weighted_average", "kfac"])
+                    == ["task_arithmetic", "weighted_average", "kfac", "jacobian-merge"])
             #expect(rows.count { $0["regime"] as? String == "pretrained" } == 1)
-            // One zero-shot row, 21 rows for each method, three merges.
-            #expect(rows.count == 67)
+            // One zero-shot row, 21 rows for each method, four merges.
+            #expect(rows.count == 68)
             let figures = try Data(contentsOf: URL(fileURLWithPath: lab.directory.appending("study/figures.json")))
             let members = try #require(try JSONSerialization.jsonObject(with: figures) as? [String: Any])
             let interference = try #require(members["interference"] as? [[String: Any]])

@@ -27,6 +27,8 @@ struct ContenderTests {
             ("daemon,samples=64", "daemon-accumulated-samples64", [100]),
             ("daemon,accumulation=per-task,beta=700/1400", "daemon-per-task", [700, 1400]),
             ("jacobian,beta=10/30", "jacobian", [10, 30]),
+            ("input-mixture", "input-mixture-128x8", [30]),
+            ("input-mixture,components=64x4,beta=10", "input-mixture-64x4", [10]),
         ] as [(String, String, [Double])])
     func `the id states everything but β`(text: String, id: String, betas: [Double]) throws {
         let contender = try Contender(parsing: text)
@@ -46,10 +48,18 @@ struct ContenderTests {
     // MARK: - What is refused
 
     @Test(arguments: [
-        ("ties", "the form \"ties\" is unknown; there are daemon, kronecker, pseudo-rows and jacobian"),
+        (
+            "ties",
+            "the form \"ties\" is unknown; there are daemon, kronecker, pseudo-rows, input-mixture and jacobian"
+        ),
         ("daemon,accumulation=optimal", "accumulation is \"optimal\"; expected accumulated or per-task"),
         ("kronecker,ranks=2x3", "the form kronecker has no setting \"ranks\""),
         ("jacobian,probes=2", "the form jacobian has no setting \"probes\""),
+        ("input-mixture,samples=2", "the form input-mixture has no setting \"samples\""),
+        (
+            "input-mixture,components=0x1",
+            "components is \"0x1\"; expected the number of components and their rank, such as 128x8"
+        ),
         ("kronecker,beta", "\"beta\" is not one more setting; expected NAME=VALUE, each name once"),
         ("kronecker,beta=1,beta=2", "\"beta=2\" is not one more setting; expected NAME=VALUE, each name once"),
         ("kronecker,beta=1/1", "beta is \"1/1\"; expected different positive numbers, separated by /"),
@@ -91,11 +101,12 @@ struct ContenderTests {
         let files = try TinyStudy()
         let texts = [
             "pseudo-rows,ranks=2x4,samples=6,beta=1/50", "kronecker,balance=trace,one-dimensional=sum,beta=20",
-            "jacobian",
+            "jacobian", "input-mixture,components=2x1",
         ]
         let rows = try await study(files, texts).run { _ in }
         for (id, betas) in [
             ("pseudo-rows-2x4-complement-samples6", [1.0, 50]), ("kronecker-trace-sum", [20]), ("jacobian", [30]),
+            ("input-mixture-2x1", [30]),
         ] {
             let own = rows.filter { $0.method == id }
             #expect(own.count { $0.regime == .individual } == 1)
@@ -109,16 +120,20 @@ struct ContenderTests {
             return try #require(try directory.result(ofStage: name)?.choice)
         }
         // The triangles of A's sides 9 (three times), 17 and 8, of B's 24, 8, 16, 8 and 6, and of 9 blocks F of side 8
-        // hold 1177 numbers. The rows hold 1890 and the weights 44 more.
-        #expect(choices.map(\.storedElementCount) == [3111, 1177, nil])
+        // hold 1177 numbers. The rows hold 1890 and the weights 44 more. Each component of the mixture has two images
+        // of 784 pixels, its share and its number of images.
+        #expect(choices.map(\.storedElementCount) == [3111, 1177, nil, 3140])
         let figures = String(decoding: try files.directory.read("out/figures.json"), as: UTF8.self)
         let storage = try FiguresFile.decode(figures).storage
         #expect(
-            storage?.map(\.method) == ["linear", "kronecker-trace-sum", "pseudo-rows-2x4-complement-samples6"])
-        #expect(storage?.map(\.elementCount) == [0, 1177, 3111])
-        expectClose((storage ?? []).map(\.relative), [0, 1, 3111.0 / 1177], relative: 1e-3)
-        #expect(storage?[1].largeRelative == 1)
-        #expect(choices.map(\.betas) == [[1, 50], [20], [30]])
+            Set(storage?.map(\.method) ?? []) == [
+                "linear", "kronecker-trace-sum", "pseudo-rows-2x4-complement-samples6", "input-mixture-2x1",
+            ])
+        let counts = (storage ?? []).map(\.elementCount)
+        #expect(counts.sorted() == [0, 1177, 3111, 3140])
+        expectClose((storage ?? []).map(\.relative), counts.map { Double($0) / 1177 }, relative: 1e-3)
+        #expect(storage?.first { $0.method == "kronecker-trace-sum" }?.largeRelative == 1)
+        #expect(choices.map(\.betas) == [[1, 50], [20], [30], [30]])
         let best = try #require(choices[0].accuracies.max())
         #expect(choices[0].accuracies[choices[0].chosen] == best)
         let page = String(decoding: try files.directory.read("out/results.html"), as: UTF8.self)
@@ -167,6 +182,21 @@ struct ContenderTests {
         #expect(gradients[0][1] == gradients[1][1])
         #expect(gradients[0][0] != gradients[1][0])
         #expect(gradients[0][2] != gradients[1][2])
+    }
+
+    @Test func `a mixture without a task has nothing of that task's images`() async throws {
+        BLASEnvironment.setThreadCount(1)
+        let (files, others) = (try TinyStudy(), try TinyStudy())
+        try others.writeData(order: TinyStudy.tasks, changing: "beta")
+        let settings = InputMixture.Settings(componentCount: 2, rank: 1)
+        let (library, otherLibrary) = (
+            MixtureLibrary(inputs: try files.inputs()), MixtureLibrary(inputs: try others.inputs())
+        )
+        for task in 0..<3 {
+            let drawn = try await library.mixture(settings, without: task).images(count: 9, seed: 0)
+            let other = try await otherLibrary.mixture(settings, without: task).images(count: 9, seed: 0)
+            #expect((drawn == other) == (task == 1))
+        }
     }
 
     @Test func `the note of a choice names every β, and warns of the end of the list`() {

@@ -266,9 +266,11 @@ struct StudyTests {
         let rows = try await run(study(only: ["merges"], kfacctl: merging()))
         let zeroShot = try #require(rows.first { $0.regime == .pretrained })
         let merges = rows.filter { $0.regime == .merge }
-        #expect(merges.map(\.method) == ["task_arithmetic", "weighted_average", "kfac"])
-        // Each merge is the base, so its accuracy is the zero-shot accuracy.
-        #expect(merges.allSatisfy { $0.accuracy == zeroShot.accuracy && $0.perTask == zeroShot.perTask })
+        #expect(merges.map(\.method) == ["task_arithmetic", "weighted_average", "kfac", "jacobian-merge"])
+        // Each merge of the daemon is the base, so its accuracy is the zero-shot accuracy.
+        #expect(
+            merges.dropLast().allSatisfy { $0.accuracy == zeroShot.accuracy && $0.perTask == zeroShot.perTask })
+        #expect(merges.last?.seed == 0 && merges.last?.alpha == 1)
     }
 
     // MARK: - What cannot be run
