@@ -12,8 +12,6 @@ public struct EvaluationTask: Sendable {
     public let tokens: [Float]
     /// `[samples]`.
     public let labels: [Int32]
-    /// `[samples, 28, 28]`, grey.
-    private let images: [UInt8]
 
     /// A task's images of one split.
     ///
@@ -34,7 +32,6 @@ public struct EvaluationTask: Sendable {
         self.images = images.images
         tokens = base.embedding.tokens(of: images.images)
         labels = images.labels
-        self.images = images.images
     }
 
     /// The pixels of some samples, `[samples, 28, 28]`.
