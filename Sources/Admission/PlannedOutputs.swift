@@ -29,8 +29,9 @@ enum PlannedOutputs {
         if outputs.contains(.regularizer) {
             files += plan.targets.map { target in
                 let tasks = plan.spec.curvedTasks.filter { target.includes($0.name) }.count
-                let copies = curvature.regularizer.form == .perTask ? UInt64(tasks) : 1
-                return file("regularizer", target.description, bytes * copies)
+                let copies = UInt64(curvature.regularizer.termCount ?? tasks)
+                let rows = plan.jointTensors(of: target).reduce(UInt64(0)) { $0.saturatingSum($1.byteCount) }
+                return file("regularizer", target.description, (bytes * copies).saturatingSum(rows))
             }
         }
         if outputs.contains(.inverses) {

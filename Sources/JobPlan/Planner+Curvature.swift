@@ -10,6 +10,7 @@ extension Planner {
         guard needsFactors else { return }
         for task in spec.curvedTasks { planFactors(of: task.name) }
         planAccumulation()
+        planJointRows()
         invertedTargets.forEach { planInversion(for: $0) }
         if measuresInterference { planPenalties() }
         planCompression()
@@ -68,6 +69,8 @@ extension Planner {
 
     /// Plans the penalty of a task's own vector: a sum over the regularizer's Kronecker products.
     private mutating func planPenalty(_ block: CurvatureBlock, of task: TaskName, _ vector: Vector) {
+        // The floor alone is not the penalty of pseudo-rows.
+        guard spec.curvature.regularizer.form != .pseudoRows else { return }
         for term in 0..<(spec.curvature.regularizer.termCount ?? 0) {
             guard let factors = outputs(of: block, for: { .regularizer($0, term: term, of: .without(task)) }) else {
                 continue
@@ -107,13 +110,16 @@ extension Planner {
         for target in targets {
             if spec.outputs.contains(.regularizer) {
                 let sets = spec.regularizerSets(of: target)
+                let tasks = spec.curvedTasks.map(\.name).filter(target.includes)
+                let rows = products.jointTensors(of: target, blocks: blocks, units: units, tasks: tasks)
                 addFile(
                     .assembleRegularizer(target),
                     of: sets.flatMap {
                         products.fileOutputs(of: blocks, for: $0.purpose, compressed: $0.compressedPurpose)
-                    },
+                    } + products.jointUnits(of: target, blocks: blocks, units: units, tasks: tasks),
                     title: "regularizer file of target \"\(target)\"", setCount: sets.count,
-                    as: spec.curvature.compression?.form)
+                    as: spec.curvature.compression?.form,
+                    rowBytes: rows.reduce(0) { $0.saturatingSum($1.byteCount) })
             }
             if spec.outputs.contains(.inverses) {
                 addFile(
@@ -125,7 +131,7 @@ extension Planner {
 
     private mutating func addFile(
         _ operation: CoordinatorOperation, of outputs: [UnitOutput], title: String, setCount: Int = 1,
-        as form: CompressedForm? = nil
+        as form: CompressedForm? = nil, rowBytes: UInt64 = 0
     ) {
         let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { sum, factor in
             guard let form, !factor.shape.isDiagonal else { return sum.saturatingSum(factor.shape.fullBytes) }
@@ -133,6 +139,8 @@ extension Planner {
         }.saturatingProduct(UInt64(setCount))
         _ = add(
             operation, after: outputs.map(\.unit).sorted(),
-            cost: .streaming(inputBytes: form == nil ? bytes / 2 : bytes, outputBytes: bytes), title: title)
+            cost: .streaming(
+                inputBytes: (form == nil ? bytes / 2 : bytes).saturatingSum(rowBytes),
+                outputBytes: bytes.saturatingSum(rowBytes)), title: title)
     }
 }

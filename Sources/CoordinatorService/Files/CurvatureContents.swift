@@ -42,6 +42,8 @@ struct CurvatureContents: Sendable {
         let components: [String]
         /// All matrices, in the order of the file.
         let sources: [Source]
+        /// The tensors of joint rows behind them.
+        var rows: [JointTensor] = []
     }
 
     /// The number whose text is the longest.
@@ -58,7 +60,7 @@ struct CurvatureContents: Sendable {
         case .assembleRegularizer(let target):
             File(
                 kind: .regularizer, components: ["regularizer", target.description],
-                sources: regularizerSources(for: target))
+                sources: regularizerSources(for: target), rows: plan.jointTensors(of: target))
         case .assembleInverses(let target):
             File(
                 kind: .inverses, components: ["inverses", target.description],
@@ -75,6 +77,7 @@ struct CurvatureContents: Sendable {
         let count = plan.targets.count * rank * 2 * plan.spec.curvedTasks.count
         let longest: [MeasurementName: [Double]] = [
             .balance: [Self.longest], .damping: [Self.longest], .dampingUsed: [Self.longest],
+            .keptShare: [Self.longest],
             .coefficients: Array(repeating: Self.longest, count: count),
             .relativeError: Array(repeating: Self.longest, count: max(1, plan.targets.count)),
             .smallestEigenvalue: [Self.longest], .meanEigenvalue: [Self.longest], .diagonalShift: [Self.longest],
@@ -159,7 +162,21 @@ struct CurvatureContents: Sendable {
         metadata.layouts = plan.layouts
         metadata.balance = regularizer.balance.rawValue
         metadata.oneDimensional = regularizer.oneDimensional.rawValue
+        metadata.jointRows = jointRows(of: target, measured)
         return metadata
+    }
+
+    /// The ranks of a target's pseudo-rows, and what they keep; `nil` for another form.
+    private func jointRows(of target: TargetName, _ measured: Measurements) -> JointRowsMetadata? {
+        guard let inputs = plan.jointEigenvectors(.input, of: .target(target)),
+            let gradients = plan.jointEigenvectors(.gradient, of: .target(target)),
+            let keptInputs = measured(inputs.unit)?[.keptShare]?.first,
+            let keptGradients = measured(gradients.unit)?[.keptShare]?.first
+        else { return nil }
+        return JointRowsMetadata(
+            ranks: .init(inputs: inputs.operation.rank, gradients: gradients.operation.rank),
+            kept: .init(inputs: keptInputs, gradients: keptGradients),
+            floor: plan.spec.curvature.regularizer.jointRows.floor.text)
     }
 
     private func inverses(for target: TargetName, _ measured: Measurements) throws -> InversesMetadata {

@@ -1,0 +1,255 @@
+import Foundation
+import LinearAlgebra
+import TestSupport
+import Testing
+
+extension SerialIntegrationTests {
+    /// The form `pseudo_rows` of a whole job, against the joint form in fp64 from the same captures.
+    @Suite(.timeLimit(.minutes(10))) struct JointRowsTests {
+        private let model: SmallModel
+
+        init() throws {
+            model = try SmallModel()
+            model.job.outputs = ["regularizer", "report"]
+        }
+
+        private func setForm(_ settings: String) {
+            model.job.curvature = ["normalization: expand", "regularizer: {form: pseudo_rows, \(settings)}"]
+        }
+
+        private func regularizer(_ output: String, _ target: String) throws -> TensorFile {
+            try TensorFile(reading: "\(output)/regularizer/\(target)/regularizer.safetensors")
+        }
+
+        private func object(_ text: String?) throws -> [String: Double] {
+            try #require(try JSONSerialization.jsonObject(with: Data((text ?? "").utf8)) as? [String: Double])
+        }
+
+        private func report(_ output: String) throws -> [String: Any] {
+            let text = try Data(contentsOf: URL(fileURLWithPath: "\(output)/report.json"))
+            return try #require(try JSONSerialization.jsonObject(with: text) as? [String: Any])
+        }
+
+        private func reference(_ task: String) throws -> JointReference {
+            try JointReference(try #require(model.captures[task]))
+        }
+
+        /// Changes of all layers and of the parameter.
+        private func change(seed: UInt64) -> [String: [Double]] {
+            var random = SplitMix64(seed: seed)
+            var change = Dictionary(
+                uniqueKeysWithValues: JointReference.layers.map { ($0.name, random.values($0.inputs * $0.outputs)) })
+            change[JointReference.parameter.name] = random.values(JointReference.parameter.count)
+            return change
+        }
+
+        private func expectPenalties(_ found: JointReference, _ expected: JointReference) {
+            for seed: UInt64 in 1...5 {
+                let change = change(seed: seed)
+                expectClose(found.penalty(change), expected.penalty(change), relative: 1e-5)
+            }
+        }
+
+        @Test func `with all rows the penalty is a sum over all pairs of inputs and gradients`() async throws {
+            setForm("ranks: {inputs: 100, gradients: 100}, targets: all, floor: none")
+            try model.write()
+            let file = try regularizer(try await model.run(), "all")
+            let rows = JointReference(joining: try SmallModel.taskNames.map(reference))
+            expectPenalties(try JointReference(file: file), rows)
+            #expect(file.metadata["form"] == "pseudo_rows" && file.metadata["floor"] == "none")
+            #expect(file.metadata["normalization"] == "expand" && file.metadata["one_dimensional"] == "sum")
+            #expect(try object(file.metadata["ranks"]) == ["inputs": 36, "gradients": 72])
+            for kept in try object(file.metadata["kept"]).values { expectClose(kept, 1, absolute: 1e-6) }
+            #expect(file.tensors.allSatisfy { !$0.name.hasSuffix(".A") && !$0.name.hasSuffix(".F") })
+        }
+
+        @Test func `a target has the leading rows of its tasks, and nothing of the one that it leaves out`()
+            async throws
+        {
+            setForm("ranks: {inputs: 5, gradients: 7}")
+            try model.write()
+            let output = try await model.run()
+            let section = try #require(try report(output)["pseudo_rows"] as? [String: Any])
+            for target in SmallModel.taskNames {
+                let file = try regularizer(output, target)
+                let own = try SmallModel.taskNames.filter { $0 != target }.map {
+                    try reference($0).compressed(inputRank: 5, gradientRank: 7).rows
+                }
+                let joined = JointReference(joining: own)
+                let (rows, kept) = try joined.compressed(inputRank: 5, gradientRank: 7)
+                expectPenalties(try JointReference(file: file), rows)
+                let stated = try object(file.metadata["kept"])
+                expectClose([stated["inputs"] ?? 0, stated["gradients"] ?? 0], kept, absolute: 1e-6)
+                // fc's first column is of position 0; k begins behind fc's three positions.
+                let squares = try file.tensor("fc.input_squares").values + file.tensor("fc.gradient_squares").values
+                let expected =
+                    [0, 5, 10].map { joined.inputs.squares[$0] }
+                    + [0, 7, 14].map { joined.gradients.squares[$0] }
+                expectClose(squares, expected, relative: 1e-6)
+                expectClose(
+                    try file.tensor("norm.weight.gradient_squares").values,
+                    [try #require(joined.gradients.squares.last)], relative: 1e-6)
+                #expect(try file.tensor("input_squares").values == [1])
+                let rowOfReport = try #require(
+                    (section["targets"] as? [[String: Any]])?.first { $0["name"] as? String == target })
+                let inputs = try #require(rowOfReport["inputs"] as? [String: Double])
+                #expect(inputs["kept"] == stated["inputs"] && inputs["rank"] == 5 && inputs["rows"] == 10)
+            }
+            #expect((section["tasks"] as? [Any])?.count == 3 && section["floor"] as? String == "complement")
+        }
+
+        /// B ⊗ A ≽ B_in ⊗ A_in if A ≽ A_in and B ≽ B_in, and the same for F.
+        @Test func `the complement of the factors is positive semi-definite`() async throws {
+            setForm("ranks: {inputs: 4, gradients: 6}, targets: all")
+            try model.write()
+            let file = try regularizer(try await model.run(), "all")
+            let rows = try JointReference(file: file)
+            func expectSemidefinite(_ whole: [Double], _ inside: [Double]) throws {
+                let order = Int(Double(whole.count).squareRoot())
+                let difference = zip(whole, inside).map { $0 - $1 }
+                let values = try SymmetricEigen(
+                    decomposing: try Matrix<Double>(rows: order, columns: order, elements: difference)
+                ).values
+                #expect(values[0] > -1e-5 * (values.last ?? 0), "\(values)")
+            }
+            for layer in JointReference.layers {
+                try expectSemidefinite(
+                    try file.tensor("\(layer.name).A").values, rows.inside(layer, isInput: true))
+                try expectSemidefinite(
+                    try file.tensor("\(layer.name).B").values, rows.inside(layer, isInput: false))
+            }
+            try expectSemidefinite(try file.tensor("norm.weight.F").values, rows.insideOfParameter)
+        }
+
+        @Test func `any number of workers writes the same bytes`() async throws {
+            setForm("ranks: {inputs: 5, gradients: 7}")
+            var outputs: [String] = []
+            for workers in 1...3 {
+                model.job.output = "out-\(workers)"
+                try model.write()
+                outputs.append(try await model.run(workers: workers))
+            }
+            for other in outputs.dropFirst() { try requireSameBytes(other, outputs[0]) }
+        }
+
+        @Test func `a worker that is killed in the middle changes no byte`() async throws {
+            setForm("ranks: {inputs: 5, gradients: 7}")
+            model.job.output = "whole"
+            try model.write()
+            let whole = try await model.run()
+            let output = model.directory.appending("killed")
+            model.job.output = output
+            try model.write()
+            try await Cluster.with(workerTimeout: Cluster.shortTimeout, startingOver: output) { cluster in
+                let doomed = try cluster.startWorker("doomed")
+                let job = try await cluster.submit(model.jobPath)
+                let status = try await cluster.holdWorkers(job, units: 45)
+                doomed.send(SIGKILL)
+                #expect(try await doomed.exitCode() == 128 + SIGKILL)
+                try #require(status.finishedUnits < status.totalUnits)
+                try cluster.startWorker("heir")
+                try await cluster.waitForSuccess(job)
+            }
+            try requireSameBytes(output, whole)
+        }
+
+        @Test func `a plan and an inspection say form, ranks and floor`() async throws {
+            setForm("ranks: {inputs: 5, gradients: 7}, floor: 0.5")
+            try model.write()
+            let plan = try await Client.run(["plan", model.jobPath], in: model.directory)
+            #expect(
+                plan.output.contains("\nregularizers: pseudo_rows of ranks 5 and 7, floor 0.5\n"),
+                "\(plan.output) \(plan.errors)")
+            #expect(plan.output.contains("\njoint rows "))
+            let output = try await model.run()
+            let file = "\(output)/regularizer/alpha/regularizer.safetensors"
+            let inspection = try await Client.run(["inspect", file], in: model.directory)
+            for line in ["form: pseudo_rows", "ranks: {\"inputs\":5,\"gradients\":7}", "floor: 0.5"] {
+                #expect(inspection.output.contains("\n\(line)\n"), "\(inspection.output)")
+            }
+            #expect(inspection.output.contains("fc.gradient_rows"))
+            let page = try String(contentsOfFile: "\(output)/report.html", encoding: .utf8)
+            #expect(page.contains("id=\"pseudo-rows\"") && page.contains("5 of 10"))
+        }
+    }
+
+    /// The joint form of one sample, which is exact.
+    @Suite struct JointSampleTests {
+        /// f(x) = W₂ tanh(W₁ x + b₁), whose change by τ to first order is J τ.
+        @Test func `of one sample the penalty is the squared change of the outputs`() async throws {
+            let directory = try TemporaryDirectory()
+            var random = SplitMix64(seed: 3)
+            let (width, inner, outer) = (3, 4, 2)
+            let (input, first, bias) = (random.values(width), random.values(inner * width), random.values(inner))
+            let second = random.values(outer * inner)
+            let hidden = (0..<inner).map { row in
+                tanh((0..<width).reduce(bias[row]) { $0 + first[row * width + $1] * input[$1] })
+            }
+            let slope = hidden.map { 1 - $0 * $0 }
+            func floats(_ values: [Double]) -> [Float] { values.map { Float($0) } }
+            let base = TensorFile(
+                [
+                    Tensor("one.weight", [inner, width], floats(first)), Tensor("one.bias", [inner], floats(bias)),
+                    Tensor("two.weight", [outer, inner], floats(second)),
+                ], metadata: [:])
+            try base.write(to: directory.appending("base.safetensors"))
+            // The probes are the basis of the outputs.
+            let gradients = (0..<outer).flatMap { output in (0..<inner).map { second[output * inner + $0] * slope[$0] }
+            }
+            let basis = (0..<outer).flatMap { output in (0..<outer).map { $0 == output ? 1.0 : 0 } }
+            let capture = TensorFile(
+                [
+                    Tensor("one.input", [1, width], floats(input)),
+                    Tensor("one.output_grad", [outer, inner], floats(gradients)),
+                    Tensor("two.input", [1, inner], floats(hidden)),
+                    Tensor("two.output_grad", [outer, outer], floats(basis)),
+                ],
+                metadata: ["format": "kfacd.capture/1", "samples": "1", "probes": "\(outer)", "task": "one"])
+            try capture.write(to: directory.appending("capture.safetensors"))
+            var job = JobFile(output: "out")
+            job.tasks = [JobFile.Task(name: "one", captures: ["capture.safetensors"])]
+            job.curvature = [
+                "normalization: expand", "exact_probes: true",
+                "regularizer: {form: pseudo_rows, targets: all, floor: none}",
+            ]
+            job.outputs = ["regularizer"]
+            let path = directory.appending("job.yaml")
+            try job.write(to: path)
+            try await Client.runJob(path, workers: 1, in: directory)
+            let file = try TensorFile(reading: directory.appending("out/regularizer/all/regularizer.safetensors"))
+            let (u1, u2) = (try file.tensor("one.input_rows").values, try file.tensor("two.input_rows").values)
+            let (v1, v2) = (try file.tensor("one.gradient_rows").values, try file.tensor("two.gradient_rows").values)
+            #expect(u1.count == width + 1 && v1.count == outer * inner)
+            for _ in 0..<4 {
+                let (firstChange, biasChange) = (random.values(inner * width), random.values(inner))
+                let secondChange = random.values(outer * inner)
+                let moved = (0..<inner).map { row in
+                    slope[row] * (0..<width).reduce(biasChange[row]) { $0 + firstChange[row * width + $1] * input[$1] }
+                }
+                var exact = 0.0
+                for output in 0..<outer {
+                    let change = (0..<inner).reduce(0) {
+                        $0 + second[output * inner + $1] * moved[$1] + secondChange[output * inner + $1] * hidden[$1]
+                    }
+                    exact += change * change
+                }
+                var penalty = 0.0
+                for row in 0..<outer {
+                    var value = 0.0
+                    for output in 0..<inner {
+                        let image = (0..<width).reduce(biasChange[output] * u1[width]) {
+                            $0 + firstChange[output * width + $1] * u1[$1]
+                        }
+                        value += v1[row * inner + output] * image
+                    }
+                    for output in 0..<outer {
+                        let image = (0..<inner).reduce(0) { $0 + secondChange[output * inner + $1] * u2[$1] }
+                        value += v2[row * outer + output] * image
+                    }
+                    penalty += value * value
+                }
+                expectClose(penalty, exact, relative: 1e-5)
+            }
+        }
+    }
+}
