@@ -1,4 +1,5 @@
 public import Identifiers
+import LinearAlgebra
 public import UnitOperations
 
 /// Whose joint rows: those of a task, or those of a target's regularizer.

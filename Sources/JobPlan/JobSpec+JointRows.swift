@@ -1,5 +1,6 @@
 import Identifiers
 import KroneckerFactors
+import LinearAlgebra
 import UnitOperations
 
 /// The check of jobs with the form `pseudo_rows`.

@@ -1,7 +1,7 @@
 /// The weights of joint rows, which make the two sides comparable.
 ///
-/// An input counts as much as the gradients that it meets: wα = √E‖g‖² for each layer and position, and wγ = √E‖a‖². The
-/// expectations are means over the tasks of a form. A weight is at least 10⁻⁴ of the largest of its side.
+/// An input counts as much as the gradients that it meets: wα = √E‖g‖² for each layer and position, and wγ = √E‖a‖².
+/// The expectations are means over the tasks of a form. A weight is at least 10⁻⁴ of the largest of its side.
 ///
 /// Weights are used as shares of the largest one. A common factor changes no eigenvector, and shares stay in the range
 /// of fp32.

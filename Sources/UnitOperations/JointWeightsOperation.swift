@@ -2,7 +2,7 @@ import LinearAlgebra
 
 /// The squares of one side's other side → the largest weight of the side, and that of the constant 1.
 ///
-/// It reads ``MeasurementName/positionSquares`` of each layer for every task, and then of each parameter for every task.
+/// It reads ``MeasurementName/positionSquares`` of each layer for every task, and then those of each parameter.
 /// The constant meets the gradients of all parameters, so its square is the sum of theirs. It measures
 /// ``MeasurementName/weightSquares``: the largest square, and that of the constant. It reads and makes no blobs.
 ///

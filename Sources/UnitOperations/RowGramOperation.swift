@@ -3,9 +3,9 @@ public import LinearAlgebra
 
 /// Joint rows of one layer or parameter → its part of the weighted Gram matrix X Xᵀ of the rows.
 ///
-/// It reads the rows' blobs, if they are those of tasks. It reads ``MeasurementName/weightSquares`` of the side, and then
-/// ``MeasurementName/positionSquares`` of the layer's other side for each task; without such lists every position has
-/// the constant's weight. It makes one packed triangle of F32.
+/// It reads the rows' blobs, if they are those of tasks. It reads ``MeasurementName/weightSquares`` of the side, and
+/// then ``MeasurementName/positionSquares`` of the layer's other side for each task; without such lists every position
+/// has the constant's weight. It makes one packed triangle of F32.
 ///
 /// Source: DESIGN section 2.2, joint form.
 public struct RowGramOperation: UnitOperation {

@@ -1,3 +1,4 @@
+import Identifiers
 import LinearAlgebra
 import UnitOperations
 import WireProtocol

@@ -175,37 +175,78 @@ extension SerialIntegrationTests {
 
     /// The joint form of one sample, which is exact.
     @Suite struct JointSampleTests {
-        /// f(x) = W₂ tanh(W₁ x + b₁), whose change by τ to first order is J τ.
+        private static let (width, inner, outer) = (3, 4, 2)
+
+        /// f(x) = W₂ tanh(W₁ x + b₁) at one x.
+        private struct Network {
+            let input: [Double]
+            let first: [Double]
+            let bias: [Double]
+            let second: [Double]
+            let hidden: [Double]
+
+            init(_ random: inout SplitMix64) {
+                let (input, first) = (random.values(width), random.values(inner * width))
+                let bias = random.values(inner)
+                (self.input, self.first, self.bias) = (input, first, bias)
+                second = random.values(outer * inner)
+                hidden = (0..<inner).map { row in
+                    tanh((0..<width).reduce(bias[row]) { $0 + first[row * width + $1] * input[$1] })
+                }
+            }
+
+            /// The derivative of tanh.
+            func slope(_ row: Int) -> Double { 1 - hidden[row] * hidden[row] }
+
+            /// J τ, by the rules of the derivative.
+            func change(_ first: [Double], _ bias: [Double], _ second: [Double]) -> [Double] {
+                let moved = (0..<inner).map { row in
+                    slope(row) * (0..<width).reduce(bias[row]) { $0 + first[row * width + $1] * input[$1] }
+                }
+                return (0..<outer).map { output in
+                    (0..<inner).reduce(0.0) { sum, row in
+                        let place = output * inner + row
+                        return sum + self.second[place] * moved[row] + second[place] * hidden[row]
+                    }
+                }
+            }
+
+            func write(to directory: TemporaryDirectory) throws {
+                func floats(_ values: [Double]) -> [Float] { values.map { Float($0) } }
+                let base = TensorFile(
+                    [
+                        Tensor("one.weight", [inner, width], floats(first)), Tensor("one.bias", [inner], floats(bias)),
+                        Tensor("two.weight", [outer, inner], floats(second)),
+                    ], metadata: [:])
+                try base.write(to: directory.appending("base.safetensors"))
+                // The probes are the basis of the outputs.
+                let gradients = (0..<outer * inner).map { second[$0] * slope($0 % inner) }
+                let basis = (0..<outer * outer).map { $0 / outer == $0 % outer ? 1.0 : 0 }
+                let capture = TensorFile(
+                    [
+                        Tensor("one.input", [1, width], floats(input)),
+                        Tensor("one.output_grad", [outer, inner], floats(gradients)),
+                        Tensor("two.input", [1, inner], floats(hidden)),
+                        Tensor("two.output_grad", [outer, outer], floats(basis)),
+                    ],
+                    metadata: ["format": "kfacd.capture/1", "samples": "1", "probes": "\(outer)", "task": "one"])
+                try capture.write(to: directory.appending("capture.safetensors"))
+            }
+        }
+
+        /// vᵀ Δ u of a layer.
+        private func product(_ gradient: ArraySlice<Double>, _ change: [Double], _ input: [Double]) -> Double {
+            gradient.enumerated().reduce(0.0) { sum, row in
+                let image = input.indices.reduce(0.0) { $0 + change[row.offset * input.count + $1] * input[$1] }
+                return sum + row.element * image
+            }
+        }
+
         @Test func `of one sample the penalty is the squared change of the outputs`() async throws {
             let directory = try TemporaryDirectory()
             var random = SplitMix64(seed: 3)
-            let (width, inner, outer) = (3, 4, 2)
-            let (input, first, bias) = (random.values(width), random.values(inner * width), random.values(inner))
-            let second = random.values(outer * inner)
-            let hidden = (0..<inner).map { row in
-                tanh((0..<width).reduce(bias[row]) { $0 + first[row * width + $1] * input[$1] })
-            }
-            let slope = hidden.map { 1 - $0 * $0 }
-            func floats(_ values: [Double]) -> [Float] { values.map { Float($0) } }
-            let base = TensorFile(
-                [
-                    Tensor("one.weight", [inner, width], floats(first)), Tensor("one.bias", [inner], floats(bias)),
-                    Tensor("two.weight", [outer, inner], floats(second)),
-                ], metadata: [:])
-            try base.write(to: directory.appending("base.safetensors"))
-            // The probes are the basis of the outputs.
-            let gradients = (0..<outer).flatMap { output in (0..<inner).map { second[output * inner + $0] * slope[$0] }
-            }
-            let basis = (0..<outer).flatMap { output in (0..<outer).map { $0 == output ? 1.0 : 0 } }
-            let capture = TensorFile(
-                [
-                    Tensor("one.input", [1, width], floats(input)),
-                    Tensor("one.output_grad", [outer, inner], floats(gradients)),
-                    Tensor("two.input", [1, inner], floats(hidden)),
-                    Tensor("two.output_grad", [outer, outer], floats(basis)),
-                ],
-                metadata: ["format": "kfacd.capture/1", "samples": "1", "probes": "\(outer)", "task": "one"])
-            try capture.write(to: directory.appending("capture.safetensors"))
+            let network = Network(&random)
+            try network.write(to: directory)
             var job = JobFile(output: "out")
             job.tasks = [JobFile.Task(name: "one", captures: ["capture.safetensors"])]
             job.curvature = [
@@ -219,34 +260,18 @@ extension SerialIntegrationTests {
             let file = try TensorFile(reading: directory.appending("out/regularizer/all/regularizer.safetensors"))
             let (u1, u2) = (try file.tensor("one.input_rows").values, try file.tensor("two.input_rows").values)
             let (v1, v2) = (try file.tensor("one.gradient_rows").values, try file.tensor("two.gradient_rows").values)
+            let (width, inner, outer) = (Self.width, Self.inner, Self.outer)
             #expect(u1.count == width + 1 && v1.count == outer * inner)
             for _ in 0..<4 {
-                let (firstChange, biasChange) = (random.values(inner * width), random.values(inner))
-                let secondChange = random.values(outer * inner)
-                let moved = (0..<inner).map { row in
-                    slope[row] * (0..<width).reduce(biasChange[row]) { $0 + firstChange[row * width + $1] * input[$1] }
-                }
-                var exact = 0.0
-                for output in 0..<outer {
-                    let change = (0..<inner).reduce(0) {
-                        $0 + second[output * inner + $1] * moved[$1] + secondChange[output * inner + $1] * hidden[$1]
-                    }
-                    exact += change * change
-                }
-                var penalty = 0.0
-                for row in 0..<outer {
-                    var value = 0.0
-                    for output in 0..<inner {
-                        let image = (0..<width).reduce(biasChange[output] * u1[width]) {
-                            $0 + firstChange[output * width + $1] * u1[$1]
-                        }
-                        value += v1[row * inner + output] * image
-                    }
-                    for output in 0..<outer {
-                        let image = (0..<inner).reduce(0) { $0 + secondChange[output * inner + $1] * u2[$1] }
-                        value += v2[row * outer + output] * image
-                    }
-                    penalty += value * value
+                let (first, bias) = (random.values(inner * width), random.values(inner))
+                let second = random.values(outer * inner)
+                let exact = network.change(first, bias, second).reduce(0.0) { $0 + $1 * $1 }
+                let biased = (0..<inner).flatMap { first[$0 * width..<($0 + 1) * width] + [bias[$0]] }
+                let penalty = (0..<outer).reduce(0.0) { sum, row in
+                    let value =
+                        product(v1[row * inner..<(row + 1) * inner], biased, u1)
+                        + product(v2[row * outer..<(row + 1) * outer], second, u2)
+                    return sum + value * value
                 }
                 expectClose(penalty, exact, relative: 1e-5)
             }

@@ -59,7 +59,7 @@ extension OperationExample {
     private static var summedChanges: [Change<JointRows>] {
         [0, 1].flatMap { number in
             [parts { $0[number].rows += 1 }, parts { $0[number].scale = 0.75 }]
-        } + [{ $0.columns = 4 }, { $0.positions = 1 }]
+        } + [{ $0.columns = 4 }, { $0.positions = 1 }, { $0.appendsOnes = true }]
     }
 
     private static func of<Operation>(
