@@ -161,16 +161,9 @@ public struct JobFileDescription: Equatable, Sendable {
         }
     }
 
-    /// The layer or parameter of a tensor of joint rows; nil for another tensor, and for that of the constant.
-    private static func jointOwner(of name: String) -> String? {
-        let suffixes = [".input_rows", ".gradient_rows", ".input_squares", ".gradient_squares"]
-        let suffix = suffixes.first { name.hasSuffix($0) && name.count > $0.count }
-        return suffix.map { String(name.dropLast($0.count)) }
-    }
-
     private static func owner(of name: String, _ kind: JobFileKind) -> String {
         if kind == .capture { return CaptureTensorName(name)?.owner ?? name }
-        if kind != .checkpoint { return CurvatureTensorName(name)?.owner ?? jointOwner(of: name) ?? name }
+        if kind != .checkpoint { return CurvatureTensorName(name)?.owner ?? JointTensorName(name)?.owner ?? name }
         let suffix = [".weight", ".bias"].first { name.hasSuffix($0) && name.count > $0.count }
         return suffix.map { String(name.dropLast($0.count)) } ?? name
     }

@@ -98,7 +98,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.strengths =
             try reader.object(MetadataKey.strength, "an object of numbers of at least 0", \.nonNegativeNumber) ?? [:]
         self.optimum = try Optimum(reader)
-        self.jointRows = try JointRowsMetadata(reader)
+        self.jointRows = try JointRowsMetadata(ofRegularizer: reader)
         self.layouts = try reader.layouts()
     }
 
@@ -127,6 +127,6 @@ public struct RegularizerMetadata: Equatable, Sendable {
         strings[MetadataKey.baseDigest] = baseDigest?.description
         strings[MetadataKey.layout] = layouts.metadataText
         return strings.merging(optimum?.strings ?? [:]) { _, own in own }
-            .merging(jointRows?.strings ?? [:]) { _, own in own }
+            .merging(jointRows?.stringsOfRegularizer ?? [:]) { _, own in own }
     }
 }

@@ -47,10 +47,9 @@ public struct JointTensor: Equatable, Sendable {
 }
 
 extension JobPlan {
-    /// The tensors of joint rows in a target's file, in their order; none for another form.
-    public func jointTensors(of target: TargetName) -> [JointTensor] {
-        products.jointTensors(
-            of: target, blocks: blocks, units: units, tasks: spec.curvedTasks.map(\.name).filter(target.includes))
+    /// The tensors of joint rows in the file of a task or a target, in their order; none for another form.
+    public func jointTensors(of owner: JointRowsOwner) -> [JointTensor] {
+        products.jointTensors(of: owner, blocks: blocks, units: units, tasks: owner.tasks(in: spec))
     }
 
     /// The unit that found the eigenvectors of a side; `nil` for another form.
@@ -64,49 +63,67 @@ extension JobPlan {
     }
 }
 
+extension JointRowsOwner {
+    /// The tasks whose rows they are made of.
+    func tasks(in spec: JobSpec) -> [TaskName] {
+        switch self {
+        case .task(let task): [task]
+        case .target(let target): spec.curvedTasks.map(\.name).filter(target.includes)
+        }
+    }
+}
+
 extension PlanProducts {
-    /// The tensors of joint rows in a target's file.
+    /// The tensors of joint rows in the file of a task or a target.
     func jointTensors(
-        of target: TargetName, blocks: [CurvatureBlock], units: [WorkUnit], tasks: [TaskName]
+        of owner: JointRowsOwner, blocks: [CurvatureBlock], units: [WorkUnit], tasks: [TaskName]
     ) -> [JointTensor] {
         var tensors: [JointTensor] = []
         for (position, block) in blocks.enumerated() {
             let sides: [(FactorSide, String)] =
                 block.factors.count == 2 ? [(.input, "input"), (.gradient, "gradient")] : [(.gradient, "gradient")]
             for (side, word) in sides {
-                guard let output = self[block: position, .jointRows(side, of: .target(target))],
-                    let operation = units[output.unit.position].operation as? RowCombinationOperation
+                guard let output = self[block: position, .jointRows(side, of: owner)],
+                    let operation = units[output.unit.position].operation as? any PseudoRowsMaking
                 else { continue }
                 let row =
                     block.factors.count == 2
-                    ? [operation.rows.positions, operation.rows.width] : [operation.rows.width]
+                    ? [operation.rowPositions, operation.rowWidth] : [operation.rowWidth]
                 tensors.append(
                     JointTensor(
                         name: "\(block.name).\(word)_rows", shape: [operation.rank] + row, content: .blob(output)))
                 let squares = tasks.compactMap { self[block: position, .rowSquares(side, of: $0)] }
                 tensors.append(
                     JointTensor(
-                        name: "\(block.name).\(word)_squares", shape: [operation.rows.positions],
+                        name: "\(block.name).\(word)_squares", shape: [operation.rowPositions],
                         content: .mean(squares.map { UnitMeasurement($0.unit, .positionSquares) })))
             }
         }
-        guard let output = self[JointRowsOwner.subject, .jointEigenvectors(.input, of: .target(target))],
-            let operation = units[output.unit.position].operation as? JointEigenvectorsOperation,
-            operation.constant != nil
+        guard let output = self[JointRowsOwner.subject, .jointEigenvectors(.input, of: owner)],
+            let rank = constantRank(of: units[output.unit.position])
         else { return tensors }
         tensors.append(
             JointTensor(
-                name: "input_rows", shape: [operation.rank],
+                name: "input_rows", shape: [rank],
                 content: .mean([UnitMeasurement(output.unit, .constantRows)])))
         tensors.append(JointTensor(name: "input_squares", shape: [1], content: .number(1)))
         return tensors
     }
 
-    /// The units whose results stand in a target's tensors of joint rows, or in the metadata beside them.
+    /// The number of constants that a unit measures; `nil` if it measures none.
+    private func constantRank(of unit: WorkUnit) -> Int? {
+        switch unit.operation {
+        case let operation as JointEigenvectorsOperation: operation.constant == nil ? nil : operation.rank
+        case let operation as ImportJointRowsOperation: operation.rank
+        default: nil
+        }
+    }
+
+    /// The units whose results stand in the tensors of joint rows, or in the metadata beside them.
     func jointUnits(
-        of target: TargetName, blocks: [CurvatureBlock], units: [WorkUnit], tasks: [TaskName]
+        of owner: JointRowsOwner, blocks: [CurvatureBlock], units: [WorkUnit], tasks: [TaskName]
     ) -> [UnitOutput] {
-        let tensors = jointTensors(of: target, blocks: blocks, units: units, tasks: tasks)
+        let tensors = jointTensors(of: owner, blocks: blocks, units: units, tasks: tasks)
         return tensors.flatMap { tensor -> [UnitOutput] in
             switch tensor.content {
             case .blob(let output): [output]
@@ -115,7 +132,7 @@ extension PlanProducts {
             }
         }
             + [FactorSide.input, .gradient].compactMap {
-                self[JointRowsOwner.subject, .jointEigenvectors($0, of: .target(target))]
+                self[JointRowsOwner.subject, .jointEigenvectors($0, of: owner)]
             }
     }
 }

@@ -51,11 +51,12 @@ extension JobSpec {
                     "task \"\(task.name)\" has no rows of \(empty.map(\.name).quotedList), so no joint rows. Leave them out "
                         + "with \"layers\", or capture more samples.")
             }
-            guard !task.factors.isEmpty else { return nil }
+            guard !task.factors.isEmpty, inventory.factorSets[task.name]?.jointRows == nil else { return nil }
             return JobProblem(
                 at: task.location,
-                "the form \"pseudo_rows\" is made of captured rows, but task \"\(task.name)\" has finished \"factors\". "
-                    + "Give its \"captures\", or choose the form \"accumulated\".")
+                "the form \"pseudo_rows\" is made of captured rows or of the joint rows of finished factors, but the "
+                    + "\"factors\" of task \"\(task.name)\" have none. Make them with this form, give its \"captures\", "
+                    + "or choose the form \"accumulated\".")
         }
     }
 
@@ -64,14 +65,14 @@ extension JobSpec {
         var faults = SharedFaults()
         var positions: [String: (task: TaskName, count: Int)] = [:]
         for task in curvedTasks {
-            guard let captures = inventory.captures[task.name] else { continue }
-            var check = JointCaptureCheck(captures)
+            if let problem = inventory.factorSets[task.name]?.jointRows?.constantProblem(blocks) {
+                faults.append(problem, about: nil, of: "sets", at: "factors of task \"\(task.name)\"")
+            }
+            var check = JointBlockCheck(task.name, blocks, inventory)
             for block in blocks where !inventory.isEmpty(block, in: task.name) {
                 if let problem = check.problem(of: block) {
-                    faults.append(
-                        problem, about: block.name, of: "layers and parameters",
-                        at: "captures of task \"\(task.name)\"")
-                } else if let count = captures.layers[LayerName(rawValue: block.name)]?.positions {
+                    faults.append(problem, about: block.name, of: "layers and parameters", at: check.place)
+                } else if let count = check.positions(of: block) {
                     let first = positions[block.name, default: (task.name, count)]
                     positions[block.name] = first
                     guard first.count != count else { continue }
@@ -79,7 +80,7 @@ extension JobSpec {
                         "layer \"\(block.name)\" has \(count) rows for each sample, but \(first.count) in task "
                             + "\"\(first.task)\"; \"pseudo_rows\" needs equally many in all tasks. Capture them alike, or "
                             + "leave the layer out with \"layers\".",
-                        about: block.name, of: "layers", at: "captures of task \"\(task.name)\"")
+                        about: block.name, of: "layers", at: check.place)
                 }
             }
         }
@@ -99,15 +100,50 @@ extension JobSpec {
                 "\(captures.samples) samples of \(captures.probes) probes are \(count) joint rows, whose Gram matrix is "
                     + "decomposed whole; expected at most \(most). Capture fewer samples or probes.")
         }
-        let summed = curvedTasks.count.saturatingProduct(max(settings.inputRank, settings.gradientRank))
+        let own = max(settings.inputRank, settings.gradientRank)
+        let ranks = curvedTasks.map { task -> Int in
+            let imported = inventory.factorSets[task.name]?.jointRows?.rows.values.compactMap(\.shape.first).max()
+            return imported ?? own
+        }
+        let summed = ranks.reduce(0) { $0.saturatingSum($1) }
         if summed > most {
             problems.append(
                 JobProblem(
                     at: fileName,
-                    "\(curvedTasks.count) tasks of up to \(max(settings.inputRank, settings.gradientRank)) pseudo-rows are "
-                        + "\(summed) joint rows; expected at most \(most). Lower \"ranks\"."))
+                    "\(curvedTasks.count) tasks of up to \(ranks.max() ?? own) pseudo-rows are \(summed) joint rows; "
+                        + "expected at most \(most). Lower \"ranks\"."))
         }
         return problems
+    }
+}
+
+/// The joint rows of one task, block by block: captured, or those of its finished factors.
+private struct JointBlockCheck {
+    /// The task's files, for messages.
+    let place: String
+    private var captured: JointCaptureCheck?
+    private let captures: CaptureInventory?
+    private let finished: FactorSetInventory.JointRowTensors?
+    private let ranks: (inputs: Int?, gradients: Int?)
+
+    init(_ task: TaskName, _ blocks: [CurvatureBlock], _ inventory: JobInventory) {
+        captures = inventory.captures[task]
+        captured = captures.map(JointCaptureCheck.init)
+        finished = inventory.factorSets[task]?.jointRows
+        place = "\(captures == nil ? "factors" : "captures") of task \"\(task)\""
+        ranks = (finished?.rank(.input, of: blocks), finished?.rank(.gradient, of: blocks))
+    }
+
+    /// What keeps a block from having joint rows; `nil` if nothing does.
+    mutating func problem(of block: CurvatureBlock) -> String? {
+        captured?.problem(of: block) ?? finished?.problem(of: block, ranks)
+    }
+
+    /// The positions of a layer.
+    func positions(of block: CurvatureBlock) -> Int? {
+        guard block.factors.count == 2 else { return nil }
+        return captures?.layers[LayerName(rawValue: block.name)]?.positions
+            ?? finished?.operation(block, .input)?.positions
     }
 }
 

@@ -102,24 +102,25 @@ extension Planner {
                     compressed: { .compressedFactor($0, of: task.name) })
                 // The file states the scalars.
                 let balances = products.outputs(for: .balance(of: task.name)).map(\.output)
+                let rows = jointFile(of: .task(task.name))
                 addFile(
-                    .assembleFactors(task.name), of: outputs + balances,
-                    title: "factor file of task \"\(task.name)\"", as: spec.curvature.compression?.form)
+                    .assembleFactors(task.name), of: outputs + balances + rows.units,
+                    title: "factor file of task \"\(task.name)\"", as: spec.curvature.compression?.form,
+                    rowBytes: rows.byteCount)
             }
         }
         for target in targets {
             if spec.outputs.contains(.regularizer) {
                 let sets = spec.regularizerSets(of: target)
-                let tasks = spec.curvedTasks.map(\.name).filter(target.includes)
-                let rows = products.jointTensors(of: target, blocks: blocks, units: units, tasks: tasks)
+                let rows = jointFile(of: .target(target))
                 addFile(
                     .assembleRegularizer(target),
                     of: sets.flatMap {
                         products.fileOutputs(of: blocks, for: $0.purpose, compressed: $0.compressedPurpose)
-                    } + products.jointUnits(of: target, blocks: blocks, units: units, tasks: tasks),
+                    } + rows.units,
                     title: "regularizer file of target \"\(target)\"", setCount: sets.count,
                     as: spec.curvature.compression?.form,
-                    rowBytes: rows.reduce(0) { $0.saturatingSum($1.byteCount) })
+                    rowBytes: rows.byteCount)
             }
             if spec.outputs.contains(.inverses) {
                 addFile(
@@ -127,6 +128,16 @@ extension Planner {
                     title: "inverses file of target \"\(target)\"")
             }
         }
+    }
+
+    /// The units that a file's joint rows come from, and their bytes.
+    private func jointFile(of owner: JointRowsOwner) -> (units: [UnitOutput], byteCount: UInt64) {
+        let tasks = owner.tasks(in: spec)
+        let tensors = products.jointTensors(of: owner, blocks: blocks, units: units, tasks: tasks)
+        return (
+            products.jointUnits(of: owner, blocks: blocks, units: units, tasks: tasks),
+            tensors.reduce(0) { $0.saturatingSum($1.byteCount) }
+        )
     }
 
     private mutating func addFile(

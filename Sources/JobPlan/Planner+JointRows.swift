@@ -11,11 +11,15 @@ import UnitOperations
 ///
 /// Source: DESIGN section 2.2, joint form.
 extension Planner {
-    /// Plans the pseudo-rows of each target's file, and those of the tasks that it sums.
+    /// Plans the pseudo-rows of each task and target whose file has them, and of the tasks that targets sum.
     mutating func planJointRows() {
-        guard spec.curvature.regularizer.form == .pseudoRows, !targets.isEmpty else { return }
-        let tasks = spec.curvedTasks.map(\.name).filter { task in targets.contains { $0.includes(task) } }
+        guard spec.curvature.regularizer.form == .pseudoRows else { return }
+        // A factor file has the rows of its task.
+        let tasks = spec.curvedTasks.map(\.name).filter { task in
+            spec.outputs.contains(.factors) || targets.contains { $0.includes(task) }
+        }
         for task in tasks {
+            if let rows = inventory.factorSets[task]?.jointRows { planImport(of: rows, task) }
             guard let captures = inventory.captures[task] else { continue }
             planRowSquares(of: task, captures)
             planJointRows(of: .task(task), tasks: [task]) { planner, position, side in
@@ -71,12 +75,12 @@ extension Planner {
         _ position: Int, _ side: FactorSide, _ tasks: [TaskName], _ shares: [Double]
     ) -> (JointRows, [UnitOutput])? {
         let outputs = tasks.compactMap { products[block: position, .jointRows(side, of: .task($0))] }
-        let operations = outputs.compactMap { units[$0.unit.position].operation as? RowCombinationOperation }
+        let operations = outputs.compactMap { units[$0.unit.position].operation as? any PseudoRowsMaking }
         guard operations.count == tasks.count, let first = operations.first else { return nil }
         let parts = zip(operations, scales(side, shares)).map { JointRows.Part(rows: $0.rank, scale: $1) }
         return (
             JointRows(
-                columns: first.rows.width, positions: first.rows.positions, appendsOnes: false,
+                columns: first.rowWidth, positions: first.rowPositions, appendsOnes: false,
                 source: .parts(parts)), outputs
         )
     }
@@ -231,14 +235,45 @@ extension Planner {
         let outputs = tasks.compactMap {
             products[JointRowsOwner.subject, .jointEigenvectors(.input, of: .task($0))]
         }
-        let operations = outputs.compactMap { units[$0.unit.position].operation as? JointEigenvectorsOperation }
-        guard operations.count == tasks.count else { return nil }
+        let ranks = outputs.compactMap { constantRank(of: $0) }
+        guard ranks.count == tasks.count else { return nil }
         let total = tasks.reduce(0) { $0 + (curvatureWeights[$1] ?? 0) }
         let shares = tasks.map { (curvatureWeights[$0] ?? 0) / total }
         return (
-            zip(operations, scales(.input, shares)).map { JointRows.Part(rows: $0.rank, scale: $1) },
+            zip(ranks, scales(.input, shares)).map { JointRows.Part(rows: $0, scale: $1) },
             outputs.map { UnitMeasurement($0.unit, .constantRows) }
         )
+    }
+
+    /// The number of a task's input rows, by the unit that measures its constants.
+    private func constantRank(of output: UnitOutput) -> Int? {
+        switch units[output.unit.position].operation {
+        case let operation as JointEigenvectorsOperation: operation.rank
+        case let operation as ImportJointRowsOperation: operation.rank
+        default: nil
+        }
+    }
+
+    /// Plans the import of a finished set's joint rows.
+    private mutating func planImport(of rows: FactorSetInventory.JointRowTensors, _ task: TaskName) {
+        for side in [FactorSide.input, .gradient] {
+            for position in positions(side) {
+                let name = blocks[position].name
+                guard let operation = rows.operation(blocks[position], side) else { continue }
+                let output = UnitOutput(
+                    add(
+                        operation,
+                        title: "import of the joint rows of the \(side.noun) of \"\(name)\" of task \"\(task)\"",
+                        about: name, block: name))
+                products[block: position, .rowSquares(side, of: task)] = output
+                products[block: position, .jointRows(side, of: .task(task))] = output
+            }
+        }
+        guard !parameterPositions.isEmpty, let operation = rows.constantOperation else { return }
+        products[JointRowsOwner.subject, .jointEigenvectors(.input, of: .task(task))] = UnitOutput(
+            add(
+                operation, title: "import of the joint rows of the constant of task \"\(task)\"",
+                about: JointRowsOwner.subject, block: nil))
     }
 
     private mutating func planCombination(

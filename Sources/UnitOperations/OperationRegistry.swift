@@ -12,6 +12,7 @@ public enum OperationRegistry {
         BalanceOperation.self,
         AccumulateOperation.self,
         OptimalAccumulateOperation.self,
+        ImportJointRowsOperation.self,
         RowSquaresOperation.self,
         JointWeightsOperation.self,
         RowGramOperation.self,

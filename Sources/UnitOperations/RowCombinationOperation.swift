@@ -86,3 +86,10 @@ public struct RowCombinationOperation: UnitOperation {
         }
     }
 }
+
+extension RowCombinationOperation: PseudoRowsMaking {
+    /// Positions of a row.
+    public var rowPositions: Int { rows.positions }
+    /// Columns of a position.
+    public var rowWidth: Int { rows.width }
+}

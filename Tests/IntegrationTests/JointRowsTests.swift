@@ -121,6 +121,42 @@ extension SerialIntegrationTests {
             try expectSemidefinite(try file.tensor("norm.weight.F").values, rows.insideOfParameter)
         }
 
+        /// An owner shares its factor file, and keeps its rows.
+        @Test func `finished factors with joint rows give the regularizer of the rows`() async throws {
+            setForm("ranks: {inputs: 5, gradients: 7}")
+            model.job.outputs = ["factors", "regularizer"]
+            model.job.output = "rows"
+            try model.write()
+            let captured = try await model.run()
+            let shared = try TensorFile(reading: "\(captured)/factors/beta/factors.safetensors")
+            expectPenalties(
+                try JointReference(file: shared), try reference("beta").compressed(inputRank: 5, gradientRank: 7).rows)
+            #expect(shared.metadata["joint_rows"]?.contains("\"ranks\":{\"inputs\":5,\"gradients\":7}") == true)
+            for index in [0, 1] {
+                let name = SmallModel.taskNames[index]
+                model.job.tasks[index].factors = "rows/factors/\(name)"
+                model.job.tasks[index].captures = []
+                model.job.tasks[index].name = name
+            }
+            model.job.output = "finished"
+            try model.write()
+            let finished = try await model.run()
+            for target in SmallModel.taskNames {
+                expectPenalties(
+                    try JointReference(file: try regularizer(finished, target)),
+                    try JointReference(file: try regularizer(captured, target)))
+            }
+            let again = try TensorFile(reading: "\(finished)/factors/beta/factors.safetensors")
+            for tensor in shared.tensors { #expect(try again.tensor(tensor.name).bytes == tensor.bytes) }
+            #expect(again.metadata["joint_rows"] == shared.metadata["joint_rows"])
+            // Other forms leave the rows aside.
+            model.job.curvature = ["normalization: expand", "regularizer: {one_dimensional: sum}"]
+            model.job.outputs = ["regularizer"]
+            let plain = try await model.run(to: "plain")
+            let sums = try regularizer(plain, "gamma")
+            #expect(try sums.tensor("q.B").bytes == regularizer(captured, "gamma").tensor("q.B").bytes)
+        }
+
         @Test func `any number of workers writes the same bytes`() async throws {
             setForm("ranks: {inputs: 5, gradients: 7}")
             var outputs: [String] = []

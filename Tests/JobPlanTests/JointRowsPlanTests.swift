@@ -100,13 +100,68 @@ import UnitOperations
 
     // MARK: - Captures
 
-    @Test func `finished factors have no rows`() throws {
+    private static func joint(_ rank: Int, positions: Int) -> FactorSetInventory.JointRowTensors {
+        var joint = FactorSetInventory.JointRowTensors()
+        func tensor(_ shape: [Int]) -> FactorSetInventory.JointRowTensors.Tensor {
+            .init(shape: shape, slice: FileSlice(file: 1, offset: 0, byteCount: UInt64(4 * shape.reduce(1, *))))
+        }
+        for (layer, inputs, outputs) in [("fc1", 5, 3), ("fc2", 3, 2)] {
+            joint.rows[FactorName(owner: layer, side: .input)] = tensor([rank, positions, inputs])
+            joint.rows[FactorName(owner: layer, side: .gradient)] = tensor([rank + 1, positions, outputs])
+            for side in [FactorSide.input, .gradient] {
+                joint.squares[FactorName(owner: layer, side: side)] = tensor([positions])
+            }
+        }
+        joint.rows[FactorName(owner: "norm.weight", side: .full)] = tensor([rank + 1, 4])
+        joint.squares[FactorName(owner: "norm.weight", side: .full)] = tensor([1])
+        joint.constant = tensor([rank])
+        joint.kept = [0.5, 0.25]
+        return joint
+    }
+
+    private func problems(withJoint change: (inout FactorSetInventory.JointRowTensors) -> Void) throws -> [String] {
+        let models = ["- {name: a, factors: a}", "- {name: b, captures: b}"]
+        return try problems(job("", models: models)) { inventory in
+            inventory.factorSets["a"]?.normalization = .expand
+            var joint = Self.joint(4, positions: 3)
+            change(&joint)
+            inventory.factorSets["a"]?.jointRows = joint
+        }
+    }
+
+    @Test func `joint rows of finished factors have the shapes of their layers`() throws {
+        #expect(try problems { _ in } == [])
+        let name = FactorName(owner: "fc2", side: .gradient)
+        #expect(
+            try problems { $0.rows[name] = nil } == [
+                "factors of task \"a\": the joint rows of \"fc2\" are missing or have another shape; expected "
+                    + "\"fc2.gradient_rows\" of shape [rows, positions, 2] and \"fc2.gradient_squares\" of shape "
+                    + "[positions]. Make the factors again from the rows."
+            ])
+        #expect(
+            try problems { $0.rows[name]?.shape = [6, 3, 2] } == [
+                "factors of task \"a\": \"fc2.gradient_rows\" has 6 rows, but other layers have 5; expected one number. "
+                    + "Make the factors again from the rows."
+            ])
+        #expect(
+            try problems { $0 = Self.joint(4, positions: 2) }.first
+                == "captures of task \"b\": layer \"fc1\" has 3 rows for each sample, but 2 in task \"a\"; \"pseudo_rows\" "
+                + "needs equally many in all tasks. Capture them alike, or leave the layer out with \"layers\".")
+        #expect(
+            try problems { $0.constant = nil } == [
+                "factors of task \"a\": the joint rows have no constant; expected \"input_rows\" of shape [4], which the "
+                    + "parameters outside layers meet. Make the factors again from the rows."
+            ])
+    }
+
+    @Test func `finished factors without joint rows are refused`() throws {
         let models = ["- {name: a, factors: a}", "- {name: b, captures: b}"]
         let found = try problems(job("", models: models)) { $0.factorSets["a"]?.normalization = .expand }
         #expect(
             found.map { String($0.drop { $0 != " " }.dropFirst()) } == [
-                "the form \"pseudo_rows\" is made of captured rows, but task \"a\" has finished \"factors\". Give its "
-                    + "\"captures\", or choose the form \"accumulated\"."
+                "the form \"pseudo_rows\" is made of captured rows or of the joint rows of finished factors, but the "
+                    + "\"factors\" of task \"a\" have none. Make them with this form, give its \"captures\", or choose the "
+                    + "form \"accumulated\"."
             ], "\(found)")
     }
 
@@ -256,7 +311,7 @@ import UnitOperations
 
     @Test func `the file's tensors have the ranks that there are rows for, and count as bytes of the plan`() throws {
         let plan = try plan(", targets: all, ranks: {inputs: 12, gradients: 30}")
-        let tensors = plan.jointTensors(of: .all)
+        let tensors = plan.jointTensors(of: .target(.all))
         #expect(
             tensors.map { "\($0.name) \($0.shape)" } == [
                 "fc.input_rows [12, 3, 5]", "fc.input_squares [3]", "fc.gradient_rows [30, 3, 3]",
@@ -281,7 +336,7 @@ import UnitOperations
         var inventory = model.inventory(for: spec)
         for task: TaskName in ["a", "b"] { inventory.captures[task]?.layers["q"]?.sharedInput = "k" }
         let plan = try JobPlan(spec: spec, inventory: inventory)
-        let names = plan.jointTensors(of: .all).compactMap { tensor -> (String, UnitOutput)? in
+        let names = plan.jointTensors(of: .target(.all)).compactMap { tensor -> (String, UnitOutput)? in
             guard case .blob(let output) = tensor.content else { return nil }
             return (tensor.name, output)
         }
@@ -289,7 +344,7 @@ import UnitOperations
         #expect(outputs["k.input_rows"] == outputs["q.input_rows"])
         #expect(outputs["k.gradient_rows"] != outputs["q.gradient_rows"])
         // Without one-dimensional parameters there is no constant.
-        #expect(plan.jointTensors(of: .all).allSatisfy { $0.name.contains(".") })
+        #expect(plan.jointTensors(of: .target(.all)).allSatisfy { $0.name.contains(".") })
         let vectors = plan.units.compactMap { $0.operation as? JointEigenvectorsOperation }
         #expect(vectors.allSatisfy { $0.constant == nil })
     }

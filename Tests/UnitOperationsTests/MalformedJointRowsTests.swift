@@ -73,6 +73,16 @@ struct MalformedJointRowsTests {
         }
     }
 
+    @Test func `imported rows have the bytes of their shape`() throws {
+        func expectImport(_ problem: String, _ change: (inout WireImportJointRowsOperation) -> Void) throws {
+            try expect(problem, .importJointRows, as: WireImportJointRowsOperation.self, change)
+        }
+        try expectImport("0 joint rows have 3 positions of 5 columns") { $0.rank = 0 }
+        try expectImport("the number of joint rows is 8193") { $0.rank = 8193 }
+        try expectImport("45 elements of joint rows have 120 bytes") { $0.rank = 3 }
+        try expectImport("3 numbers of joint rows have 16 bytes") { $0.numbers.byteCount = 16 }
+    }
+
     @Test func `weights are of some squares`() throws {
         func expectWeights(_ problem: String, _ change: (inout WireJointWeightsOperation) -> Void) throws {
             try expect(problem, .jointWeights, as: WireJointWeightsOperation.self, change)

@@ -68,6 +68,24 @@ extension OperationExample {
         changes.map { change in { change(&$0[keyPath: rows]) } }
     }
 
+    static let importJointRows = OperationExample(
+        ImportJointRowsOperation(
+            rows: slice(4, offset: 1 << 40, byteCount: 120), rank: 2, positions: 3, columns: 5,
+            numbers: slice(2, byteCount: 12)),
+        [
+            { $0.rows?.file = 5 }, { $0.rows?.offset += 1 }, { $0.rows?.byteCount += 4 }, { $0.rank = 3 },
+            { $0.positions = 4 }, { $0.columns = 4 }, { $0.numbers.file = 5 }, { $0.numbers.offset += 1 },
+            { $0.numbers.byteCount += 4 },
+        ])
+
+    static let importJointConstant = OperationExample(
+        ImportJointRowsOperation(
+            rows: nil, rank: 2, positions: 1, columns: 1, numbers: slice(2, byteCount: 8)),
+        [
+            { $0.rows = slice(4, byteCount: 8) }, { $0.rank = 3 }, { $0.positions = 4 }, { $0.columns = 4 },
+            { $0.numbers.file = 5 }, { $0.numbers.offset += 1 }, { $0.numbers.byteCount += 4 },
+        ])
+
     static let rowSquares = OperationExample(
         RowSquaresOperation(rows: capturedRows), of(\.rows, capturedChanges))
 

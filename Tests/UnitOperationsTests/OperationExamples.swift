@@ -29,7 +29,8 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         factor, factorOfSamples, indexFactor, indexFactorOfSamples, sumUses, importFactor, importCompressed,
         sumPartials, exactTrace, exactTraceOfIndices, balance, balanceAsStated,
         combine, accumulate, accumulateOptimally,
-        rowSquares, jointWeights, rowGram, rowGramOfTasks, jointEigenvectors, jointEigenvectorsOfTasks, rowCombination,
+        importJointRows, importJointConstant, rowSquares, jointWeights, rowGram, rowGramOfTasks, jointEigenvectors,
+        jointEigenvectorsOfTasks, rowCombination,
         rowCombinationOfTasks, invert, compress, penalty,
         penaltyOfFullBlock, norm, merge, combineStatistics,
     ]

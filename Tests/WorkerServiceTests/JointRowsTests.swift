@@ -180,6 +180,40 @@ struct JointRowsTests {
         }
     }
 
+    @Test func `the rows of a finished set are copied, with their squares`() async throws {
+        let (rows, squares): ([Float], [Float]) = ([1, 2, 3, 4, 5, 6], [7, 0.5])
+        func unit(_ slices: [RowSlice], _ files: [Int: LeasedFile]) -> BenchUnit {
+            BenchUnit(
+                ImportJointRowsOperation(
+                    rows: slices[0].slice, rank: 1, positions: 2, columns: 3, numbers: slices[1].slice), files: files,
+                about: "l")
+        }
+        try await Bench.run { bench in
+            let (slices, files) = try written(bench, [rows, squares], columns: 1)
+            let result = try await bench.result(unit(slices, files))
+            #expect(try bench.elements(result.blobs[0]) == rows)
+            #expect(result.measurements == [.positionSquares: [7, 0.5]])
+            let constant = ImportJointRowsOperation(
+                rows: nil, rank: 2, positions: 1, columns: 1, numbers: slices[1].slice)
+            let alone = try await bench.result(BenchUnit(constant, files: files, about: "joint rows"))
+            #expect(alone.blobs.isEmpty && alone.measurements == [.constantRows: [7, 0.5]])
+        }
+        for (bad, message) in [
+            ([rows, [-1, 0]], "the squares of the joint rows of \"l\" are negative; expected means of squares."),
+            ([rows, [.nan, 0]], "the joint rows of \"l\" hold NaN or infinity; expected finite values."),
+            (
+                [[1, 2, .infinity, 4, 5, 6], squares],
+                "the joint rows of \"l\" hold NaN or infinity; expected finite values."
+            ),
+        ] as [([[Float]], String)] {
+            try await Bench.run { bench in
+                let (slices, files) = try written(bench, bad, columns: 1)
+                let (fault, found) = try await bench.fault(unit(slices, files))
+                #expect(fault == .badInput && found.hasSuffix(": \(message) Make the factors again."), "\(found)")
+            }
+        }
+    }
+
     @Test func `rows that are not finite, or too large, are an error of the input`() async throws {
         var values = Self.values
         values[1][7] = .nan

@@ -56,11 +56,12 @@ struct CurvatureContents: Sendable {
             File(
                 kind: .factors, components: ["factors", task.rawValue],
                 sources: sources(of: plan.blocks) { .factor($0, of: task) }
-                    .map { compressed($0) { .compressedFactor($0, of: task) } })
+                    .map { compressed($0) { .compressedFactor($0, of: task) } },
+                rows: plan.jointTensors(of: .task(task)))
         case .assembleRegularizer(let target):
             File(
                 kind: .regularizer, components: ["regularizer", target.description],
-                sources: regularizerSources(for: target), rows: plan.jointTensors(of: target))
+                sources: regularizerSources(for: target), rows: plan.jointTensors(of: .target(target)))
         case .assembleInverses(let target):
             File(
                 kind: .inverses, components: ["inverses", target.description],
@@ -134,6 +135,7 @@ struct CurvatureContents: Sendable {
             normalization: plan.spec.curvature.normalization.rawValue, hasBias: hasBias,
             weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
         metadata.layouts = plan.layouts
+        metadata.jointRows = jointRows(of: .task(task), measured) ?? importedRows(of: task)
         for block in plan.blocks where !block.uses.isEmpty { metadata.uses[block.name] = block.uses.map(\.name) }
         for block in plan.blocks {
             // What a finished set states stays true of the same factors.
@@ -162,21 +164,32 @@ struct CurvatureContents: Sendable {
         metadata.layouts = plan.layouts
         metadata.balance = regularizer.balance.rawValue
         metadata.oneDimensional = regularizer.oneDimensional.rawValue
-        metadata.jointRows = jointRows(of: target, measured)
+        metadata.jointRows = jointRows(of: .target(target), measured)
+        metadata.jointRows?.floor = regularizer.jointRows.floor.text
         return metadata
     }
 
-    /// The ranks of a target's pseudo-rows, and what they keep; `nil` for another form.
-    private func jointRows(of target: TargetName, _ measured: Measurements) -> JointRowsMetadata? {
-        guard let inputs = plan.jointEigenvectors(.input, of: .target(target)),
-            let gradients = plan.jointEigenvectors(.gradient, of: .target(target)),
+    /// The ranks of pseudo-rows, and what they keep; `nil` for another form.
+    private func jointRows(of owner: JointRowsOwner, _ measured: Measurements) -> JointRowsMetadata? {
+        guard let inputs = plan.jointEigenvectors(.input, of: owner),
+            let gradients = plan.jointEigenvectors(.gradient, of: owner),
             let keptInputs = measured(inputs.unit)?[.keptShare]?.first,
             let keptGradients = measured(gradients.unit)?[.keptShare]?.first
         else { return nil }
         return JointRowsMetadata(
             ranks: .init(inputs: inputs.operation.rank, gradients: gradients.operation.rank),
-            kept: .init(inputs: keptInputs, gradients: keptGradients),
-            floor: plan.spec.curvature.regularizer.jointRows.floor.text)
+            kept: .init(inputs: keptInputs, gradients: keptGradients))
+    }
+
+    /// What a finished set states of its joint rows stays true of the same rows.
+    private func importedRows(of task: TaskName) -> JointRowsMetadata? {
+        guard plan.spec.curvature.regularizer.form == .pseudoRows,
+            let rows = plan.inventory.factorSets[task]?.jointRows, rows.kept.count == 2,
+            let inputs = rows.rank(.input, of: plan.blocks), let gradients = rows.rank(.gradient, of: plan.blocks)
+        else { return nil }
+        return JointRowsMetadata(
+            ranks: .init(inputs: inputs, gradients: gradients),
+            kept: .init(inputs: rows.kept[0], gradients: rows.kept[1]))
     }
 
     private func inverses(for target: TargetName, _ measured: Measurements) throws -> InversesMetadata {

@@ -46,7 +46,9 @@ struct PseudoRowsSection {
 
     /// The different numbers of a target's pseudo-rows with their weights, and of its factors.
     private var storage: JSONValue {
-        let rows = plan.targets.first.map { plan.jointTensors(of: $0).reduce(UInt64(0)) { $0 + $1.byteCount / 4 } } ?? 0
+        let rows =
+            plan.targets.first.map { plan.jointTensors(of: .target($0)).reduce(UInt64(0)) { $0 + $1.byteCount / 4 } }
+            ?? 0
         let factors = plan.blocks.flatMap(\.factors).reduce(UInt64(0)) { $0.saturatingSum($1.shape.storedBytes / 4) }
         return .object([.init("rows", .number("\(rows)")), .init("factors", .number("\(factors)"))])
     }

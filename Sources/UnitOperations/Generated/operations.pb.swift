@@ -1222,6 +1222,46 @@ nonisolated struct WireRowCombinationOperation: Sendable {
   fileprivate var _rows: WireJointRows? = nil
 }
 
+/// The joint rows of a finished factor set, of one layer or parameter; or those of the constant.
+nonisolated struct WireImportJointRowsOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Absent for the constant.
+  var rows: WireFileSlice {
+    get {_rows ?? WireFileSlice()}
+    set {_rows = newValue}
+  }
+  /// Returns true if `rows` has been explicitly set.
+  var hasRows: Bool {self._rows != nil}
+  /// Clears the value of `rows`. Subsequent reads from it will return its default value.
+  mutating func clearRows() {self._rows = nil}
+
+  var rank: UInt32 = 0
+
+  var positions: UInt32 = 0
+
+  var columns: UInt32 = 0
+
+  /// The squares by position; of the constant its rows.
+  var numbers: WireFileSlice {
+    get {_numbers ?? WireFileSlice()}
+    set {_numbers = newValue}
+  }
+  /// Returns true if `numbers` has been explicitly set.
+  var hasNumbers: Bool {self._numbers != nil}
+  /// Clears the value of `numbers`. Subsequent reads from it will return its default value.
+  mutating func clearNumbers() {self._numbers = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _rows: WireFileSlice? = nil
+  fileprivate var _numbers: WireFileSlice? = nil
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "kfacd.operations"
@@ -3467,6 +3507,60 @@ nonisolated extension WireRowCombinationOperation: SwiftProtobuf.Message, SwiftP
     if lhs._rows != rhs._rows {return false}
     if lhs.rank != rhs.rank {return false}
     if lhs.chunkColumns != rhs.chunkColumns {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ImportJointRowsOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}rank\0\u{1}positions\0\u{1}columns\0\u{1}numbers\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._rows) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.rank) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.columns) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._numbers) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._rows {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.rank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.rank, fieldNumber: 2)
+    }
+    if self.positions != 0 {
+      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 3)
+    }
+    if self.columns != 0 {
+      try visitor.visitSingularUInt32Field(value: self.columns, fieldNumber: 4)
+    }
+    try { if let v = self._numbers {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireImportJointRowsOperation, rhs: WireImportJointRowsOperation) -> Bool {
+    if lhs._rows != rhs._rows {return false}
+    if lhs.rank != rhs.rank {return false}
+    if lhs.positions != rhs.positions {return false}
+    if lhs.columns != rhs.columns {return false}
+    if lhs._numbers != rhs._numbers {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
