@@ -363,7 +363,9 @@ struct InventoryReader {
                     file: file, offset: UInt64(entry.fileRange.lowerBound), byteCount: UInt64(entry.fileRange.count)),
                 compression: entry.compression?.compression)
         }
-        return inventory(of: metadata, factors)
+        var found = inventory(of: metadata, factors)
+        found.jointRows = FactorSetInventory.JointRowTensors(set, metadata, files: indexes)
+        return found
     }
 
     private func inventory(

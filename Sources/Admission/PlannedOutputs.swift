@@ -24,13 +24,17 @@ enum PlannedOutputs {
         let exactBytes = matrices(plan.blocks)
         let bytes = curvature.compression.map { compressedBytes(plan.blocks, as: $0.form) } ?? exactBytes
         if outputs.contains(.factors) {
-            files += plan.spec.curvedTasks.map { file("factors", $0.name.rawValue, bytes) }
+            files += plan.spec.curvedTasks.map { task in
+                file("factors", task.name.rawValue, bytes.saturatingSum(rowBytes(of: .task(task.name), plan)))
+            }
         }
         if outputs.contains(.regularizer) {
             files += plan.targets.map { target in
                 let tasks = plan.spec.curvedTasks.filter { target.includes($0.name) }.count
-                let copies = curvature.regularizer.form == .perTask ? UInt64(tasks) : 1
-                return file("regularizer", target.description, bytes * copies)
+                let copies = UInt64(curvature.regularizer.termCount ?? tasks)
+                return file(
+                    "regularizer", target.description,
+                    (bytes * copies).saturatingSum(rowBytes(of: .target(target), plan)))
             }
         }
         if outputs.contains(.inverses) {
@@ -38,6 +42,11 @@ enum PlannedOutputs {
         }
         if outputs.contains(.merged) { files += merged(plan, base) }
         return files + ["report.html", "report.json"].map { PlannedFile(path: $0, byteCount: 0) }
+    }
+
+    /// The bytes of joint rows in a file.
+    private static func rowBytes(of owner: JointRowsOwner, _ plan: JobPlan) -> UInt64 {
+        plan.jointTensors(of: owner).reduce(0) { $0.saturatingSum($1.byteCount) }
     }
 
     /// The bytes of the blocks' matrices in a compressed form; diagonals have none.

@@ -30,12 +30,26 @@ public final class CurvatureSet: Sendable {
         public var dimension: Int { shape.dimension }
     }
 
+    /// A tensor of joint rows in a factor set.
+    public struct JointEntry: Equatable, Sendable {
+        /// The owner of the rows, and what the tensor holds.
+        public let name: JointTensorName
+        /// The shape, outermost first.
+        public let shape: [Int]
+        /// The file that holds the tensor.
+        public let file: FilePath
+        /// The tensor's bytes, F32, from the start of the file.
+        public let fileRange: Range<Int>
+    }
+
     /// The kind as which the set was opened.
     public let kind: JobFileKind
     /// The underlying tensors.
     public let tensors: SafetensorsSet
     /// The matrices in the order of the files.
     public let entries: [Entry]
+    /// The tensors of joint rows; none unless a factor set's metadata states them.
+    public let jointEntries: [JointEntry]
     private let positions: [CurvatureTensorName: Int]
 
     /// Opens a file or a directory and checks every tensor's name, shape and type.
@@ -53,6 +67,7 @@ public final class CurvatureSet: Sendable {
         }
         var problems: [JobFileError] = []
         var entries: [Entry] = []
+        var jointEntries: [JointEntry] = []
         var names: Set<CurvatureTensorName> = []
         var stated: [(file: FilePath, diagonals: Set<CurvatureTensorName>)] = []
         for file in tensors.files {
@@ -65,7 +80,14 @@ public final class CurvatureSet: Sendable {
                 stated.append((file.path, diagonals))
                 compressions = try reader.compressions()
             } catch { problems.append(error) }
+            let hasJointRows = kind == .factors && file.header.metadata[MetadataKey.jointRows] != nil
             for info in file.header.tensors {
+                if hasJointRows, let name = JointTensorName(info.name) {
+                    do throws(JobFileError) { jointEntries.append(try Self.entry(name, info, in: file)) } catch {
+                        problems.append(error)
+                    }
+                    continue
+                }
                 if let name = CurvatureTensorName(info.name) { names.insert(name) }
                 do throws(JobFileError) {
                     entries.append(try Self.entry(info, in: file, kind, diagonals, compressions[info.name]))
@@ -80,6 +102,7 @@ public final class CurvatureSet: Sendable {
         self.kind = kind
         self.tensors = tensors
         self.entries = entries
+        self.jointEntries = jointEntries
         positions = Dictionary(entries.enumerated().map { ($1.name, $0) }) { first, _ in first }
     }
 
@@ -142,6 +165,17 @@ public final class CurvatureSet: Sendable {
             file: file.path,
             fileRange: start..<start + info.byteCount
         )
+    }
+
+    private static func entry(
+        _ name: JointTensorName, _ info: TensorInfo, in file: SafetensorsFile
+    ) throws(JobFileError) -> JointEntry {
+        guard info.dataType == .float32 else {
+            throw .dataType(file: file.path, tensor: info.name, found: info.dataType, expected: "F32")
+        }
+        let start = file.header.dataOffset + info.byteRange.lowerBound
+        return JointEntry(
+            name: name, shape: info.shape, file: file.path, fileRange: start..<start + info.byteCount)
     }
 
     /// Requires the type and the shape of the tensor that holds a compressed matrix.

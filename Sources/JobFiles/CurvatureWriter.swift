@@ -56,12 +56,27 @@ public final class CurvatureWriter: Sendable {
         public init(_ name: CurvatureTensorName, dimension: Int) { self.init(name, shape: .full(dimension)) }
     }
 
+    /// Joint rows, or numbers about them: a tensor of F32 of any shape.
+    public struct Rows: Equatable, Sendable {
+        /// The tensor's name.
+        public let name: String
+        /// Its shape, outermost first.
+        public let shape: [Int]
+
+        /// Announces a tensor.
+        public init(_ name: String, shape: [Int]) {
+            self.name = name
+            self.shape = shape
+        }
+    }
+
     /// Begins a set.
     ///
     /// - Parameters:
     ///   - directory: an existing directory.
     ///   - kind: factors, regularizer or inverses; it determines the file's name.
     ///   - entries: all matrices, in the order of the file.
+    ///   - rows: the tensors behind them.
     ///   - metadata: the kind's strings; the storage and the names of diagonals are added to them. They state the
     ///     compressed matrices.
     ///   - draft: for a staged set, the strings until it is finished, of at least the same length.
@@ -72,6 +87,7 @@ public final class CurvatureWriter: Sendable {
         directory: FilePath,
         kind: JobFileKind,
         entries: [Entry],
+        rows: [Rows] = [],
         metadata: [String: String],
         draft: [String: String]? = nil,
         storage: CurvatureStorage = .full,
@@ -85,6 +101,7 @@ public final class CurvatureWriter: Sendable {
             }
             tensors.append(entry.tensor(storage))
         }
+        tensors += rows.map { TensorDescription(name: $0.name, dataType: .float32, shape: $0.shape) }
         let layout = ShardLayout(tensors: tensors, stem: kind.stem, shardByteLimit: shardByteLimit)
         var common = [MetadataKey.storage: storage.rawValue]
         common[MetadataKey.diagonal] = Set(entries.filter(\.shape.isDiagonal).map(\.name)).metadataText
@@ -122,15 +139,24 @@ public final class CurvatureWriter: Sendable {
         return Place(file: file, offset: offset, squareRows: isSquare(shape, name) ? shape.dimension : nil)
     }
 
-    /// Takes a matrix of a staged set as written, because another process has written it.
+    /// The place of a tensor of rows; nil unless the set is staged.
+    ///
+    /// - Throws: ``JobFileError`` for an unknown name.
+    public func place(ofRows name: String) throws(JobFileError) -> Place? {
+        let writer = try writer(named: name)
+        guard let file = writer.stagedIdentity, let offset = writer.fileOffset(of: name) else { return nil }
+        return Place(file: file, offset: offset, squareRows: nil)
+    }
+
+    /// Takes a tensor of a staged set as written, because another process has written it.
     ///
     /// - Parameters:
-    ///   - name: the name of an entry.
+    ///   - name: the name of an announced tensor.
     ///   - checksum: of the bytes in its place; ``prove()`` compares it.
     /// - Throws: ``JobFileError``.
-    public func noteWritten(_ name: CurvatureTensorName, _ checksum: Checksum) throws(JobFileError) {
-        let writer = try writer(named: name.name)
-        try wrapping { () throws(SafetensorsError) in try writer.noteWritten(name.name, checksum) }
+    public func noteWritten(_ name: String, _ checksum: Checksum) throws(JobFileError) {
+        let writer = try writer(named: name)
+        try wrapping { () throws(SafetensorsError) in try writer.noteWritten(name, checksum) }
     }
 
     /// Reads a staged set once, and compares the matrices that other processes have written with their checksums.
@@ -174,6 +200,19 @@ public final class CurvatureWriter: Sendable {
     /// - Throws: ``JobFileError``; the matrix may be partly written, and then the set cannot be finished.
     public func write(compressed bytes: RawSpan, to name: CurvatureTensorName) throws(JobFileError) {
         do throws(SafetensorsError) { try writer.write(bytes, to: name.name) } catch { throw .safetensors(error) }
+    }
+
+    /// Writes the next bytes of a tensor of rows.
+    ///
+    /// - Parameters:
+    ///   - bytes: F32 elements.
+    ///   - name: the name of an announced tensor.
+    ///   - offset: the first byte of them in the tensor.
+    /// - Throws: ``JobFileError``; the tensor may be partly written, and then the set cannot be finished.
+    public func write(rows bytes: RawSpan, to name: String, at offset: Int = 0) throws(JobFileError) {
+        do throws(SafetensorsError) { try writer.write(bytes, to: name, at: offset) } catch {
+            throw .safetensors(error)
+        }
     }
 
     /// What the files of a staged set held when they were finished.

@@ -28,6 +28,8 @@ public struct FactorsMetadata: Equatable, Sendable {
     public var uses: [String: [String]] = [:]
     /// The scalar that gives B the layer's exact trace, by layer; empty if the file states none.
     public var balances: [String: Double] = [:]
+    /// The joint rows of the file; nil if it has none.
+    public var jointRows: JointRowsMetadata?
 
     /// Describes a factor set.
     public init(
@@ -67,6 +69,7 @@ public struct FactorsMetadata: Equatable, Sendable {
         self.balances =
             try reader.object(MetadataKey.balance, "an object of numbers above 0 by layer", \.positiveNumber)
             ?? [:]
+        self.jointRows = try JointRowsMetadata(ofFactors: reader)
     }
 
     private static func rowCounts(_ reader: MetadataReader) throws(JobFileError) -> OwnerCounts? {
@@ -100,6 +103,7 @@ public struct FactorsMetadata: Equatable, Sendable {
         strings[MetadataKey.weight] = weight.map { String($0) }
         strings[MetadataKey.baseDigest] = baseDigest?.description
         strings[MetadataKey.layout] = layouts.metadataText
+        strings[MetadataKey.jointRows] = jointRows?.textOfFactors
         if !uses.isEmpty {
             strings[MetadataKey.uses] =
                 JSONValue.sortedObject(uses) { .array($0.sorted().map(JSONValue.string)) }.text()

@@ -163,7 +163,7 @@ public struct JobFileDescription: Equatable, Sendable {
 
     private static func owner(of name: String, _ kind: JobFileKind) -> String {
         if kind == .capture { return CaptureTensorName(name)?.owner ?? name }
-        if kind != .checkpoint { return CurvatureTensorName(name)?.owner ?? name }
+        if kind != .checkpoint { return CurvatureTensorName(name)?.owner ?? JointTensorName(name)?.owner ?? name }
         let suffix = [".weight", ".bias"].first { name.hasSuffix($0) && name.count > $0.count }
         return suffix.map { String(name.dropLast($0.count)) } ?? name
     }

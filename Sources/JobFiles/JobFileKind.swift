@@ -96,7 +96,7 @@ public enum MetadataKey {
     public static let compression = "compression"
     /// The task that a regularizer protects, or `all`.
     public static let target = "target"
-    /// `accumulated`, `optimal` or `per_task`.
+    /// `accumulated`, `optimal`, `per_task` or `pseudo_rows`.
     public static let form = "form"
     /// `paper` or `mean`.
     public static let scale = "scale"
@@ -116,6 +116,14 @@ public enum MetadataKey {
     public static let coefficients = "coefficients"
     /// For the form `optimal`, object by layer: the share of the per-task form's norm that the products miss.
     public static let relativeError = "relative_error"
+    /// Of a factor file with joint rows: an object with the objects `ranks` and `kept`.
+    public static let jointRows = "joint_rows"
+    /// For the form `pseudo_rows`, object: the number of rows of `inputs` and of `gradients`.
+    public static let ranks = "ranks"
+    /// For the form `pseudo_rows`, object: the share of the trace of the weighted Gram matrix that the rows keep.
+    public static let kept = "kept"
+    /// For the form `pseudo_rows`: `complement`, `none`, or what the accumulated factors are multiplied by.
+    public static let floor = "floor"
     /// The origin of a merged checkpoint, as JSON.
     public static let provenance = "kfacd"
 }

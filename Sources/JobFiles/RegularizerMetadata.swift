@@ -8,7 +8,7 @@ public import SystemPackage
 public struct RegularizerMetadata: Equatable, Sendable {
     /// The task whose own factors are left out, or `all`.
     public var target: String
-    /// `accumulated`, `optimal` or `per_task`.
+    /// `accumulated`, `optimal`, `per_task` or `pseudo_rows`.
     public var form: String
     /// `paper` or `mean`.
     public var scale: String
@@ -36,6 +36,8 @@ public struct RegularizerMetadata: Equatable, Sendable {
     public var strengths: [String: Double]
     /// The sums behind the products; only for the form `optimal`.
     public var optimum: Optimum?
+    /// The joint rows of the file; only for the form `pseudo_rows`.
+    public var jointRows: JointRowsMetadata?
     /// The order of the dimensions of the base's weights, by layer, where an input declared it.
     public var layouts: [String: WeightLayout] = [:]
 
@@ -74,7 +76,8 @@ public struct RegularizerMetadata: Equatable, Sendable {
         let reader = MetadataReader(metadata: metadata, file: file)
         try reader.requireFormat(.regularizer)
         self.target = try reader.required(MetadataKey.target, "a task's name or \"all\"")
-        self.form = try reader.required(MetadataKey.form, "\"accumulated\", \"optimal\" or \"per_task\"")
+        self.form = try reader.required(
+            MetadataKey.form, "\"accumulated\", \"optimal\", \"per_task\" or \"pseudo_rows\"")
         self.scale = try reader.required(MetadataKey.scale, "\"paper\" or \"mean\"")
         self.balance = metadata[MetadataKey.balance] ?? "none"
         self.oneDimensional = metadata[MetadataKey.oneDimensional] ?? "mean"
@@ -95,6 +98,7 @@ public struct RegularizerMetadata: Equatable, Sendable {
         self.strengths =
             try reader.object(MetadataKey.strength, "an object of numbers of at least 0", \.nonNegativeNumber) ?? [:]
         self.optimum = try Optimum(reader)
+        self.jointRows = try JointRowsMetadata(ofRegularizer: reader)
         self.layouts = try reader.layouts()
     }
 
@@ -123,5 +127,6 @@ public struct RegularizerMetadata: Equatable, Sendable {
         strings[MetadataKey.baseDigest] = baseDigest?.description
         strings[MetadataKey.layout] = layouts.metadataText
         return strings.merging(optimum?.strings ?? [:]) { _, own in own }
+            .merging(jointRows?.stringsOfRegularizer ?? [:]) { _, own in own }
     }
 }

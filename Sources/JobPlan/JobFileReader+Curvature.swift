@@ -75,7 +75,9 @@ extension JobFileReader {
         return damping
     }
 
-    private static let regularizerKeys = ["form", "rank", "scale", "balance", "one_dimensional", "targets"]
+    private static let regularizerKeys = [
+        "form", "rank", "ranks", "floor", "scale", "balance", "one_dimensional", "targets",
+    ]
 
     private mutating func readRegularizer(_ node: Node) -> RegularizerSpec {
         var regularizer = RegularizerSpec()
@@ -103,6 +105,7 @@ extension JobFileReader {
             regularizer.oneDimensional = sum
         }
         if let node = entries["targets"] { regularizer.targets = readTargets(node) }
+        readJointRows(entries, form: form, into: &regularizer)
         return regularizer
     }
 

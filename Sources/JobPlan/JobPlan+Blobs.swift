@@ -11,10 +11,11 @@ extension JobPlan {
         case .coordinator(.assembleFactors(let task)):
             products.fileOutputs(
                 of: blocks, for: { .factor($0, of: task) }, compressed: { .compressedFactor($0, of: task) })
+                + jointBlobs(of: .task(task))
         case .coordinator(.assembleRegularizer(let target)):
             spec.regularizerSets(of: target).flatMap { set in
                 products.fileOutputs(of: blocks, for: set.purpose, compressed: set.compressedPurpose)
-            }
+            } + jointBlobs(of: .target(target))
         case .coordinator(.assembleInverses(let target)):
             products.outputs(of: blocks) { .inverse($0, of: target) }
         case .coordinator(.mergeCheckpoint): mergedBlobs.flatMap(factors)
@@ -50,6 +51,15 @@ extension JobPlan {
     public func key(of unit: WorkUnit, result: (UnitIndex) -> UnitResult?) -> UnitKey? {
         guard let operation = unit.operation, let inputs = inputs(of: unit, result: result) else { return nil }
         return UnitKey(of: operation, inputs: inputs, files: inventory.files)
+    }
+
+    /// The blobs with the pseudo-rows of a file, each once: layers with equal inputs share one.
+    private func jointBlobs(of owner: JointRowsOwner) -> [UnitOutput] {
+        var seen: Set<UnitOutput> = []
+        return jointTensors(of: owner).compactMap { tensor in
+            guard case .blob(let output) = tensor.content, seen.insert(output).inserted else { return nil }
+            return output
+        }
     }
 
     /// The blobs of ``mergedRegions``, each once: a tensor and its second copy are written from one.

@@ -24,6 +24,7 @@ extension JobSpec {
             + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory) + groupProblems(selection.blocks)
             + compressionProblems(selection.blocks) + oneDimensionalProblems()
+            + jointRowsProblems(selection.blocks, inventory)
             + tasks.flatMap { inventory.renamings[$0.name]?.problems ?? [] }
         problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
         problems += examination.comparisons.flatMap(\.problems)
@@ -92,11 +93,11 @@ extension JobSpec {
         let regularizer = curvature.regularizer
         switch regularizer.form {
         case .accumulated: return []
-        case .perTask:
+        case .perTask, .pseudoRows:
             return [
                 JobProblem(
                     at: fileName,
-                    "\(user.name) needs an accumulated regularizer; the form is \"per_task\". "
+                    "\(user.name) needs an accumulated regularizer; the form is \"\(regularizer.form.rawValue)\". "
                         + "\(user.remedy) or choose the form \"accumulated\".")
             ]
         case .optimal:

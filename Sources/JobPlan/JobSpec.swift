@@ -179,6 +179,8 @@ public struct RegularizerSpec: Equatable, Sendable {
         case optimal
         /// Eq. 7: every task's factors, weighted.
         case perTask = "per_task"
+        /// Pseudo-rows over all layers, and a floor of the accumulated factors.
+        case pseudoRows = "pseudo_rows"
     }
 
     /// The sums to form.
@@ -195,7 +197,9 @@ public struct RegularizerSpec: Equatable, Sendable {
     public var form: Form = .accumulated
     /// Kronecker products of each layer for the form ``Form/optimal``; 1 when absent.
     public var rank: Located<Int>?
-    /// The scale of the accumulated or optimal B.
+    /// The settings of the form ``Form/pseudoRows``.
+    public var jointRows = JointRowsSpec()
+    /// The scale of the accumulated or optimal B, or of the pseudo-rows' gradients.
     public var scale: RegularizerScale = .paper
     /// How layers are balanced with each other.
     public var balance: LayerBalance = .none
@@ -205,11 +209,14 @@ public struct RegularizerSpec: Equatable, Sendable {
     public var targets: Targets = .leaveOneOut
 
     /// The number of Kronecker products in a layer's sum; `nil` for the per-task form, which has no sum.
+    ///
+    /// Those of pseudo-rows are their floor.
     public var termCount: Int? {
         switch form {
         case .accumulated: 1
         case .optimal: rank?.value ?? 1
         case .perTask: nil
+        case .pseudoRows: jointRows.floor == .none ? 0 : 1
         }
     }
 }

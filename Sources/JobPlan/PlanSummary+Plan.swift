@@ -75,8 +75,14 @@ extension JobPlan {
     fileprivate var regularizerForm: String {
         let regularizer = spec.curvature.regularizer
         guard !targets.isEmpty else { return "" }
-        guard regularizer.form == .optimal else { return regularizer.form.rawValue }
-        return "\(regularizer.form.rawValue) of rank \(regularizer.termCount ?? 1)"
+        switch regularizer.form {
+        case .accumulated, .perTask: return regularizer.form.rawValue
+        case .optimal: return "\(regularizer.form.rawValue) of rank \(regularizer.termCount ?? 1)"
+        case .pseudoRows:
+            let settings = regularizer.jointRows
+            return "\(regularizer.form.rawValue) of ranks \(settings.inputRank) and \(settings.gradientRank), floor "
+                + settings.floor.text
+        }
     }
 
     /// Bytes of the files that the job writes.

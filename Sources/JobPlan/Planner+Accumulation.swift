@@ -10,7 +10,7 @@ extension Planner {
     /// Plans the regularizer's sums, and the inner products that its coefficients or the report need.
     mutating func planAccumulation() {
         let form = spec.curvature.regularizer.form
-        let isSummed = form != .perTask && !summedTargets.isEmpty
+        let isSummed = (spec.curvature.regularizer.termCount ?? 0) > 0 && !summedTargets.isEmpty
         let measuresError = spec.outputs.contains(.report) && spec.curvedTasks.count > 1
         guard isSummed || measuresError else { return }
         for block in blocks {

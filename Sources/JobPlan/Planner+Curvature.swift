@@ -10,6 +10,7 @@ extension Planner {
         guard needsFactors else { return }
         for task in spec.curvedTasks { planFactors(of: task.name) }
         planAccumulation()
+        planJointRows()
         invertedTargets.forEach { planInversion(for: $0) }
         if measuresInterference { planPenalties() }
         planCompression()
@@ -68,6 +69,8 @@ extension Planner {
 
     /// Plans the penalty of a task's own vector: a sum over the regularizer's Kronecker products.
     private mutating func planPenalty(_ block: CurvatureBlock, of task: TaskName, _ vector: Vector) {
+        // The floor alone is not the penalty of pseudo-rows.
+        guard spec.curvature.regularizer.form != .pseudoRows else { return }
         for term in 0..<(spec.curvature.regularizer.termCount ?? 0) {
             guard let factors = outputs(of: block, for: { .regularizer($0, term: term, of: .without(task)) }) else {
                 continue
@@ -99,21 +102,25 @@ extension Planner {
                     compressed: { .compressedFactor($0, of: task.name) })
                 // The file states the scalars.
                 let balances = products.outputs(for: .balance(of: task.name)).map(\.output)
+                let rows = jointFile(of: .task(task.name))
                 addFile(
-                    .assembleFactors(task.name), of: outputs + balances,
-                    title: "factor file of task \"\(task.name)\"", as: spec.curvature.compression?.form)
+                    .assembleFactors(task.name), of: outputs + balances + rows.units,
+                    title: "factor file of task \"\(task.name)\"", as: spec.curvature.compression?.form,
+                    rowBytes: rows.byteCount)
             }
         }
         for target in targets {
             if spec.outputs.contains(.regularizer) {
                 let sets = spec.regularizerSets(of: target)
+                let rows = jointFile(of: .target(target))
                 addFile(
                     .assembleRegularizer(target),
                     of: sets.flatMap {
                         products.fileOutputs(of: blocks, for: $0.purpose, compressed: $0.compressedPurpose)
-                    },
+                    } + rows.units,
                     title: "regularizer file of target \"\(target)\"", setCount: sets.count,
-                    as: spec.curvature.compression?.form)
+                    as: spec.curvature.compression?.form,
+                    rowBytes: rows.byteCount)
             }
             if spec.outputs.contains(.inverses) {
                 addFile(
@@ -123,9 +130,19 @@ extension Planner {
         }
     }
 
+    /// The units that a file's joint rows come from, and their bytes.
+    private func jointFile(of owner: JointRowsOwner) -> (units: [UnitOutput], byteCount: UInt64) {
+        let tasks = owner.tasks(in: spec)
+        let tensors = products.jointTensors(of: owner, blocks: blocks, units: units, tasks: tasks)
+        return (
+            products.jointUnits(of: owner, blocks: blocks, units: units, tasks: tasks),
+            tensors.reduce(0) { $0.saturatingSum($1.byteCount) }
+        )
+    }
+
     private mutating func addFile(
         _ operation: CoordinatorOperation, of outputs: [UnitOutput], title: String, setCount: Int = 1,
-        as form: CompressedForm? = nil
+        as form: CompressedForm? = nil, rowBytes: UInt64 = 0
     ) {
         let bytes = blocks.flatMap(\.factors).reduce(UInt64(0)) { sum, factor in
             guard let form, !factor.shape.isDiagonal else { return sum.saturatingSum(factor.shape.fullBytes) }
@@ -133,6 +150,8 @@ extension Planner {
         }.saturatingProduct(UInt64(setCount))
         _ = add(
             operation, after: outputs.map(\.unit).sorted(),
-            cost: .streaming(inputBytes: form == nil ? bytes / 2 : bytes, outputBytes: bytes), title: title)
+            cost: .streaming(
+                inputBytes: (form == nil ? bytes / 2 : bytes).saturatingSum(rowBytes),
+                outputBytes: bytes.saturatingSum(rowBytes)), title: title)
     }
 }

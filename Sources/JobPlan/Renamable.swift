@@ -75,6 +75,10 @@ extension FactorSetInventory: Renamable {
         set.rows = owners.renamed(rows)
         set.layouts = owners.renamed(layouts)
         set.balances = owners.renamed(balances)
+        if let jointRows {
+            set.jointRows?.rows = owners.renamed(jointRows.rows)
+            set.jointRows?.squares = owners.renamed(jointRows.squares)
+        }
         set.uses = owners.renamed(uses).mapValues(owners.renamed)
         return set
     }

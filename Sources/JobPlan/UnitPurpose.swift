@@ -15,6 +15,12 @@ public enum UnitPurpose: Hashable, Sendable {
     case accumulation(FactorSide)
     /// The sums of both sides of a layer in the optimal form.
     case optimalAccumulation
+    /// The mean squares of a side's captured rows, by position; a parameter has gradients only.
+    case rowSquares(FactorSide, of: TaskName)
+    /// The pseudo-rows of a side.
+    case jointRows(FactorSide, of: JointRowsOwner)
+    /// The eigenvectors of a side over all layers; their subject is that of ``JointRowsOwner``.
+    case jointEigenvectors(FactorSide, of: JointRowsOwner)
     /// A matrix of a target's regularizer, in one of its Kronecker products; full blocks are in the first.
     case regularizer(FactorSide, term: Int, of: TargetName)
     /// A task's factor, compressed for its file.

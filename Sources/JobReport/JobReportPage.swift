@@ -30,7 +30,8 @@ public struct JobReportPage: Sendable {
         let health = HealthRow.all(of: report)
         return [
             .messages(report), .tasks(report), .interference(report), .merge(report), .factors(report),
-            .distances(report), .compression(report), .health(health), .spectra(health), .settings(report),
+            .distances(report), .pseudoRows(report), .compression(report), .health(health), .spectra(health),
+            .settings(report),
             .inputs(report), .run(report),
         ].compactMap(\.self)
     }

@@ -82,6 +82,13 @@ public enum VectorOperations {
         }
     }
 
+    /// `values *= scale`, in fp32.
+    public static func multiply(_ values: inout MutableSpan<Float>, by scale: Float) {
+        unsafe values.withUnsafeMutableBufferPointer { values in
+            for index in 0..<values.count { unsafe values[index] *= scale }
+        }
+    }
+
     /// `destination = (total − coefficient · part) · scale`, in fp64, rounded once to fp32.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `destination` is then unchanged.
     public static func subtract(

@@ -117,9 +117,4 @@ public struct BalanceOperation: UnitOperation {
         case nil: throw .malformed("a balance has no scalar")
         }
     }
-
-    private static func notNegative(_ value: Double, _ what: String) throws(OperationError) -> Double {
-        guard value.isFinite, value >= 0 else { throw .malformed("\(what) is \(value)") }
-        return value
-    }
 }

@@ -71,6 +71,12 @@ func divisor(_ value: Double) throws(OperationError) -> Double {
     return value
 }
 
+/// Checks that a number is finite and not negative.
+func notNegative(_ value: Double, _ what: String) throws(OperationError) -> Double {
+    guard value.isFinite, value >= 0 else { throw .malformed("\(what) is \(value)") }
+    return value
+}
+
 /// Checks that there are weights, and that each is finite and not negative.
 func taskWeights(_ weights: [Double]) throws(OperationError) -> [Double] {
     guard (1...OperationLimits.listCountMax).contains(weights.count), weights.allSatisfy({ $0.isFinite && $0 >= 0 })

@@ -52,6 +52,14 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case rowSquares = "row_squares"
     /// Of rows: a layer's exact Gauss-Newton trace, or a part of it.
     case exactTrace = "exact_trace"
+    /// Of captured joint rows: the mean of their squares, by position.
+    case positionSquares = "position_squares"
+    /// Of a side of joint rows: the largest weight, squared, and that of the constant.
+    case weightSquares = "weight_squares"
+    /// Of joint eigenvectors: the share of the trace of the weighted Gram matrix that they keep.
+    case keptShare = "kept_share"
+    /// Of joint eigenvectors of inputs: the combinations of the constant, the last element of each pseudo-row.
+    case constantRows = "constant_rows"
     /// Of a balanced B: the scalar that it was multiplied by.
     case balance
     /// Of an inverse: the rank estimate; of a merge: the rank that it used.
@@ -112,7 +120,8 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     /// Of optimal sums: for each target and Kronecker product y_t of every task, then x_t of every task.
     case coefficients
     /// Of optimal sums: for each target, the share of the per-task form's norm that they miss; of a compressed matrix:
-    /// the share of the exact one's norm that it misses.
+    /// the share of the exact one's norm that it misses; of joint eigenvectors: the share of the weighted Gram matrix's
+    /// norm that they miss.
     case relativeError = "relative_error"
     /// Of a merged checkpoint: the treatment of each tensor of the base.
     case tensorStates = "tensor_states"

@@ -22,6 +22,8 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     case accumulate
     /// Sums over tasks in the optimal form.
     case accumulateOptimally = "accumulate_optimally"
+    /// Captured rows → the joint form's pseudo-rows.
+    case jointRows = "joint_rows"
     /// Factor, regularizer and inverse files.
     case assemble
     /// The merged checkpoint.
@@ -41,7 +43,7 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
         case .assemble: "write files"
         case .digest: "digest inputs"
         case .factor, .balance, .invert, .compress, .penalty, .merge, .accumulate, .accumulateOptimally,
-            .mergeCheckpoint, .report, .publish:
+            .jointRows, .mergeCheckpoint, .report, .publish:
             spacedName
         }
     }

@@ -122,9 +122,9 @@ import Testing
             "job.yaml:6:18: unknown key \"values\" in \"damping\". Did you mean \"value\"? Known keys: rule, value."
         )
         expect(
-            JobFileText(rest: ["kfac: {regularizer: {ranks: 4}}"]),
-            "job.yaml:6:22: unknown key \"ranks\" in \"regularizer\". Did you mean \"rank\"? Known keys: form, rank, "
-                + "scale, balance, one_dimensional, targets."
+            JobFileText(rest: ["kfac: {regularizer: {rang: 4}}"]),
+            "job.yaml:6:22: unknown key \"rang\" in \"regularizer\". Did you mean \"rank\"? Known keys: form, rank, "
+                + "ranks, floor, scale, balance, one_dimensional, targets."
         )
         expect(
             JobFileText(models: ["- {model: a, parameters: {weight: [{filtre: mlp, value: 1}]}}"]),
@@ -259,7 +259,7 @@ import Testing
         ),
         (
             "kfac: {regularizer: {form: best, rank: 2}}",
-            "job.yaml:6:28: \"form\" must be one of accumulated, optimal, per_task, not \"best\"."
+            "job.yaml:6:28: \"form\" must be one of accumulated, optimal, per_task, pseudo_rows, not \"best\"."
         ),
         (
             "kfac: {regularizer: {rank: 2}}",

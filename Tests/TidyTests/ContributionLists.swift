@@ -41,6 +41,7 @@ struct ContributionList: Sendable, CustomTestStringConvertible {
                 "Sources/UnitOperations/OperationCoding.swift", "Sources/JobPlan/StoredLayer.swift",
                 "Sources/JobPlan/CaptureValidation.swift", "Sources/JobPlan/PartialsValidation.swift",
                 "Sources/JobPlan/Planner+Factors.swift", "Sources/JobPlan/Planner+Balance.swift",
+                "Sources/JobPlan/JobSpec+JointRows.swift", "Sources/JobPlan/Planner+JointRows.swift",
                 "Sources/WorkerService/ParameterReader.swift",
                 "Sources/WorkerService/PenaltyExecution.swift", "Sources/WorkerService/MergeExecution.swift",
                 "Sources/CoordinatorService/Files/CurvatureContents.swift",

@@ -28,7 +28,10 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
     static let all = [
         factor, factorOfSamples, indexFactor, indexFactorOfSamples, sumUses, importFactor, importCompressed,
         sumPartials, exactTrace, exactTraceOfIndices, balance, balanceAsStated,
-        combine, accumulate, accumulateOptimally, invert, compress, penalty,
+        combine, accumulate, accumulateOptimally,
+        importJointRows, importJointConstant, rowSquares, jointWeights, rowGram, rowGramOfTasks, jointEigenvectors,
+        jointEigenvectorsOfTasks, rowCombination,
+        rowCombinationOfTasks, invert, compress, penalty,
         penaltyOfFullBlock, norm, merge, combineStatistics,
     ]
 

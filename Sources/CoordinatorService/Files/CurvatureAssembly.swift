@@ -2,6 +2,7 @@ import BlobStore
 import Identifiers
 import JobFiles
 import JobPlan
+import KroneckerFactors
 import LinearAlgebra
 import UnitOperations
 
@@ -31,12 +32,13 @@ struct CurvatureAssembly {
                 throw CoordinatorWorkError.missingResult(source.name.name)
             }
             if let checksum = made.placed?[source.output.position] {
-                try writer.noteWritten(source.name, checksum)
+                try writer.noteWritten(source.name.name, checksum)
                 placed[source.name.name] = source.output
             } else {
                 try write(source, blob, writer)
             }
         }
+        for tensor in file.rows { try write(tensor, writer, &placed) }
         // So no byte is published that a disk or another process has changed.
         let differing = try writer.prove()
         guard differing.isEmpty else {
@@ -45,6 +47,37 @@ struct CurvatureAssembly {
         }
         try writer.finish()
         staged.noteFinished(writer.finished)
+    }
+
+    /// Writes a tensor of joint rows, unless a worker has written it in place.
+    private func write(
+        _ tensor: JointTensor, _ writer: CurvatureWriter, _ placed: inout [String: UnitOutput]
+    ) throws {
+        let numbers: [Double]
+        switch tensor.content {
+        case .blob(let output):
+            guard let made = result(output.unit), let blob = made.blob(at: output.position) else {
+                throw CoordinatorWorkError.missingResult(tensor.name)
+            }
+            if let checksum = made.placed?[output.position] {
+                try writer.noteWritten(tensor.name, checksum)
+                placed[tensor.name] = output
+            } else {
+                try blobs.forEachPiece(of: blob) { bytes, offset throws in
+                    try writer.write(rows: bytes, to: tensor.name, at: offset)
+                }
+            }
+            return
+        case .mean(let lists):
+            let found = lists.compactMap { result($0.unit)?.measurements[$0.name] }
+            guard found.count == lists.count, found.allSatisfy({ [$0.count] == tensor.shape }) else {
+                throw CoordinatorWorkError.missingResult(tensor.name)
+            }
+            numbers = JointWeights.means(found)
+        case .number(let number): numbers = [number]
+        }
+        let elements = numbers.map { Float($0) }
+        try writer.write(rows: elements.span.bytes, to: tensor.name)
     }
 
     private func write(_ source: CurvatureContents.Source, _ blob: BlobReference, _ writer: CurvatureWriter) throws {

@@ -42,6 +42,8 @@ struct CurvatureContents: Sendable {
         let components: [String]
         /// All matrices, in the order of the file.
         let sources: [Source]
+        /// The tensors of joint rows behind them.
+        var rows: [JointTensor] = []
     }
 
     /// The number whose text is the longest.
@@ -54,11 +56,12 @@ struct CurvatureContents: Sendable {
             File(
                 kind: .factors, components: ["factors", task.rawValue],
                 sources: sources(of: plan.blocks) { .factor($0, of: task) }
-                    .map { compressed($0) { .compressedFactor($0, of: task) } })
+                    .map { compressed($0) { .compressedFactor($0, of: task) } },
+                rows: plan.jointTensors(of: .task(task)))
         case .assembleRegularizer(let target):
             File(
                 kind: .regularizer, components: ["regularizer", target.description],
-                sources: regularizerSources(for: target))
+                sources: regularizerSources(for: target), rows: plan.jointTensors(of: .target(target)))
         case .assembleInverses(let target):
             File(
                 kind: .inverses, components: ["inverses", target.description],
@@ -75,6 +78,7 @@ struct CurvatureContents: Sendable {
         let count = plan.targets.count * rank * 2 * plan.spec.curvedTasks.count
         let longest: [MeasurementName: [Double]] = [
             .balance: [Self.longest], .damping: [Self.longest], .dampingUsed: [Self.longest],
+            .keptShare: [Self.longest],
             .coefficients: Array(repeating: Self.longest, count: count),
             .relativeError: Array(repeating: Self.longest, count: max(1, plan.targets.count)),
             .smallestEigenvalue: [Self.longest], .meanEigenvalue: [Self.longest], .diagonalShift: [Self.longest],
@@ -131,6 +135,7 @@ struct CurvatureContents: Sendable {
             normalization: plan.spec.curvature.normalization.rawValue, hasBias: hasBias,
             weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
         metadata.layouts = plan.layouts
+        metadata.jointRows = jointRows(of: .task(task), measured) ?? importedRows(of: task)
         for block in plan.blocks where !block.uses.isEmpty { metadata.uses[block.name] = block.uses.map(\.name) }
         for block in plan.blocks {
             // What a finished set states stays true of the same factors.
@@ -159,7 +164,32 @@ struct CurvatureContents: Sendable {
         metadata.layouts = plan.layouts
         metadata.balance = regularizer.balance.rawValue
         metadata.oneDimensional = regularizer.oneDimensional.rawValue
+        metadata.jointRows = jointRows(of: .target(target), measured)
+        metadata.jointRows?.floor = regularizer.jointRows.floor.text
         return metadata
+    }
+
+    /// The ranks of pseudo-rows, and what they keep; `nil` for another form.
+    private func jointRows(of owner: JointRowsOwner, _ measured: Measurements) -> JointRowsMetadata? {
+        guard let inputs = plan.jointEigenvectors(.input, of: owner),
+            let gradients = plan.jointEigenvectors(.gradient, of: owner),
+            let keptInputs = measured(inputs.unit)?[.keptShare]?.first,
+            let keptGradients = measured(gradients.unit)?[.keptShare]?.first
+        else { return nil }
+        return JointRowsMetadata(
+            ranks: .init(inputs: inputs.operation.rank, gradients: gradients.operation.rank),
+            kept: .init(inputs: keptInputs, gradients: keptGradients))
+    }
+
+    /// What a finished set states of its joint rows stays true of the same rows.
+    private func importedRows(of task: TaskName) -> JointRowsMetadata? {
+        guard plan.spec.curvature.regularizer.form == .pseudoRows,
+            let rows = plan.inventory.factorSets[task]?.jointRows, rows.kept.count == 2,
+            let inputs = rows.rank(.input, of: plan.blocks), let gradients = rows.rank(.gradient, of: plan.blocks)
+        else { return nil }
+        return JointRowsMetadata(
+            ranks: .init(inputs: inputs, gradients: gradients),
+            kept: .init(inputs: rows.kept[0], gradients: rows.kept[1]))
     }
 
     private func inverses(for target: TargetName, _ measured: Measurements) throws -> InversesMetadata {

@@ -90,8 +90,7 @@ final class StagedOutputs: Sendable {
         let draft = try contents.draft(of: operation)
         let writer = try writer(of: file, metadata: draft, draft: draft, isDurable: false)
         var numbers: [FilePath: Int] = [:]
-        for source in file.sources {
-            guard let place = try writer.place(of: source.name, source.shape) else { continue }
+        for (output, place) in try outputs(of: file, writer) {
             let number = numbers[place.file.path] ?? state.files.count
             if number == state.files.count {
                 numbers[place.file.path] = number
@@ -101,9 +100,26 @@ final class StagedOutputs: Sendable {
                         headerDigest: BlobDigest(sha256: place.file.headerDigest)))
             }
             let known = Place(
-                position: source.output.position, file: number, offset: place.offset, squareRows: place.squareRows)
-            state.places[source.output.unit, default: []].append(known)
+                position: output.position, file: number, offset: place.offset, squareRows: place.squareRows)
+            state.places[output.unit, default: []].append(known)
         }
+    }
+
+    /// The outputs that stand in a file, each with its place.
+    private func outputs(
+        of file: CurvatureContents.File, _ writer: CurvatureWriter
+    ) throws -> [(UnitOutput, CurvatureWriter.Place)] {
+        var outputs: [(UnitOutput, CurvatureWriter.Place)] = []
+        for source in file.sources {
+            if let place = try writer.place(of: source.name, source.shape) { outputs.append((source.output, place)) }
+        }
+        for tensor in file.rows {
+            guard case .blob(let output) = tensor.content, let place = try writer.place(ofRows: tensor.name) else {
+                continue
+            }
+            outputs.append((output, place))
+        }
+        return outputs
     }
 
     /// Opens the staged set of a file, or makes it.
@@ -116,7 +132,7 @@ final class StagedOutputs: Sendable {
         return try CurvatureWriter(
             directory: try job.output.stage(at: path, isDurable: isDurable), kind: file.kind,
             entries: file.sources.map { CurvatureWriter.Entry($0.name, shape: $0.shape, form: $0.form) },
-            metadata: metadata, draft: draft,
+            rows: file.rows.map { CurvatureWriter.Rows($0.name, shape: $0.shape) }, metadata: metadata, draft: draft,
             storage: job.plan.spec.curvature.storesPackedTriangles ? .packed : .full)
     }
 

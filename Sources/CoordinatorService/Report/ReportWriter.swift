@@ -45,6 +45,7 @@ struct ReportWriter {
             .init("layers_without_rows", .array(plan.unreached.map { .string($0) })),
             .init("interference", InterferenceSection(plan: plan, result: result).json),
             .init("penalties", penalties),
+            .init("pseudo_rows", PseudoRowsSection(plan: plan, result: result).json),
             .init("compression", CompressedMatrices(plan: plan, result: result).json),
             .init("merge", MergeReport(job: job, result: result).json),
             .init("notices", .array(plan.notices.map { .string($0.description) })),
@@ -161,6 +162,18 @@ struct ReportWriter {
         var members: [JSONValue.Member] = [.init("form", .string(regularizer.form.rawValue))]
         if regularizer.form == .optimal, let rank = regularizer.termCount {
             members.append(.init("rank", .number("\(rank)")))
+        }
+        if regularizer.form == .pseudoRows {
+            let settings = regularizer.jointRows
+            members += [
+                .init(
+                    "ranks",
+                    .object([
+                        .init("inputs", .number("\(settings.inputRank)")),
+                        .init("gradients", .number("\(settings.gradientRank)")),
+                    ])),
+                .init("floor", .string(settings.floor.text)),
+            ]
         }
         members += [
             .init("scale", .string(regularizer.scale.rawValue)),

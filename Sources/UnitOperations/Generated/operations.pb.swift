@@ -1030,6 +1030,238 @@ nonisolated struct WireCombineStatisticsOperation: Sendable {
   init() {}
 }
 
+/// The rows of a layer's inputs or of its output gradients, or of a parameter's gradients: one for each sample, or for
+/// each sample and probe. They are captured, or those of tasks.
+nonisolated struct WireJointRows: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var columns: UInt32 = 0
+
+  var positions: UInt32 = 0
+
+  /// Captured rows: what the columns lack.
+  var appendsOnes: Bool = false
+
+  /// Captured rows.
+  var elementType: String = String()
+
+  var slices: [WireRowSlice] = []
+
+  var divisor: Double = 0
+
+  /// Rows of tasks.
+  var parts: [WireJointRowPart] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// The rows of a task in a blob.
+nonisolated struct WireJointRowPart: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var rows: UInt32 = 0
+
+  /// What the rows are multiplied by.
+  var scale: Double = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireRowSquaresOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var rows: WireJointRows {
+    get {_rows ?? WireJointRows()}
+    set {_rows = newValue}
+  }
+  /// Returns true if `rows` has been explicitly set.
+  var hasRows: Bool {self._rows != nil}
+  /// Clears the value of `rows`. Subsequent reads from it will return its default value.
+  mutating func clearRows() {self._rows = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _rows: WireJointRows? = nil
+}
+
+/// The lists of numbers: those of each layer for every task, then those of each parameter for every task.
+nonisolated struct WireJointWeightsOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var tasks: UInt32 = 0
+
+  var layers: UInt32 = 0
+
+  var parameters: UInt32 = 0
+
+  /// What is known of the constant's square beside the parameters.
+  var known: Double = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// The lists of numbers: the weights of the side, then the squares of the other side for every task, if there are any.
+nonisolated struct WireRowGramOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var rows: WireJointRows {
+    get {_rows ?? WireJointRows()}
+    set {_rows = newValue}
+  }
+  /// Returns true if `rows` has been explicitly set.
+  var hasRows: Bool {self._rows != nil}
+  /// Clears the value of `rows`. Subsequent reads from it will return its default value.
+  mutating func clearRows() {self._rows = nil}
+
+  var weightLists: UInt32 = 0
+
+  var chunkColumns: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _rows: WireJointRows? = nil
+}
+
+/// The lists of numbers: the weights of the side if it has a constant, then the constants of each part.
+nonisolated struct WireJointEigenvectorsOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var rows: UInt32 = 0
+
+  var rank: UInt32 = 0
+
+  var grams: UInt32 = 0
+
+  var constant: WireJointEigenvectorsOperation.OneOf_Constant? = nil
+
+  /// The same number in every row.
+  var equal: Double {
+    get {
+      if case .equal(let v)? = constant {return v}
+      return 0
+    }
+    set {constant = .equal(newValue)}
+  }
+
+  var parts: WireJointConstants {
+    get {
+      if case .parts(let v)? = constant {return v}
+      return WireJointConstants()
+    }
+    set {constant = .parts(newValue)}
+  }
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated enum OneOf_Constant: Equatable, Sendable {
+    /// The same number in every row.
+    case equal(Double)
+    case parts(WireJointConstants)
+
+  }
+
+  init() {}
+}
+
+nonisolated struct WireJointConstants: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var parts: [WireJointRowPart] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireRowCombinationOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var rows: WireJointRows {
+    get {_rows ?? WireJointRows()}
+    set {_rows = newValue}
+  }
+  /// Returns true if `rows` has been explicitly set.
+  var hasRows: Bool {self._rows != nil}
+  /// Clears the value of `rows`. Subsequent reads from it will return its default value.
+  mutating func clearRows() {self._rows = nil}
+
+  var rank: UInt32 = 0
+
+  var chunkColumns: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _rows: WireJointRows? = nil
+}
+
+/// The joint rows of a finished factor set, of one layer or parameter; or those of the constant.
+nonisolated struct WireImportJointRowsOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Absent for the constant.
+  var rows: WireFileSlice {
+    get {_rows ?? WireFileSlice()}
+    set {_rows = newValue}
+  }
+  /// Returns true if `rows` has been explicitly set.
+  var hasRows: Bool {self._rows != nil}
+  /// Clears the value of `rows`. Subsequent reads from it will return its default value.
+  mutating func clearRows() {self._rows = nil}
+
+  var rank: UInt32 = 0
+
+  var positions: UInt32 = 0
+
+  var columns: UInt32 = 0
+
+  /// The squares by position; of the constant its rows.
+  var numbers: WireFileSlice {
+    get {_numbers ?? WireFileSlice()}
+    set {_numbers = newValue}
+  }
+  /// Returns true if `numbers` has been explicitly set.
+  var hasNumbers: Bool {self._numbers != nil}
+  /// Clears the value of `numbers`. Subsequent reads from it will return its default value.
+  mutating func clearNumbers() {self._numbers = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _rows: WireFileSlice? = nil
+  fileprivate var _numbers: WireFileSlice? = nil
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "kfacd.operations"
@@ -2906,6 +3138,429 @@ nonisolated extension WireCombineStatisticsOperation: SwiftProtobuf.Message, Swi
     if lhs.method != rhs.method {return false}
     if lhs.round != rhs.round {return false}
     if lhs.parts != rhs.parts {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointRows: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointRows"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}columns\0\u{1}positions\0\u{3}appends_ones\0\u{3}element_type\0\u{1}slices\0\u{1}divisor\0\u{1}parts\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.columns) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.appendsOnes) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.elementType) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.slices) }()
+      case 6: try { try decoder.decodeSingularDoubleField(value: &self.divisor) }()
+      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.parts) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.columns != 0 {
+      try visitor.visitSingularUInt32Field(value: self.columns, fieldNumber: 1)
+    }
+    if self.positions != 0 {
+      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 2)
+    }
+    if self.appendsOnes != false {
+      try visitor.visitSingularBoolField(value: self.appendsOnes, fieldNumber: 3)
+    }
+    if !self.elementType.isEmpty {
+      try visitor.visitSingularStringField(value: self.elementType, fieldNumber: 4)
+    }
+    if !self.slices.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.slices, fieldNumber: 5)
+    }
+    if self.divisor.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.divisor, fieldNumber: 6)
+    }
+    if !self.parts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.parts, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointRows, rhs: WireJointRows) -> Bool {
+    if lhs.columns != rhs.columns {return false}
+    if lhs.positions != rhs.positions {return false}
+    if lhs.appendsOnes != rhs.appendsOnes {return false}
+    if lhs.elementType != rhs.elementType {return false}
+    if lhs.slices != rhs.slices {return false}
+    if lhs.divisor != rhs.divisor {return false}
+    if lhs.parts != rhs.parts {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointRowPart: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointRowPart"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}scale\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.rows) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.scale) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.rows != 0 {
+      try visitor.visitSingularUInt32Field(value: self.rows, fieldNumber: 1)
+    }
+    if self.scale.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.scale, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointRowPart, rhs: WireJointRowPart) -> Bool {
+    if lhs.rows != rhs.rows {return false}
+    if lhs.scale != rhs.scale {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRowSquaresOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RowSquaresOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._rows) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._rows {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRowSquaresOperation, rhs: WireRowSquaresOperation) -> Bool {
+    if lhs._rows != rhs._rows {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointWeightsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointWeightsOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tasks\0\u{1}layers\0\u{1}parameters\0\u{1}known\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.tasks) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.layers) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.parameters) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self.known) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.tasks != 0 {
+      try visitor.visitSingularUInt32Field(value: self.tasks, fieldNumber: 1)
+    }
+    if self.layers != 0 {
+      try visitor.visitSingularUInt32Field(value: self.layers, fieldNumber: 2)
+    }
+    if self.parameters != 0 {
+      try visitor.visitSingularUInt32Field(value: self.parameters, fieldNumber: 3)
+    }
+    if self.known.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.known, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointWeightsOperation, rhs: WireJointWeightsOperation) -> Bool {
+    if lhs.tasks != rhs.tasks {return false}
+    if lhs.layers != rhs.layers {return false}
+    if lhs.parameters != rhs.parameters {return false}
+    if lhs.known != rhs.known {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRowGramOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RowGramOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{3}weight_lists\0\u{3}chunk_columns\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._rows) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.weightLists) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.chunkColumns) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._rows {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.weightLists != 0 {
+      try visitor.visitSingularUInt32Field(value: self.weightLists, fieldNumber: 2)
+    }
+    if self.chunkColumns != 0 {
+      try visitor.visitSingularUInt32Field(value: self.chunkColumns, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRowGramOperation, rhs: WireRowGramOperation) -> Bool {
+    if lhs._rows != rhs._rows {return false}
+    if lhs.weightLists != rhs.weightLists {return false}
+    if lhs.chunkColumns != rhs.chunkColumns {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointEigenvectorsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointEigenvectorsOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}rank\0\u{1}grams\0\u{1}equal\0\u{1}parts\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.rows) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.rank) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.grams) }()
+      case 4: try {
+        var v: Double?
+        try decoder.decodeSingularDoubleField(value: &v)
+        if let v = v {
+          if self.constant != nil {try decoder.handleConflictingOneOf()}
+          self.constant = .equal(v)
+        }
+      }()
+      case 5: try {
+        var v: WireJointConstants?
+        var hadOneofValue = false
+        if let current = self.constant {
+          hadOneofValue = true
+          if case .parts(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.constant = .parts(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.rows != 0 {
+      try visitor.visitSingularUInt32Field(value: self.rows, fieldNumber: 1)
+    }
+    if self.rank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.rank, fieldNumber: 2)
+    }
+    if self.grams != 0 {
+      try visitor.visitSingularUInt32Field(value: self.grams, fieldNumber: 3)
+    }
+    switch self.constant {
+    case .equal?: try {
+      guard case .equal(let v)? = self.constant else { preconditionFailure() }
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 4)
+    }()
+    case .parts?: try {
+      guard case .parts(let v)? = self.constant else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointEigenvectorsOperation, rhs: WireJointEigenvectorsOperation) -> Bool {
+    if lhs.rows != rhs.rows {return false}
+    if lhs.rank != rhs.rank {return false}
+    if lhs.grams != rhs.grams {return false}
+    if lhs.constant != rhs.constant {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointConstants: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointConstants"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.parts) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.parts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.parts, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointConstants, rhs: WireJointConstants) -> Bool {
+    if lhs.parts != rhs.parts {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRowCombinationOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RowCombinationOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}rank\0\u{3}chunk_columns\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._rows) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.rank) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.chunkColumns) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._rows {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.rank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.rank, fieldNumber: 2)
+    }
+    if self.chunkColumns != 0 {
+      try visitor.visitSingularUInt32Field(value: self.chunkColumns, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRowCombinationOperation, rhs: WireRowCombinationOperation) -> Bool {
+    if lhs._rows != rhs._rows {return false}
+    if lhs.rank != rhs.rank {return false}
+    if lhs.chunkColumns != rhs.chunkColumns {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ImportJointRowsOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}rank\0\u{1}positions\0\u{1}columns\0\u{1}numbers\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._rows) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.rank) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.columns) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._numbers) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._rows {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.rank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.rank, fieldNumber: 2)
+    }
+    if self.positions != 0 {
+      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 3)
+    }
+    if self.columns != 0 {
+      try visitor.visitSingularUInt32Field(value: self.columns, fieldNumber: 4)
+    }
+    try { if let v = self._numbers {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireImportJointRowsOperation, rhs: WireImportJointRowsOperation) -> Bool {
+    if lhs._rows != rhs._rows {return false}
+    if lhs.rank != rhs.rank {return false}
+    if lhs.positions != rhs.positions {return false}
+    if lhs.columns != rhs.columns {return false}
+    if lhs._numbers != rhs._numbers {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

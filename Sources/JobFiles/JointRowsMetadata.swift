@@ -1,0 +1,103 @@
+import JSONText
+
+/// What the metadata of a file with joint rows states about them.
+///
+/// Source: DESIGN section 3.
+public struct JointRowsMetadata: Equatable, Sendable {
+    /// A number for each side.
+    public struct Sides<Value: Equatable & Sendable>: Equatable, Sendable {
+        /// That of the inputs.
+        public var inputs: Value
+        /// That of the gradients.
+        public var gradients: Value
+
+        /// Names two numbers.
+        public init(inputs: Value, gradients: Value) {
+            self.inputs = inputs
+            self.gradients = gradients
+        }
+    }
+
+    /// The rows that the file holds.
+    public var ranks: Sides<Int>
+    /// The share of the trace of the weighted Gram matrix that they keep.
+    public var kept: Sides<Double>
+    /// Of a regularizer: `complement`, `none` or a number.
+    public var floor: String?
+
+    /// Describes joint rows.
+    public init(ranks: Sides<Int>, kept: Sides<Double>, floor: String? = nil) {
+        self.ranks = ranks
+        self.kept = kept
+        self.floor = floor
+    }
+
+    /// Reads the values of a regularizer; nil if the file states no ranks.
+    ///
+    /// - Throws: ``JobFileError`` for a missing value, or a value of the wrong type.
+    init?(ofRegularizer reader: MetadataReader) throws(JobFileError) {
+        guard let ranks = try reader.object(MetadataKey.ranks, Self.words, \.finiteNumber) else { return nil }
+        let kept = try reader.object(MetadataKey.kept, Self.words, \.finiteNumber) ?? [:]
+        guard let found = JointRowsMetadata(ranks: ranks, kept: kept) else {
+            throw reader.invalid(MetadataKey.ranks, Self.words)
+        }
+        self = found
+        floor = try reader.required(MetadataKey.floor, "\"complement\", \"none\" or a number")
+    }
+
+    /// Reads the values of a factor file; nil if it has no joint rows.
+    ///
+    /// - Throws: ``JobFileError`` for a value of the wrong type.
+    init?(ofFactors reader: MetadataReader) throws(JobFileError) {
+        let words = "an object of \"ranks\" and \"kept\", each \(Self.words)"
+        let objects = try reader.object(MetadataKey.jointRows, words) { value -> [String: Double]? in
+            guard let members = value.members else { return nil }
+            var numbers: [String: Double] = [:]
+            for member in members {
+                guard let number = member.value.finiteNumber else { return nil }
+                numbers[member.key] = number
+            }
+            return numbers
+        }
+        guard let objects else { return nil }
+        guard let found = JointRowsMetadata(ranks: objects["ranks"] ?? [:], kept: objects["kept"] ?? [:]) else {
+            throw reader.invalid(MetadataKey.jointRows, words)
+        }
+        self = found
+    }
+
+    private static let words = "an object with \"inputs\" and \"gradients\""
+
+    private init?(ranks: [String: Double], kept: [String: Double]) {
+        guard let inputs = ranks["inputs"].flatMap({ Int(exactly: $0) }),
+            let gradients = ranks["gradients"].flatMap({ Int(exactly: $0) }), inputs >= 0, gradients >= 0,
+            let keptInputs = kept["inputs"], let keptGradients = kept["gradients"]
+        else { return nil }
+        self.init(
+            ranks: Sides(inputs: inputs, gradients: gradients),
+            kept: Sides(inputs: keptInputs, gradients: keptGradients))
+    }
+
+    /// The values as the strings of a regularizer.
+    var stringsOfRegularizer: [String: String] {
+        var strings = [
+            MetadataKey.ranks: Self.value(ranks) { "\($0)" }.text(),
+            MetadataKey.kept: Self.value(kept) { "\($0)" }.text(),
+        ]
+        strings[MetadataKey.floor] = floor
+        return strings
+    }
+
+    /// The values as a string of a factor file.
+    var textOfFactors: String {
+        JSONValue.object([
+            .init("ranks", Self.value(ranks) { "\($0)" }), .init("kept", Self.value(kept) { "\($0)" }),
+        ]).text()
+    }
+
+    private static func value<Value>(_ sides: Sides<Value>, _ text: (Value) -> String) -> JSONValue {
+        .object([
+            .init("inputs", .number(text(sides.inputs))), .init("gradients", .number(text(sides.gradients))),
+        ])
+    }
+}

@@ -1,0 +1,209 @@
+import Identifiers
+import KroneckerFactors
+import LinearAlgebra
+import UnitOperations
+
+/// The check of jobs with the form `pseudo_rows`.
+///
+/// Joint rows of all layers belong to the same samples, so every layer must have all of them, each with equally many
+/// rows. Source: DESIGN section 2.2, joint form.
+extension JobSpec {
+    /// Settings that the form does not go with, and captures that have no joint rows.
+    func jointRowsProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
+        guard curvature.regularizer.form == .pseudoRows else { return [] }
+        return jointSettingProblems() + jointTaskProblems(blocks, inventory)
+            + jointBlockProblems(blocks, inventory) + jointCountProblems(inventory)
+    }
+
+    private func jointSettingProblems() -> [JobProblem] {
+        let form = "the form \"pseudo_rows\""
+        var problems: [String] = []
+        if curvature.normalization != .expand {
+            problems.append(
+                "\(form) needs the normalization \"expand\", whose B has no other scale than the rows; it is "
+                    + "\"\(curvature.normalization.rawValue)\". Write \"normalization: expand\" under \"kfac\".")
+        }
+        if curvature.regularizer.balance == .trace {
+            problems.append(
+                "\(form) keeps what layers share, so \"balance: trace\" would scale the floor away from its rows. Remove "
+                    + "\"balance\".")
+        }
+        if !curvature.groups.isEmpty {
+            problems.append(
+                "\(form) has products of different layers, to which no group's strength belongs. Remove \"groups\".")
+        }
+        if let compression = curvature.compression {
+            problems.append(
+                "\(form) subtracts what the rows hold from exact factors, so \"compression: \(compression.form.word.rawValue)\" "
+                    + "could make it negative. Remove \"compression\".")
+        }
+        return problems.map { JobProblem(at: fileName, $0) }
+    }
+
+    /// Tasks without rows.
+    private func jointTaskProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
+        curvedTasks.compactMap { task in
+            guard inventory.captures[task.name] == nil else {
+                let empty = blocks.filter { inventory.isEmpty($0, in: task.name) }
+                guard !empty.isEmpty, curvature.missingCurvature == .renormalize else { return nil }
+                return JobProblem(
+                    at: task.location,
+                    "task \"\(task.name)\" has no rows of \(empty.map(\.name).quotedList), so no joint rows. Leave them out "
+                        + "with \"layers\", or capture more samples.")
+            }
+            guard !task.factors.isEmpty, inventory.factorSets[task.name]?.jointRows == nil else { return nil }
+            return JobProblem(
+                at: task.location,
+                "the form \"pseudo_rows\" is made of captured rows or of the joint rows of finished factors, but the "
+                    + "\"factors\" of task \"\(task.name)\" have none. Make them with this form, give its \"captures\", "
+                    + "or choose the form \"accumulated\".")
+        }
+    }
+
+    /// Blocks without the same samples as the others, or of a kind that has no joint rows.
+    private func jointBlockProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
+        var faults = SharedFaults()
+        var positions: [String: (task: TaskName, count: Int)] = [:]
+        for task in curvedTasks {
+            if let problem = inventory.factorSets[task.name]?.jointRows?.constantProblem(blocks) {
+                faults.append(problem, about: nil, of: "sets", at: "factors of task \"\(task.name)\"")
+            }
+            var check = JointBlockCheck(task.name, blocks, inventory)
+            for block in blocks where !inventory.isEmpty(block, in: task.name) {
+                if let problem = check.problem(of: block) {
+                    faults.append(problem, about: block.name, of: "layers and parameters", at: check.place)
+                } else if let count = check.positions(of: block) {
+                    let first = positions[block.name, default: (task.name, count)]
+                    positions[block.name] = first
+                    guard first.count != count else { continue }
+                    faults.append(
+                        "layer \"\(block.name)\" has \(count) rows for each sample, but \(first.count) in task "
+                            + "\"\(first.task)\"; \"pseudo_rows\" needs equally many in all tasks. Capture them alike, or "
+                            + "leave the layer out with \"layers\".",
+                        about: block.name, of: "layers", at: check.place)
+                }
+            }
+        }
+        return faults.problems
+    }
+
+    /// More rows than a Gram matrix may have.
+    private func jointCountProblems(_ inventory: JobInventory) -> [JobProblem] {
+        let most = JointRows.countMax
+        let settings = curvature.regularizer.jointRows
+        var problems = curvedTasks.compactMap { task -> JobProblem? in
+            guard let captures = inventory.captures[task.name] else { return nil }
+            let count = captures.samples.saturatingProduct(max(1, captures.probes))
+            guard count > most else { return nil }
+            return JobProblem(
+                at: "captures of task \"\(task.name)\"",
+                "\(captures.samples) samples of \(captures.probes) probes are \(count) joint rows, whose Gram matrix is "
+                    + "decomposed whole; expected at most \(most). Capture fewer samples or probes.")
+        }
+        let own = max(settings.inputRank, settings.gradientRank)
+        let ranks = curvedTasks.map { task -> Int in
+            let imported = inventory.factorSets[task.name]?.jointRows?.rows.values.compactMap(\.shape.first).max()
+            return imported ?? own
+        }
+        let summed = ranks.reduce(0) { $0.saturatingSum($1) }
+        if summed > most {
+            problems.append(
+                JobProblem(
+                    at: fileName,
+                    "\(curvedTasks.count) tasks of up to \(ranks.max() ?? own) pseudo-rows are \(summed) joint rows; "
+                        + "expected at most \(most). Lower \"ranks\"."))
+        }
+        return problems
+    }
+}
+
+/// The joint rows of one task, block by block: captured, or those of its finished factors.
+private struct JointBlockCheck {
+    /// The task's files, for messages.
+    let place: String
+    private var captured: JointCaptureCheck?
+    private let captures: CaptureInventory?
+    private let finished: FactorSetInventory.JointRowTensors?
+    private let ranks: (inputs: Int?, gradients: Int?)
+
+    init(_ task: TaskName, _ blocks: [CurvatureBlock], _ inventory: JobInventory) {
+        captures = inventory.captures[task]
+        captured = captures.map(JointCaptureCheck.init)
+        finished = inventory.factorSets[task]?.jointRows
+        place = "\(captures == nil ? "factors" : "captures") of task \"\(task)\""
+        ranks = (finished?.rank(.input, of: blocks), finished?.rank(.gradient, of: blocks))
+    }
+
+    /// What keeps a block from having joint rows; `nil` if nothing does.
+    mutating func problem(of block: CurvatureBlock) -> String? {
+        captured?.problem(of: block) ?? finished?.problem(of: block, ranks)
+    }
+
+    /// The positions of a layer.
+    func positions(of block: CurvatureBlock) -> Int? {
+        guard block.factors.count == 2 else { return nil }
+        return captures?.layers[LayerName(rawValue: block.name)]?.positions
+            ?? finished?.operation(block, .input)?.positions
+    }
+}
+
+/// Compares the captured blocks of one task with the first of them.
+private struct JointCaptureCheck {
+    private let captures: CaptureInventory
+    /// The first block, and its samples by file.
+    private var first: (name: String, samples: [Int])?
+
+    init(_ captures: CaptureInventory) { self.captures = captures }
+
+    /// What keeps a block from having joint rows; `nil` if nothing does, or if it is not captured at all.
+    mutating func problem(of block: CurvatureBlock) -> String? {
+        let advice = "Leave the layer out with \"layers\", or choose the form \"accumulated\"."
+        guard block.uses.isEmpty else {
+            return "\"\(block.name)\" has several uses (\(block.uses.map(\.name).quotedList)), of which "
+                + "\"pseudo_rows\" has no joint rows yet. \(advice)"
+        }
+        switch block.kind {
+        case .linear(_, _, _, let diagonals):
+            guard let layer = captures.layers[LayerName(rawValue: block.name)] else { return nil }
+            guard layer.input.indexType == nil else {
+                return "layer \"\(block.name)\" is an embedding, whose inputs are indices; \"pseudo_rows\" has no "
+                    + "joint rows of it yet. \(advice)"
+            }
+            guard diagonals.isEmpty else {
+                return "layer \"\(block.name)\" has a diagonal factor, and its rows are as long as the vocabulary; "
+                    + "\"pseudo_rows\" has no joint rows of it yet. \(advice)"
+            }
+            return problem(of: block, layer)
+        case .full:
+            guard let parameter = captures.parameters[ParameterName(rawValue: block.name)] else { return nil }
+            return differing(block, parameter.gradient.slices.map { $0.rows / max(1, captures.probes) })
+        }
+    }
+
+    private mutating func problem(of block: CurvatureBlock, _ layer: CaptureInventory.Layer) -> String? {
+        guard let positions = layer.positions else {
+            return "layer \"\(block.name)\" has \(layer.input.rows) rows of \(layer.samples) samples; "
+                + "\"pseudo_rows\" needs equally many rows for each sample. Pad or cut the samples to one length, or "
+                + "leave the layer out with \"layers\"."
+        }
+        let isWhole = zip(layer.input.slices, layer.outputGradient.slices).allSatisfy {
+            $0.rows.saturatingProduct(captures.probes) == $1.rows && $0.rows.isMultiple(of: positions)
+        }
+        guard isWhole, layer.input.slices.count == layer.outputGradient.slices.count else {
+            return "layer \"\(block.name)\" has samples that no file holds whole, with all probes; \"pseudo_rows\" "
+                + "needs whole samples. Capture it again."
+        }
+        return differing(block, layer.input.slices.map { $0.rows / positions })
+    }
+
+    private mutating func differing(_ block: CurvatureBlock, _ samples: [Int]) -> String? {
+        guard let first else {
+            self.first = (block.name, samples)
+            return nil
+        }
+        guard samples != first.samples else { return nil }
+        return "\"\(block.name)\" has \(samples.reduce(0, +)) samples in \(samples.count) files, \"\(first.name)\" "
+            + "\(first.samples.reduce(0, +)) in \(first.samples.count); \"pseudo_rows\" needs the same samples of all "
+            + "layers and parameters in every file. Capture them together, or leave it out with \"layers\"."
+    }
+}

@@ -1,0 +1,218 @@
+import Foundation
+import LinearAlgebra
+
+/// The joint form in fp64, from the captures of the small model: rows, pseudo-rows and the penalty.
+///
+/// Every layer's rows stand side by side, then the constant or the parameter's gradient.
+///
+/// Source: DESIGN section 2.2, joint form.
+struct JointReference {
+    /// A layer's columns of a row.
+    struct Layer {
+        let name: String
+        let inputs: Int
+        let outputs: Int
+    }
+
+    /// Rows with the mean squares of each column's position.
+    struct Side {
+        var rows: [[Double]]
+        /// By column: the mean square of its position's rows.
+        var squares: [Double]
+    }
+
+    static let layers = [
+        Layer(name: "fc", inputs: 5, outputs: 7), Layer(name: "k", inputs: 7, outputs: 5),
+        Layer(name: "q", inputs: 7, outputs: 5), Layer(name: "v", inputs: 7, outputs: 5),
+    ]
+    static let parameter = (name: "norm.weight", count: 6)
+
+    var inputs: Side
+    var gradients: Side
+
+    /// The rows of a task, as they were captured.
+    init(_ capture: TensorFile) throws {
+        let (samples, positions, probes) = (SmallModel.samples, SmallModel.positions, SmallModel.probes)
+        var inputs = (0..<samples).map { _ in [Double]() }
+        var gradients = (0..<samples * probes).map { _ in [Double]() }
+        for layer in Self.layers {
+            let values = try capture.tensor("\(layer.name).input").values
+            let width = values.count / (samples * positions)
+            for row in 0..<samples * positions {
+                inputs[row / positions] += values[row * width..<(row + 1) * width]
+                if width < layer.inputs { inputs[row / positions].append(1) }
+            }
+            let own = try capture.tensor("\(layer.name).output_grad").values
+            for row in 0..<samples * positions * probes {
+                gradients[row / positions] += own[row * layer.outputs..<(row + 1) * layer.outputs]
+            }
+        }
+        let own = try capture.tensor("\(Self.parameter.name).grad").values
+        for row in 0..<samples * probes {
+            gradients[row] += own[row * Self.parameter.count..<(row + 1) * Self.parameter.count]
+        }
+        func scaled(_ rows: [[Double]]) -> [[Double]] {
+            rows.map { row in row.map { $0 / Double(rows.count).squareRoot() } }
+        }
+        self.inputs = Side(rows: scaled(inputs.map { $0 + [1] }), squares: [])
+        self.gradients = Side(rows: scaled(gradients), squares: [])
+        self.inputs.squares = Self.squares(self.inputs.rows, Self.layers.map(\.inputs), rest: 1)
+        self.gradients.squares = Self.squares(
+            self.gradients.rows, Self.layers.map(\.outputs), rest: Self.parameter.count)
+    }
+
+    /// The rows of several tasks one after the other, with inputs divided by the root of their number.
+    init(joining parts: [JointReference]) {
+        let scale = 1 / Double(parts.count).squareRoot()
+        func mean(_ side: KeyPath<JointReference, Side>) -> [Double] {
+            parts[0][keyPath: side].squares.indices.map { column in
+                parts.reduce(0) { $0 + $1[keyPath: side].squares[column] } / Double(parts.count)
+            }
+        }
+        inputs = Side(
+            rows: parts.flatMap { $0.inputs.rows.map { row in row.map { scale * $0 } } }, squares: mean(\.inputs))
+        gradients = Side(rows: parts.flatMap(\.gradients.rows), squares: mean(\.gradients))
+    }
+
+    private static func squares(_ rows: [[Double]], _ widths: [Int], rest: Int) -> [Double] {
+        var squares: [Double] = []
+        let blocks = widths.flatMap { width in (0..<SmallModel.positions).map { _ in width } } + [rest]
+        for width in blocks {
+            let columns = squares.count..<squares.count + width
+            let square = rows.reduce(0) { sum, row in row[columns].reduce(sum) { $0 + $1 * $1 } }
+            squares += [Double](repeating: square, count: width)
+        }
+        return squares
+    }
+
+    /// The squares of the other side, spread over the columns of this one, and at least 1e-8 of the largest.
+    private static func weights(_ squares: [Double], from: [Int], rest: Int, to: [Int], own: Int) -> [Double] {
+        var weights: [Double] = []
+        var place = 0
+        for (width, ownWidth) in zip(from, to) {
+            for _ in 0..<SmallModel.positions {
+                weights += [Double](repeating: squares[place], count: ownWidth)
+                place += width
+            }
+        }
+        weights += [Double](repeating: squares[place], count: own)
+        let largest = weights.max() ?? 0
+        return weights.map { max($0, 1e-8 * largest) }
+    }
+
+    /// The leading combinations of both sides, and the share of the trace that each keeps.
+    func compressed(inputRank: Int, gradientRank: Int) throws -> (rows: JointReference, kept: [Double]) {
+        let (inputWidths, outputWidths) = (Self.layers.map(\.inputs), Self.layers.map(\.outputs))
+        var result = self
+        let ofInputs = try Self.leading(
+            inputRank, of: inputs.rows,
+            Self.weights(
+                gradients.squares, from: outputWidths, rest: Self.parameter.count, to: inputWidths, own: 1))
+        let ofGradients = try Self.leading(
+            gradientRank, of: gradients.rows,
+            Self.weights(inputs.squares, from: inputWidths, rest: 1, to: outputWidths, own: Self.parameter.count))
+        (result.inputs.rows, result.gradients.rows) = (ofInputs.rows, ofGradients.rows)
+        return (result, [ofInputs.kept, ofGradients.kept])
+    }
+
+    private static func leading(
+        _ rank: Int, of rows: [[Double]], _ weights: [Double]
+    ) throws -> (rows: [[Double]], kept: Double) {
+        let gram = rows.flatMap { row in
+            rows.map { other in row.indices.reduce(0) { $0 + weights[$1] * row[$1] * other[$1] } }
+        }
+        let eigen = try SymmetricEigen(
+            decomposing: try Matrix<Double>(rows: rows.count, columns: rows.count, elements: gram))
+        let count = min(rank, rows.count)
+        var combined: [[Double]] = []
+        for place in 0..<count {
+            let vector = rows.count - 1 - place
+            combined.append(
+                rows[0].indices.map { column in
+                    rows.indices.reduce(0) { $0 + eigen.vectors[vector, $1] * rows[$1][column] }
+                })
+        }
+        return (combined, eigen.values.suffix(count).reduce(0, +) / eigen.values.reduce(0, +))
+    }
+
+    /// The rows that a regularizer's file holds.
+    init(file: TensorFile) throws {
+        func joined(_ suffix: String, _ names: [String]) throws -> [[Double]] {
+            var rows: [[Double]] = []
+            for name in names {
+                let tensor = try file.tensor(name + suffix)
+                let width = tensor.values.count / tensor.shape[0]
+                if rows.isEmpty { rows = (0..<tensor.shape[0]).map { _ in [] } }
+                for row in rows.indices { rows[row] += tensor.values[row * width..<(row + 1) * width] }
+            }
+            return rows
+        }
+        let names = Self.layers.map { "\($0.name)." }
+        inputs = Side(rows: try joined("input_rows", names + [""]), squares: [])
+        gradients = Side(rows: try joined("gradient_rows", names + ["\(Self.parameter.name)."]), squares: [])
+    }
+
+    /// Σ_rs X_rs² of a change of every layer `[d_out, d_in]` and of the parameter.
+    func penalty(_ change: [String: [Double]]) -> Double {
+        var sum = 0.0
+        for input in inputs.rows {
+            for gradient in gradients.rows {
+                let value = self.value(change, input, gradient)
+                sum += value * value
+            }
+        }
+        return sum
+    }
+
+    private func value(_ change: [String: [Double]], _ input: [Double], _ gradient: [Double]) -> Double {
+        var (sum, inputPlace, gradientPlace) = (0.0, 0, 0)
+        for layer in Self.layers {
+            let delta = change[layer.name] ?? []
+            for _ in 0..<SmallModel.positions {
+                for output in 0..<layer.outputs {
+                    let image = (0..<layer.inputs).reduce(0) {
+                        $0 + delta[output * layer.inputs + $1] * input[inputPlace + $1]
+                    }
+                    sum += gradient[gradientPlace + output] * image
+                }
+                inputPlace += layer.inputs
+                gradientPlace += layer.outputs
+            }
+        }
+        let delta = change[Self.parameter.name] ?? []
+        return sum + delta.indices.reduce(0) { $0 + gradient[gradientPlace + $1] * delta[$1] } * input[inputPlace]
+    }
+
+    /// Σ_r Σ_p u uᵀ / P of a layer's inputs, or Σ_s Σ_p v vᵀ of its gradients, `[d, d]`.
+    func inside(_ layer: Layer, isInput: Bool) -> [Double] {
+        let widths = Self.layers.map { isInput ? $0.inputs : $0.outputs }
+        let position = Self.layers.firstIndex { $0.name == layer.name } ?? 0
+        let start = widths.prefix(position).reduce(0, +) * SmallModel.positions
+        return Self.outer(
+            isInput ? inputs.rows : gradients.rows, width: widths[position], from: start, count: SmallModel.positions,
+            divisor: isInput ? Double(SmallModel.positions) : 1)
+    }
+
+    /// (Σ_r u₁²) Σ_s v vᵀ of the parameter.
+    var insideOfParameter: [Double] {
+        let constant = inputs.rows.reduce(0) { $0 + ($1.last ?? 0) * ($1.last ?? 0) }
+        let start = (gradients.rows.first?.count ?? 0) - Self.parameter.count
+        return Self.outer(gradients.rows, width: Self.parameter.count, from: start, count: 1, divisor: 1)
+            .map { constant * $0 }
+    }
+
+    private static func outer(
+        _ rows: [[Double]], width: Int, from start: Int, count: Int, divisor: Double
+    ) -> [Double] {
+        var sum = [Double](repeating: 0, count: width * width)
+        for row in rows {
+            for position in 0..<count {
+                let place = start + position * width
+                for index in 0..<width * width {
+                    sum[index] += row[place + index / width] * row[place + index % width] / divisor
+                }
+            }
+        }
+        return sum
+    }
+}
