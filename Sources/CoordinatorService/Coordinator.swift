@@ -250,7 +250,25 @@ actor Coordinator {
 
     /// Sends the orders that wait to be joined.
     private func sendOrders() async {
-        for (peer, orders) in waitingOrders.take() { await endpoint.send(orders, to: peer) }
+        for (peer, orders) in waitingOrders.take() { await send(orders, to: peer) }
+    }
+
+    /// Sends orders in one message, or each alone if that would be too large.
+    private func send(_ orders: [WorkerOrder<UnitLease>], to peer: RoutingIdentity) async {
+        let messages = orders.map(CoordinatorMessage.order)
+        if messages.count > 1, await endpoint.send(.coordinatorSequence(messages), to: peer) { return }
+        for order in orders { await send(order, to: peer) }
+    }
+
+    /// Sends an order alone; the unit of a lease that no message can hold fails.
+    private func send(_ order: WorkerOrder<UnitLease>, to peer: RoutingIdentity) async {
+        guard await !endpoint.send(.coordinator(.order(order)), to: peer) else { return }
+        guard case .lease(let lease) = order, let worker = conversations.worker(at: peer) else { return }
+        let failure = UnitFailure(
+            kind: .badInput,
+            message: "the unit reads too many pieces of files to be handed out in one message. Write its input "
+                + "into fewer, larger files.")
+        happen(.unitFailed(lease.leased, by: .worker(worker), failure))
     }
 
     /// Sends a lease with all that the worker needs.
@@ -275,14 +293,7 @@ actor Coordinator {
             return
         }
         await sendOrders()
-        guard await endpoint.send(.coordinator(.order(.lease(lease))), to: peer) else {
-            let failure = UnitFailure(
-                kind: .badInput,
-                message: "the unit reads too many pieces of files to be handed out in one message. Write its input "
-                    + "into fewer, larger files.")
-            happen(.unitFailed(leased, by: .worker(worker), failure))
-            return
-        }
+        await send(.lease(lease), to: peer)
     }
 
     private func tell(_ worker: WorkerID, _ order: WorkerOrder<UnitLease>) async {
@@ -297,7 +308,7 @@ actor Coordinator {
 
     /// Joins a small order with others.
     private func sendLater(_ order: WorkerOrder<UnitLease>, to peer: RoutingIdentity) async {
-        if let full = waitingOrders.add(order, to: peer) { await endpoint.send(full, to: peer) }
+        if let full = waitingOrders.add(order, to: peer) { await send(full, to: peer) }
     }
 
     private func begin(_ lease: LeasedUnit) {

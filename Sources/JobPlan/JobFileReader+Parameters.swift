@@ -30,7 +30,9 @@ extension JobFileReader {
                 parameter.variesByTensor
                 ? setting(node, parameter.name) : number(node, parameter.name).map { .scalar($0) }
             guard let wrong = read?.numbers.first(where: { !range.contains($0) }) else { return read }
-            report(node, "\"\(parameter.name)\" is \(MergeValue.number(wrong)); expected \(parameter.expectation).")
+            let isTooLarge = wrong.magnitude > NumberRange.largestMagnitude
+            let expected = isTooLarge ? "a magnitude of at most 1e30" : parameter.expectation
+            report(node, "\"\(parameter.name)\" is \(MergeValue.number(wrong)); expected \(expected).")
             return nil
         case .truth:
             return parameter.variesByTensor

@@ -245,6 +245,9 @@ public final class CoordinatorEndpoint: Sendable {
         conduct.withLock { $0.ban(peer, at: .now) }
     }
 
+    /// Whether the conversation with a peer was ended, so that its messages are ignored.
+    public func isEnded(_ peer: RoutingIdentity) -> Bool { conduct.withLock { $0.isIgnored(peer, at: .now) } }
+
     /// The owner of a peer: its key, or the connection when there are no keys.
     public func holder(of peer: RoutingIdentity) -> String { access?.holder(of: peer) ?? "\(peer)" }
 

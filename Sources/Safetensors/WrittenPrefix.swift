@@ -22,6 +22,20 @@ final class WrittenPrefix: Sendable {
         var hash: SHA256?
         var byteCount = 0
         var failure: SafetensorsError?
+
+        mutating func add(_ range: Range<Int>, of partial: PartialFile<SafetensorsError>) {
+            byteCount = range.upperBound
+            guard var hash else { return }
+            // Two digests of one state would copy it.
+            self.hash = nil
+            do throws(SafetensorsError) {
+                try RangeDigest.add(
+                    range, of: partial.file, named: partial.finalPath, to: &hash, fileByteCount: range.upperBound)
+            } catch {
+                failure = error
+            }
+            self.hash = hash
+        }
     }
 
     /// Follows a file from its start.
@@ -63,20 +77,12 @@ final class WrittenPrefix: Sendable {
         followed.withLock { followed in
             guard !isAbandoned.load(ordering: .relaxed), followed.failure == nil, end > followed.byteCount
             else { return }
-            let range = followed.byteCount..<end
-            partial.file.beginWriting(at: range.lowerBound, count: range.count)
-            if var hash = followed.hash {
-                // Two digests of one state would copy it.
-                followed.hash = nil
-                do throws(SafetensorsError) {
-                    try RangeDigest.add(
-                        range, of: partial.file, named: partial.finalPath, to: &hash, fileByteCount: end)
-                } catch {
-                    followed.failure = error
-                }
-                followed.hash = hash
+            partial.file.beginWriting(at: followed.byteCount, count: end - followed.byteCount)
+            // In steps, so that nobody waits long for the end of a file that is abandoned.
+            while followed.byteCount < end, followed.failure == nil, !isAbandoned.load(ordering: .relaxed) {
+                let next = min(end, followed.byteCount + Self.stepByteCount)
+                followed.add(followed.byteCount..<next, of: partial)
             }
-            followed.byteCount = end
         }
     }
 }

@@ -117,7 +117,12 @@ public struct NumberRange: Equatable, Sendable {
         self.includesHighest = includesHighest
     }
 
-    /// Every finite number.
+    /// The largest magnitude of any number: sums and products of a few such numbers stay finite in fp64.
+    ///
+    /// A sum of weights that overflows would divide every vector to nothing.
+    public static let largestMagnitude = 1e30
+
+    /// Every number up to ``largestMagnitude``.
     public static let any = NumberRange(nil, nil)
     /// At least the number.
     public static func from(_ lowest: Double) -> NumberRange { NumberRange(lowest, nil) }
@@ -134,7 +139,7 @@ public struct NumberRange: Equatable, Sendable {
 
     /// Whether a number is in the range.
     public func contains(_ value: Double) -> Bool {
-        guard value.isFinite else { return false }
+        guard value.magnitude <= Self.largestMagnitude else { return false }
         let isAbove = lowest.map { includesLowest ? value >= $0 : value > $0 } ?? true
         let isBelow = highest.map { includesHighest ? value <= $0 : value < $0 } ?? true
         return isAbove && isBelow

@@ -1,5 +1,6 @@
 import Identifiers
 import Testing
+import UnitOperations
 import WireProtocol
 import ZeroMQ
 
@@ -20,18 +21,30 @@ import ZeroMQ
         var orders = WaitingOrders()
         for (unit, peer) in [(1, one), (2, two), (3, one)] { #expect(orders.add(order(unit), to: peer) == nil) }
         let taken = orders.take()
-        #expect(taken.map(\.0) == [one, two])
-        #expect(
-            taken.map(\.1) == [
-                .coordinatorSequence([.order(order(1)), .order(order(3))]), .coordinator(.order(order(2))),
-            ])
+        #expect(taken.map(\.peer) == [one, two])
+        #expect(taken.map(\.orders) == [[order(1), order(3)], [order(2)]])
         #expect(orders.take().isEmpty)
+    }
+
+    private func lease(subject: String, isBrief: Bool = true) -> UnitLease {
+        UnitLease(
+            leased: LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(1)), Attempt(1)), title: "unit",
+            subject: subject,
+            operation: AccumulateOperation(
+                side: .gradient, shape: .full(2), weights: [1], exclusions: [nil], scale: .paper),
+            inputs: UnitInputs(blobs: []), files: [:], isBrief: isBrief)
+    }
+
+    @Test func `only small leases of brief units share a message`() {
+        #expect(lease(subject: "blocks.0.fc").sharesMessage)
+        #expect(!lease(subject: String(repeating: "h", count: 20_000)).sharesMessage)
+        #expect(!lease(subject: "blocks.0.fc", isBrief: false).sharesMessage)
     }
 
     @Test func `a full message is sent before others are added`() {
         var orders = WaitingOrders()
         for unit in 1..<64 { #expect(orders.add(order(unit), to: one) == nil) }
-        #expect(orders.add(order(64), to: one) == .coordinatorSequence((1...64).map { .order(order($0)) }))
+        #expect(orders.add(order(64), to: one) == (1...64).map { order($0) })
         #expect(orders.take().isEmpty)
     }
 }

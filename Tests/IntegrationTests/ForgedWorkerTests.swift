@@ -1,3 +1,4 @@
+import Foundation
 import Identifiers
 import TestSupport
 import Testing
@@ -37,6 +38,57 @@ extension SerialDisturbanceTests {
                     await channel.close(flushingFor: .zero)
                     return refusal.message
                 }
+            }
+        }
+
+        /// Joins 256 words in one message, which a worker may send before or after its greeting.
+        ///
+        /// - Returns: How many times it was told to greet, and how many times it was dismissed.
+        private func join(
+            _ cluster: Cluster, isGreetingFirst: Bool, _ word: WorkerMessage
+        ) async throws -> (unknown: Int, refused: Int) {
+            let channel = try await MessageChannel.connect(try Endpoint(cluster.endpoint), context: try Context())
+            let hello = WorkerHello(
+                worker: "joiner-1-\(isGreetingFirst)", host: "host", lanes: 1, memoryBytes: 1,
+                regime: NumericRegime(kernels: "kernels", elements: "fp32"), build: "test")
+            let messages = [WireMessage.worker(.hello(hello)), .workerSequence(Array(repeating: word, count: 256))]
+            for message in isGreetingFirst ? messages : messages.reversed() {
+                try await channel.send(Message([Frame(try message.encoded())]))
+            }
+            var (unknown, refused) = (0, 0)
+            while true {
+                switch try WireMessage(decoding: try await channel.receive().frames[0].copyBytes()) {
+                case .coordinator(.unknownWorker): unknown += 1
+                case .refusal: refused += 1
+                default: continue
+                }
+                // The last answer of each order: the dismissal, or the welcome behind which nothing is said.
+                if isGreetingFirst || unknown > 1 { break }
+                if case .coordinator(.welcome) = try WireMessage(
+                    decoding: try await channel.receive().frames[0].copyBytes())
+                {
+                    break
+                }
+                unknown += 1
+            }
+            await channel.close(flushingFor: .zero)
+            return (unknown, refused)
+        }
+
+        @Test func `words that are joined have one answer, and end at the third that is refused`() async throws {
+            try await Cluster.with(startingOver: output) { cluster in
+                try cluster.startWorker("honest")
+                let job = try await cluster.submit(job)
+                try await cluster.holdWorkers(job, units: 1)
+                let name = LeasedUnit(UnitReference(job: JobID(rawValue: job), unit: UnitIndex(0)), Attempt(9))
+                let strange = try await join(cluster, isGreetingFirst: false, .started(name))
+                #expect(strange == (1, 0))
+                let forged = try await join(cluster, isGreetingFirst: true, .started(name))
+                #expect(forged == (0, 1))
+                cluster.resumeWorkers()
+                try await cluster.waitForSuccess(job)
+                let ends = cluster.coordinator.errors.components(separatedBy: "a worker's connection was ended")
+                #expect(ends.count == 2, "\(cluster.coordinator.logTail)")
             }
         }
 

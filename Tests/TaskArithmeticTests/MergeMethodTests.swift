@@ -145,7 +145,7 @@ struct MergeMethodTests {
     // MARK: - Parameters
 
     @Test(arguments: [
-        (NumberRange.any, "a number", [-1e300, 0, 7], [Double.nan, .infinity]),
+        (NumberRange.any, "a number", [-1e30, 0, 7], [Double.nan, .infinity, 1.1e30, -1e300]),
         (.from(0), "a number at least 0", [0, 1], [-1e-9]),
         (.from(0, to: 1), "a number at least 0 and at most 1", [0, 0.5, 1], [-0.1, 1.1, .nan]),
         (.above(0, to: 1), "a number above 0 and at most 1", [1e-300, 1], [0, 2]),

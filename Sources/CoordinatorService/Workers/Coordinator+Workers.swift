@@ -30,9 +30,22 @@ extension Coordinator {
         }
     }
 
-    /// Handles words that a worker has joined.
+    /// Handles words that a worker has joined, none of which is a greeting.
+    ///
+    /// They have one answer at most, as one message has: the words behind one that ends the conversation count as
+    /// unread.
     func handle(_ words: [WorkerMessage], from peer: RoutingIdentity) async {
-        for word in words { await handle(word, from: peer) }
+        guard conversations.worker(at: peer) != nil else {
+            await answerStranger(words, at: peer)
+            return
+        }
+        for word in words where !endpoint.isEnded(peer) { await handle(word, from: peer) }
+    }
+
+    /// Tells a worker to greet that greeted an earlier process of this coordinator, or counts as lost.
+    private func answerStranger(_ words: [WorkerMessage], at peer: RoutingIdentity) async {
+        await endpoint.send(.coordinator(.unknownWorker), to: peer)
+        for word in words { conversations.hear(word, fromStranger: peer) }
     }
 
     /// Handles a worker's message without bytes.
@@ -42,9 +55,7 @@ extension Coordinator {
             return
         }
         guard let worker = conversations.worker(at: peer) else {
-            // The worker greeted an earlier process of this coordinator, or counts as lost. It must greet again.
-            await endpoint.send(.coordinator(.unknownWorker), to: peer)
-            conversations.hear(message, fromStranger: peer)
+            await answerStranger([message], at: peer)
             return
         }
         hear(peer)
