@@ -411,7 +411,7 @@ actor Coordinator {
         )
         conversations.resumedJobs = Set(jobs.keys)
         runs.releaseAll(except: Set(jobs.keys), at: Date.now.timeIntervalSince1970)
-        for job in jobs.keys { history.clock.begin(job) }
+        for job in jobs.keys { history.clock.begin(job, isResumed: true) }
         if jobs.isEmpty { await removal.clearStore() }
         settled.update(from: scheduler, hasEnded: true)
         let stored = store.digests.compactMap { digest in

@@ -84,6 +84,10 @@ public struct RangeOverflow: Error, Equatable, Sendable, CustomStringConvertible
     public var description: String {
         let kind = isMerged ? "merged" : "copied"
         let values = count == 1 ? "1 \(kind) value is" : "\(count) \(kind) values are"
+        guard !isMerged || magnitude.isFinite else {
+            return "\(count == 1 ? "1 merged value overflows" : "\(count) merged values overflow") in the sum over the "
+                + "models; the first is element \(firstIndex). Lower the weights or \"lambda\"."
+        }
         let what =
             "\(values) finite but beyond \(type.rawValue), which ends at \(type.largestFinite); the first is element "
             + "\(firstIndex), the largest magnitude \(magnitude)."

@@ -43,7 +43,7 @@ public struct JobReport: Equatable, Sendable {
     public var activity: String
     /// Seconds since the coordinator accepted or resumed the job, or the job's duration, by a monotonic clock.
     ///
-    /// `nil` when it is not known, such as for jobs that ended before the coordinator started.
+    /// `nil` when it is not known, such as for jobs that ended or began before the coordinator started.
     public var elapsedSeconds: Double?
     /// The expected remaining seconds; `nil` while that is not known.
     public var leftSeconds: Double?

@@ -20,6 +20,14 @@ import Testing
         #expect(clock.endTime("job-1") == "2026-11-24T09:00:00.000Z")
     }
 
+    @Test mutating func `how long a job took is not known if it began before the coordinator`() {
+        clock.begin("job-1", isResumed: true, at: start)
+        #expect(clock.elapsed("job-1", at: start + .seconds(5)) == .seconds(5))
+        clock.end("job-1", at: start + .seconds(7), time: "2026-11-24T09:00:00.000Z")
+        #expect(clock.elapsed("job-1") == nil)
+        #expect(clock.endTime("job-1") == "2026-11-24T09:00:00.000Z")
+    }
+
     @Test mutating func `nothing is said of the time left before enough is done`() {
         clock.begin("job-1", at: start)
         #expect(clock.left("job-1", work(10, 10), at: start + .seconds(10)) == nil)

@@ -30,8 +30,7 @@ import ZeroMQ
         UnitLease(
             leased: LeasedUnit(UnitReference(job: "job-1", unit: UnitIndex(1)), Attempt(1)), title: "unit",
             subject: subject,
-            operation: AccumulateOperation(
-                side: .gradient, shape: .full(2), weights: [1], exclusions: [nil], scale: .paper),
+            operation: CombineStatisticsOperation(method: "ties", round: 0, partCount: 1),
             inputs: UnitInputs(blobs: []), files: [:], isBrief: isBrief)
     }
 

@@ -49,7 +49,7 @@ extension SerialDisturbanceTests {
         ) async throws -> (unknown: Int, refused: Int) {
             let channel = try await MessageChannel.connect(try Endpoint(cluster.endpoint), context: try Context())
             let hello = WorkerHello(
-                worker: "joiner-1-\(isGreetingFirst)", host: "host", lanes: 1, memoryBytes: 1,
+                worker: isGreetingFirst ? "joiner-1-a" : "joiner-2-b", host: "host", lanes: 1, memoryBytes: 1,
                 regime: NumericRegime(kernels: "kernels", elements: "fp32"), build: "test")
             let messages = [WireMessage.worker(.hello(hello)), .workerSequence(Array(repeating: word, count: 256))]
             for message in isGreetingFirst ? messages : messages.reversed() {

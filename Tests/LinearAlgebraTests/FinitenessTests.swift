@@ -52,8 +52,8 @@ struct FinitenessTests {
         let overflow = RangeOverflow(count: 1, firstIndex: 3, magnitude: .infinity, type: .f64)
         #expect(
             overflow.description
-                == "1 merged value is finite but beyond F64, which ends at 1.7976931348623157e+308; the "
-                + "first is element 3, the largest magnitude inf. No type holds it: lower the weights or \"lambda\".")
+                == "1 merged value overflows in the sum over the models; the first is element 3. Lower the weights or "
+                + "\"lambda\".")
     }
 
     @Test func `copied values that overflow follow no weights`() {

@@ -285,6 +285,8 @@ import ZeroMQ
         var options = CoordinatorEndpoint.options
         // A probe on a connection in a bad state would end the process.
         options.heartbeatInterval = .milliseconds(20)
+        // The test's peers answer no probe, and on a busy machine they live long.
+        options.heartbeatTimeout = .seconds(300)
         router = try await MessageChannel.bind(
             try Endpoint("tcp://127.0.0.1:0"), context: context, options: options, limits: CoordinatorEndpoint.limits)
         port = try #require(router.endpoint.port)

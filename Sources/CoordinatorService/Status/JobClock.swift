@@ -6,6 +6,8 @@ import Telemetry
 struct JobClock {
     private struct Entry {
         let began: ContinuousClock.Instant
+        /// Whether it had begun before, in an earlier life of the coordinator.
+        let isResumed: Bool
         /// The time when the job's first unit was given out in this life of the coordinator, and the share done before
         /// that.
         var worked: (since: ContinuousClock.Instant, before: Double)?
@@ -13,18 +15,18 @@ struct JobClock {
 
     /// The running jobs.
     private var running: [JobID: Entry] = [:]
-    /// The durations of ended jobs and the times when they ended, the latest last.
+    /// The durations of ended jobs, where they are known, and the times when they ended, the latest last.
     ///
     /// Bound: ``endedMax``.
-    private var ended: [(job: JobID, duration: Duration, time: String)] = []
+    private var ended: [(job: JobID, duration: Duration?, time: String)] = []
 
     private static let endedMax = 1000
     /// The least time and share of work for a prediction; before that, a prediction would be chance.
     private static let workMin: (elapsed: Duration, share: Double) = (.seconds(2), 0.02)
 
     /// Notes that a job was accepted or resumed.
-    mutating func begin(_ job: JobID, at now: ContinuousClock.Instant = .now) {
-        running[job] = Entry(began: now)
+    mutating func begin(_ job: JobID, isResumed: Bool = false, at now: ContinuousClock.Instant = .now) {
+        running[job] = Entry(began: now, isResumed: isResumed)
     }
 
     /// Notes that a unit of a job was given out; the wait for workers before that says nothing about the job's pace.
@@ -36,12 +38,13 @@ struct JobClock {
     /// Notes that a job has ended, at a time of day that is only shown.
     mutating func end(_ job: JobID, at now: ContinuousClock.Instant = .now, time: String = Timestamp.now) {
         guard let entry = running.removeValue(forKey: job) else { return }
-        ended = ended.suffix(Self.endedMax - 1) + [(job, entry.began.duration(to: now), time)]
+        let duration = entry.isResumed ? nil : entry.began.duration(to: now)
+        ended = ended.suffix(Self.endedMax - 1) + [(job, duration, time)]
     }
 
-    /// How long a job has run, or how long it took; `nil` when its start is not known.
+    /// How long a job has run since it was accepted or resumed, or how long it took; `nil` when that is not known.
     func elapsed(_ job: JobID, at now: ContinuousClock.Instant = .now) -> Duration? {
-        running[job].map { $0.began.duration(to: now) } ?? ended.last { $0.job == job }?.duration
+        running[job].map { $0.began.duration(to: now) } ?? ended.last { $0.job == job }.flatMap(\.duration)
     }
 
     /// When a job ended; `nil` when it has not, or not in this life of the coordinator.
