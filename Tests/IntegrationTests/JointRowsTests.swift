@@ -53,7 +53,8 @@ extension SerialIntegrationTests {
         @Test func `with all rows the penalty is a sum over all pairs of inputs and gradients`() async throws {
             setForm("ranks: {inputs: 100, gradients: 100}, targets: all, floor: none")
             try model.write()
-            let file = try regularizer(try await model.run(), "all")
+            let output = try await model.run()
+            let file = try regularizer(output, "all")
             let rows = JointReference(joining: try SmallModel.taskNames.map(reference))
             expectPenalties(try JointReference(file: file), rows)
             #expect(file.metadata["form"] == "pseudo_rows" && file.metadata["floor"] == "none")
@@ -61,6 +62,12 @@ extension SerialIntegrationTests {
             #expect(try object(file.metadata["ranks"]) == ["inputs": 36, "gradients": 72])
             for kept in try object(file.metadata["kept"]).values { expectClose(kept, 1, absolute: 1e-6) }
             #expect(file.tensors.allSatisfy { !$0.name.hasSuffix(".A") && !$0.name.hasSuffix(".F") })
+            let report = try report(output)
+            let section = try #require(report["pseudo_rows"] as? [String: Any])
+            #expect((section["storage"] as? [String: Double])?["factors"] == 0)
+            // The form has no equation 8.
+            let layers = try #require(report["layers"] as? [[String: Any]])
+            #expect(!layers.isEmpty && layers.allSatisfy { $0["accumulation_error"] == nil })
         }
 
         @Test func `a target has the leading rows of its tasks, and nothing of the one that it leaves out`()
@@ -96,6 +103,8 @@ extension SerialIntegrationTests {
                 #expect(inputs["kept"] == stated["inputs"] && inputs["rank"] == 5 && inputs["rows"] == 10)
             }
             #expect((section["tasks"] as? [Any])?.count == 3 && section["floor"] as? String == "complement")
+            let notices = try #require(try report(output)["notices"] as? [String])
+            #expect(notices.contains { $0.contains("the report has no \"penalties\"") }, "\(notices)")
         }
 
         /// B ⊗ A ≽ B_in ⊗ A_in if A ≽ A_in and B ≽ B_in, and the same for F.
@@ -139,8 +148,14 @@ extension SerialIntegrationTests {
                 model.job.tasks[index].name = name
             }
             model.job.output = "finished"
+            model.job.outputs.append("report")
             try model.write()
             let finished = try await model.run()
+            let section = try #require(try report(finished)["pseudo_rows"] as? [String: Any])
+            let rowsOfTasks = try #require(section["tasks"] as? [[String: Any]])
+            #expect(rowsOfTasks.compactMap { $0["name"] as? String } == SmallModel.taskNames)
+            let stated = try #require(rowsOfTasks[0]["gradients"] as? [String: Double])
+            #expect(stated["rank"] == 7 && (0...1).contains(stated["kept"] ?? -1) && stated["rows"] == nil)
             for target in SmallModel.taskNames {
                 expectPenalties(
                     try JointReference(file: try regularizer(finished, target)),

@@ -98,6 +98,34 @@ import UnitOperations
             ])
     }
 
+    @Test(arguments: ["kfac", "kfac_exact"])
+    func `a notice says what does not use the joint rows`(method: String) throws {
+        let penalties =
+            "job.yaml: the report has no \"penalties\": those of the form \"pseudo_rows\" are not computed yet. Its "
+            + "interference is that of the factors."
+        let merge =
+            "job.yaml: \"\(method)\" merges with the accumulated factors, with F summed, and not with the joint rows of the "
+            + "form \"pseudo_rows\"."
+        func notices(_ form: String, _ outputs: String, targets: String = "leave_one_out") throws -> [String] {
+            let text = JobFileText(
+                method: method,
+                models: ["a", "b"].map { "- {name: \($0), model: models/\($0), captures: \($0)}" },
+                rest: [
+                    "kfac: {normalization: expand, regularizer: {form: \(form), targets: \(targets)}}",
+                    "outputs: [\(outputs)]",
+                ])
+            let spec = try text.spec()
+            var model = SmallModel()
+            model.positions = 3
+            return spec.allNotices(against: model.inventory(for: spec)).map(\.description)
+        }
+        #expect(try notices("pseudo_rows", "merged, regularizer, report") == [penalties, merge])
+        #expect(try notices("pseudo_rows", "regularizer, report") == [penalties])
+        #expect(try notices("pseudo_rows", "regularizer, report", targets: "all") == [])
+        #expect(try notices("pseudo_rows", "regularizer, factors") == [])
+        #expect(try notices("accumulated", "merged, regularizer, report") == [])
+    }
+
     // MARK: - Captures
 
     @Test func `samples of different lengths are refused by name`() throws {
