@@ -172,6 +172,52 @@ extension SerialIntegrationTests {
             #expect(try sums.tensor("q.B").bytes == regularizer(captured, "gamma").tensor("q.B").bytes)
         }
 
+        /// Runs a job with alpha's factor file in place of its captures, after a change of the file.
+        private func runFinished(_ change: (inout TensorFile) throws -> Void) async throws -> (CommandResult, String) {
+            setForm("ranks: {inputs: 5, gradients: 7}")
+            model.job.outputs = ["factors"]
+            model.job.output = "rows"
+            try model.write()
+            let path = try await model.run() + "/factors/alpha/factors.safetensors"
+            var file = try TensorFile(reading: path)
+            try change(&file)
+            try file.write(to: path)
+            model.job.tasks[0].name = "alpha"
+            model.job.tasks[0].factors = "rows/factors/alpha"
+            model.job.tasks[0].captures = []
+            model.job.outputs = ["regularizer"]
+            model.job.output = "finished"
+            try model.write()
+            let run = ["run", model.jobPath, "--state-directory", model.directory.path]
+            return (try await Client.run(run, in: model.directory), path)
+        }
+
+        @Test func `a factor whose trace is not that of its joint rows fails the job by name`() async throws {
+            let (result, path) = try await runFinished { file in
+                let index = try #require(file.tensors.firstIndex { $0.name == "fc.B" })
+                let factor = file.tensors[index]
+                file.tensors[index] = Tensor("fc.B", factor.shape, factor.values.map { Float(0.5 * $0) })
+            }
+            #expect(result.exitCode != 0)
+            #expect(
+                result.errors.contains("\(path): the elements of \"fc.gradient_squares\" sum to"), "\(result.errors)")
+            #expect(result.errors.contains("the trace of the gradients' factor of \"fc\""), "\(result.errors)")
+        }
+
+        @Test func `joint rows of another file's layer are refused before the job begins`() async throws {
+            let (result, path) = try await runFinished { file in
+                let rows = try file.tensor("fc.gradient_rows")
+                file.tensors.append(Tensor("other.gradient_rows", rows.shape, rows.values.map { Float($0) }))
+            }
+            #expect(result.exitCode != 0)
+            let directory = path.dropLast("/factors.safetensors".count)
+            #expect(result.errors.contains("\(directory)"), "\(result.errors)")
+            #expect(
+                result.errors.contains(
+                    "tensor \"other.gradient_rows\" belongs to \"other\", of which the files hold no factors"),
+                "\(result.errors)")
+        }
+
         @Test func `any number of workers writes the same bytes`() async throws {
             setForm("ranks: {inputs: 5, gradients: 7}")
             var outputs: [String] = []
@@ -212,7 +258,12 @@ extension SerialIntegrationTests {
                 plan.output.contains("\nregularizers: pseudo_rows of ranks 5 and 7, floor 0.5\n"),
                 "\(plan.output) \(plan.errors)")
             #expect(plan.output.contains("\njoint rows "))
-            let output = try await model.run()
+            let lines = try await Client.runJob(model.jobPath, in: model.directory).output
+            #expect(
+                lines.contains("note: penalties of task vectors are not computed for the form pseudo_rows\n"),
+                "\(lines)")
+            #expect(!lines.contains("eq. 8"), "\(lines)")
+            let output = "\(model.directory.path)/\(model.job.output)"
             let file = "\(output)/regularizer/alpha/regularizer.safetensors"
             let inspection = try await Client.run(["inspect", file], in: model.directory)
             for line in ["form: pseudo_rows", "ranks: {\"inputs\":5,\"gradients\":7}", "floor: 0.5"] {
