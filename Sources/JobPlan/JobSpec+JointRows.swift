@@ -26,7 +26,7 @@ extension JobSpec {
                 "the report has no \"penalties\": those of the form \"pseudo_rows\" are not computed yet. Its interference "
                     + "is that of the factors.")
         }
-        if mergesWithFactors, method == .kfac || method == .kfacExact {
+        if mergesWithFactors, mergesSummedFullBlocks {
             messages.append(
                 "\"\(method.name)\" merges with the accumulated factors, with F summed, and not with the joint rows of the "
                     + "form \"pseudo_rows\".")
