@@ -42,7 +42,7 @@ extension FactorSetInventory.JointRowTensors {
         let rows = rank.map { "[\($0)]" } ?? "[rows]"
         let remedy = "The parameters outside layers meet the constant. Make the factors again from the rows."
         for (name, tensor, expected, fits) in [
-            ("input_rows", constant, rows, constant?.shape == rank.map { [$0] }),
+            ("input_rows", constant, rows, constant?.shape.count == 1 && [nil, constant?.shape[0]].contains(rank)),
             ("input_squares", constantSquares, "[1]", constantSquares?.shape == [1]),
         ] where !fits || tensor == nil {
             let found = tensor.map { "has the shape \($0.shape)" } ?? "is missing"

@@ -107,6 +107,18 @@ import UnitOperations
             ])
     }
 
+    @Test func `a model without layers needs the constant's square too`() {
+        let block = CurvatureBlock(name: "norm.weight", kind: .full(dimension: 4), regions: [])
+        var joint = Self.joint(4, positions: 3)
+        #expect(joint.constantProblem([block]) == nil)
+        joint.constantSquares = nil
+        #expect(joint.constantProblem([block])?.hasPrefix("\"input_squares\" is missing;") == true)
+        joint.constant?.shape = [4, 1]
+        #expect(
+            joint.constantProblem([block])?.hasPrefix(
+                "\"input_rows\" has the shape [4, 1]; expected the shape [rows].") == true)
+    }
+
     @Test func `tasks without rows of a layer are refused, captured or finished`() throws {
         func messages(_ change: (inout JobInventory) -> Void) throws -> [String] {
             try found("missing_curvature: renormalize, ", change).map { String($0.drop { $0 != " " }.dropFirst()) }
