@@ -308,8 +308,8 @@ let package = Package(
         tests(
             "AdmissionTests",
             [
-                "Admission", "JobPlan", "UnitOperations", "Identifiers", "FileAccess", "Safetensors", "Publication",
-                systemPackage,
+                "Admission", "JobFiles", "JobPlan", "UnitOperations", "Identifiers", "FileAccess", "Safetensors",
+                "Publication", systemPackage,
             ]),
         tests(
             "CoordinatorServiceTests",

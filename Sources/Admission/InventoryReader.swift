@@ -321,6 +321,7 @@ struct InventoryReader {
             var found = factorSet(set, metadata, of: task, at: path)
             found.layouts = try set.layouts().mapValues { Located($0.layout, at: $0.file.string) }
             report(Self.strayNames(in: metadata, beside: found, at: path), at: factors, key: "factors")
+            report(JointRowsContradictions(set, metadata)?.problems ?? [], at: factors, key: "factors")
             inventory.factorSets[task.name] = renamed(found, of: task)
         } catch {
             report(error.sentences, at: factors, key: "factors")

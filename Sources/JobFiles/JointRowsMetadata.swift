@@ -36,12 +36,11 @@ public struct JointRowsMetadata: Equatable, Sendable {
     ///
     /// - Throws: ``JobFileError`` for a missing value, or a value of the wrong type.
     init?(ofRegularizer reader: MetadataReader) throws(JobFileError) {
-        guard let ranks = try reader.object(MetadataKey.ranks, Self.words, \.finiteNumber) else { return nil }
-        let kept = try reader.object(MetadataKey.kept, Self.words, \.finiteNumber) ?? [:]
-        guard let found = JointRowsMetadata(ranks: ranks, kept: kept) else {
-            throw reader.invalid(MetadataKey.ranks, Self.words)
-        }
-        self = found
+        guard let ranks = try reader.object(MetadataKey.ranks, Self.rankWords, \.finiteNumber) else { return nil }
+        let kept = try reader.object(MetadataKey.kept, Self.keptWords, \.finiteNumber) ?? [:]
+        guard let foundRanks = Self.ranks(ranks) else { throw reader.invalid(MetadataKey.ranks, Self.rankWords) }
+        guard let foundKept = Self.kept(kept) else { throw reader.invalid(MetadataKey.kept, Self.keptWords) }
+        self.init(ranks: foundRanks, kept: foundKept)
         floor = try reader.required(MetadataKey.floor, "\"complement\", \"none\" or a number")
     }
 
@@ -49,7 +48,7 @@ public struct JointRowsMetadata: Equatable, Sendable {
     ///
     /// - Throws: ``JobFileError`` for a value of the wrong type.
     init?(ofFactors reader: MetadataReader) throws(JobFileError) {
-        let words = "an object of \"ranks\" and \"kept\", each \(Self.words)"
+        let words = "an object of \"ranks\", \(Self.rankWords), and \"kept\", \(Self.keptWords)"
         let objects = try reader.object(MetadataKey.jointRows, words) { value -> [String: Double]? in
             guard let members = value.members else { return nil }
             var numbers: [String: Double] = [:]
@@ -60,22 +59,29 @@ public struct JointRowsMetadata: Equatable, Sendable {
             return numbers
         }
         guard let objects else { return nil }
-        guard let found = JointRowsMetadata(ranks: objects["ranks"] ?? [:], kept: objects["kept"] ?? [:]) else {
+        guard let ranks = Self.ranks(objects["ranks"] ?? [:]), let kept = Self.kept(objects["kept"] ?? [:]) else {
             throw reader.invalid(MetadataKey.jointRows, words)
         }
-        self = found
+        self.init(ranks: ranks, kept: kept)
     }
 
-    private static let words = "an object with \"inputs\" and \"gradients\""
+    private static let rankWords = "whole numbers \"inputs\" and \"gradients\""
+    private static let keptWords = "numbers \"inputs\" and \"gradients\" from 0 to 1"
+    /// The largest share: a quotient of rounded sums may be above 1.
+    private static let keptMax = 1 + 1e-4
 
-    private init?(ranks: [String: Double], kept: [String: Double]) {
-        guard let inputs = ranks["inputs"].flatMap({ Int(exactly: $0) }),
-            let gradients = ranks["gradients"].flatMap({ Int(exactly: $0) }), inputs >= 0, gradients >= 0,
-            let keptInputs = kept["inputs"], let keptGradients = kept["gradients"]
+    private static func ranks(_ members: [String: Double]) -> Sides<Int>? {
+        guard let inputs = members["inputs"].flatMap({ Int(exactly: $0) }),
+            let gradients = members["gradients"].flatMap({ Int(exactly: $0) }), inputs >= 0, gradients >= 0
         else { return nil }
-        self.init(
-            ranks: Sides(inputs: inputs, gradients: gradients),
-            kept: Sides(inputs: keptInputs, gradients: keptGradients))
+        return Sides(inputs: inputs, gradients: gradients)
+    }
+
+    private static func kept(_ members: [String: Double]) -> Sides<Double>? {
+        guard let inputs = members["inputs"], let gradients = members["gradients"],
+            [inputs, gradients].allSatisfy({ (0...keptMax).contains($0) })
+        else { return nil }
+        return Sides(inputs: inputs, gradients: gradients)
     }
 
     /// The values as the strings of a regularizer.

@@ -1,7 +1,7 @@
 /// A tensor of joint rows in a factor or regularizer file, by its owner.
 ///
 /// Source: DESIGN section 3.
-public struct JointTensorName: Hashable, Sendable {
+public struct JointTensorName: Hashable, Sendable, CustomStringConvertible {
     /// What a tensor holds.
     public enum Content: String, Hashable, Sendable, CaseIterable {
         /// Rows of inputs.
@@ -18,6 +18,9 @@ public struct JointTensorName: Hashable, Sendable {
     public let owner: String?
     /// What it holds.
     public let content: Content
+
+    /// The tensor's name.
+    public var description: String { owner.map { "\($0).\(content.rawValue)" } ?? content.rawValue }
 
     /// Recognises a tensor's name; nil if it is none of joint rows.
     public init?(_ name: String) {

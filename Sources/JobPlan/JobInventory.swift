@@ -384,6 +384,8 @@ public struct FactorSetInventory: Equatable, Sendable {
         public var squares: [FactorName: Tensor] = [:]
         /// The rows of the constant; `nil` if the set has none.
         public var constant: Tensor?
+        /// The square of the constant; `nil` if the set has none.
+        public var constantSquares: Tensor?
         /// The share of the trace that the rows keep: of the inputs, of the gradients.
         public var kept: [Double] = []
 

@@ -24,9 +24,11 @@ public enum OneDimensionalSum: String, Equatable, Sendable, CaseIterable {
 
 extension JobSpec {
     /// Whether every merged task has the same share in a block: in full blocks that are summed like B.
-    func sharesEqually(_ block: CurvatureBlock) -> Bool {
-        block.factors.count == 1 && curvature.regularizer.oneDimensional == .sum
-            && [MergeMethod.kfac, .kfacExact].contains(method)
+    func sharesEqually(_ block: CurvatureBlock) -> Bool { block.factors.count == 1 && mergesSummedFullBlocks }
+
+    /// Whether the merge reads full blocks that are summed like B.
+    var mergesSummedFullBlocks: Bool {
+        curvature.regularizer.oneDimensional == .sum && [MergeMethod.kfac, .kfacExact].contains(method)
     }
 
     /// Sums of full blocks in a form that has none.

@@ -1,6 +1,7 @@
 import Identifiers
 import KroneckerFactors
 import LinearAlgebra
+import TaskArithmetic
 import UnitOperations
 
 /// The check of jobs with the form `pseudo_rows`.
@@ -12,7 +13,25 @@ extension JobSpec {
     func jointRowsProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         guard curvature.regularizer.form == .pseudoRows else { return [] }
         return jointSettingProblems() + jointTaskProblems(blocks, inventory)
-            + jointBlockProblems(blocks, inventory) + jointCountProblems(inventory)
+            + jointBlockProblems(blocks, inventory) + jointCountProblems(blocks, inventory)
+    }
+
+    /// What else of the job does not use the joint rows.
+    var jointRowsNotices: [JobNotice] {
+        guard curvature.regularizer.form == .pseudoRows else { return [] }
+        var messages: [String] = []
+        let hasOwnTarget = mergedTasks.contains { regularizerTargets.contains(.without($0.name)) }
+        if outputs.contains(.report), curvature.measuresInterference, hasOwnTarget {
+            messages.append(
+                "the report has no \"penalties\": those of the form \"pseudo_rows\" are not computed yet. Its interference "
+                    + "is that of the factors.")
+        }
+        if mergesWithFactors, mergesSummedFullBlocks {
+            messages.append(
+                "\"\(method.name)\" merges with the accumulated factors, with F summed, and not with the joint rows of the "
+                    + "form \"pseudo_rows\".")
+        }
+        return messages.map { JobNotice(at: fileName, $0) }
     }
 
     private func jointSettingProblems() -> [JobProblem] {
@@ -43,20 +62,22 @@ extension JobSpec {
     /// Tasks without rows.
     private func jointTaskProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         curvedTasks.compactMap { task in
-            guard inventory.captures[task.name] == nil else {
-                let empty = blocks.filter { inventory.isEmpty($0, in: task.name) }
-                guard !empty.isEmpty, curvature.missingCurvature == .renormalize else { return nil }
+            let isCaptured = inventory.captures[task.name] != nil
+            guard isCaptured || inventory.factorSets[task.name]?.jointRows != nil else {
+                guard !task.factors.isEmpty else { return nil }
                 return JobProblem(
                     at: task.location,
-                    "task \"\(task.name)\" has no rows of \(empty.map(\.name).quotedList), so no joint rows. Leave them out "
-                        + "with \"layers\", or capture more samples.")
+                    "the form \"pseudo_rows\" is made of captured rows or of the joint rows of finished factors, but the "
+                        + "\"factors\" of task \"\(task.name)\" have none. Make them with this form, give its "
+                        + "\"captures\", or choose the form \"accumulated\".")
             }
-            guard !task.factors.isEmpty, inventory.factorSets[task.name]?.jointRows == nil else { return nil }
+            let empty = blocks.filter { inventory.isEmpty($0, in: task.name) }
+            guard !empty.isEmpty, curvature.missingCurvature == .renormalize else { return nil }
+            let remedy = isCaptured ? "capture more samples" : "make the factors again from more samples"
             return JobProblem(
                 at: task.location,
-                "the form \"pseudo_rows\" is made of captured rows or of the joint rows of finished factors, but the "
-                    + "\"factors\" of task \"\(task.name)\" have none. Make them with this form, give its \"captures\", "
-                    + "or choose the form \"accumulated\".")
+                "task \"\(task.name)\" has no rows of \(empty.map(\.name).quotedList), so no joint rows. Leave them out "
+                    + "with \"layers\", or \(remedy).")
         }
     }
 
@@ -87,11 +108,10 @@ extension JobSpec {
         return faults.problems
     }
 
-    /// More rows than a Gram matrix may have.
-    private func jointCountProblems(_ inventory: JobInventory) -> [JobProblem] {
+    /// More rows than a Gram matrix may have: of a task's captures, or of the tasks that a target sums.
+    private func jointCountProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         let most = JointRows.countMax
-        let settings = curvature.regularizer.jointRows
-        var problems = curvedTasks.compactMap { task -> JobProblem? in
+        let problems = curvedTasks.compactMap { task -> JobProblem? in
             guard let captures = inventory.captures[task.name] else { return nil }
             let count = captures.samples.saturatingProduct(max(1, captures.probes))
             guard count > most else { return nil }
@@ -100,20 +120,34 @@ extension JobSpec {
                 "\(captures.samples) samples of \(captures.probes) probes are \(count) joint rows, whose Gram matrix is "
                     + "decomposed whole; expected at most \(most). Capture fewer samples or probes.")
         }
-        let own = max(settings.inputRank, settings.gradientRank)
-        let ranks = curvedTasks.map { task -> Int in
-            let imported = inventory.factorSets[task.name]?.jointRows?.rows.values.compactMap(\.shape.first).max()
-            return imported ?? own
+        var largest: (count: Int, message: String)?
+        for side in [FactorSide.input, .gradient] {
+            let ranks = curvedTasks.map { ($0.name, jointRank(of: $0.name, side, blocks, inventory)) }
+            for target in regularizerTargets {
+                let summed = ranks.filter { target.includes($0.0) }.map(\.1)
+                let count = summed.reduce(0) { $0.saturatingSum($1) }
+                guard count > max(most, largest?.count ?? 0) else { continue }
+                largest = (
+                    count,
+                    "target \"\(target)\" sums \(summed.count) tasks, whose pseudo-rows of \(side.noun) are \(count) joint "
+                        + "rows; expected at most \(most). Lower \"ranks\", or give factors with fewer joint rows."
+                )
+            }
         }
-        let summed = ranks.reduce(0) { $0.saturatingSum($1) }
-        if summed > most {
-            problems.append(
-                JobProblem(
-                    at: fileName,
-                    "\(curvedTasks.count) tasks of up to \(ranks.max() ?? own) pseudo-rows are \(summed) joint rows; "
-                        + "expected at most \(most). Lower \"ranks\"."))
+        return problems + (largest.map { [JobProblem(at: fileName, $0.message)] } ?? [])
+    }
+
+    /// The pseudo-rows of a task's side: those of its finished factors, or as many as are asked and captured.
+    private func jointRank(
+        of task: TaskName, _ side: FactorSide, _ blocks: [CurvatureBlock], _ inventory: JobInventory
+    ) -> Int {
+        guard let captures = inventory.captures[task] else {
+            return inventory.factorSets[task]?.jointRows?.rank(side, of: blocks) ?? 0
         }
-        return problems
+        let settings = curvature.regularizer.jointRows
+        return side == .input
+            ? min(settings.inputRank, captures.samples)
+            : min(settings.gradientRank, captures.samples.saturatingProduct(max(1, captures.probes)))
     }
 }
 
@@ -123,12 +157,14 @@ private struct JointBlockCheck {
     let place: String
     private var captured: JointCaptureCheck?
     private let captures: CaptureInventory?
+    private let factors: [FactorName: FactorSetInventory.Factor]
     private let finished: FactorSetInventory.JointRowTensors?
     private let ranks: (inputs: Int?, gradients: Int?)
 
     init(_ task: TaskName, _ blocks: [CurvatureBlock], _ inventory: JobInventory) {
         captures = inventory.captures[task]
         captured = captures.map(JointCaptureCheck.init)
+        factors = inventory.factorSets[task]?.factors ?? [:]
         finished = inventory.factorSets[task]?.jointRows
         place = "\(captures == nil ? "factors" : "captures") of task \"\(task)\""
         ranks = (finished?.rank(.input, of: blocks), finished?.rank(.gradient, of: blocks))
@@ -136,7 +172,18 @@ private struct JointBlockCheck {
 
     /// What keeps a block from having joint rows; `nil` if nothing does.
     mutating func problem(of block: CurvatureBlock) -> String? {
-        captured?.problem(of: block) ?? finished?.problem(of: block, ranks)
+        captured?.problem(of: block) ?? finished.flatMap { problem(of: block, finished: $0) }
+    }
+
+    private func problem(of block: CurvatureBlock, finished: FactorSetInventory.JointRowTensors) -> String? {
+        if let problem = JointCaptureCheck.useProblem(of: block) { return problem }
+        let compressed = block.factors.lazy.map { FactorName(owner: block.name, side: $0.side) }
+            .first { factors[$0]?.compression != nil }
+        if let compressed {
+            return "the factor \"\(compressed)\" is compressed, but \"pseudo_rows\" subtracts what the rows hold from "
+                + "exact factors. Give the exact factors."
+        }
+        return finished.problem(of: block, ranks)
     }
 
     /// The positions of a layer.
@@ -155,13 +202,19 @@ private struct JointCaptureCheck {
 
     init(_ captures: CaptureInventory) { self.captures = captures }
 
+    private static let advice = "Leave the layer out with \"layers\", or choose the form \"accumulated\"."
+
+    /// Says that a weight has several uses; `nil` if it has one.
+    static func useProblem(of block: CurvatureBlock) -> String? {
+        guard !block.uses.isEmpty else { return nil }
+        return "\"\(block.name)\" has several uses (\(block.uses.map(\.name).quotedList)), of which "
+            + "\"pseudo_rows\" has no joint rows yet. \(advice)"
+    }
+
     /// What keeps a block from having joint rows; `nil` if nothing does, or if it is not captured at all.
     mutating func problem(of block: CurvatureBlock) -> String? {
-        let advice = "Leave the layer out with \"layers\", or choose the form \"accumulated\"."
-        guard block.uses.isEmpty else {
-            return "\"\(block.name)\" has several uses (\(block.uses.map(\.name).quotedList)), of which "
-                + "\"pseudo_rows\" has no joint rows yet. \(advice)"
-        }
+        if let problem = Self.useProblem(of: block) { return problem }
+        let advice = Self.advice
         switch block.kind {
         case .linear(_, _, _, let diagonals):
             guard let layer = captures.layers[LayerName(rawValue: block.name)] else { return nil }

@@ -19,7 +19,7 @@ extension JobSpec {
                 + depthNotices(inventory, settings) + examination.comparisons.flatMap(\.notices)
                 + examination.configurations.notices + tasks.compactMap { inventory.renamings[$0.name]?.notice }
                 + missingCurvatureNotices(examination.selection, inventory) + examination.matrices.notices
-                + quantizationNotices(inventory) + covarianceNotices)
+                + quantizationNotices(inventory) + covarianceNotices + jointRowsNotices)
     }
 
     // MARK: - The base among the models

@@ -10,26 +10,22 @@ extension FactorSetInventory.JointRowTensors {
     ///   - side: Inputs or gradients; a parameter has gradients only.
     /// - Returns: The operation.
     func operation(_ block: CurvatureBlock, _ side: FactorSide) -> ImportJointRowsOperation? {
-        let isLayer = block.factors.count == 2
-        let own: FactorSide = isLayer ? side : .full
-        guard let width = block.factors.first(where: { $0.side == own })?.shape.dimension,
-            let rows = rows[FactorName(owner: block.name, side: own)],
-            let squares = squares[FactorName(owner: block.name, side: own)],
-            rows.shape.count == (isLayer ? 3 : 2), rows.shape.last == width, let rank = rows.shape.first,
-            (1...JointRows.countMax).contains(rank)
+        let expected = ExpectedTensors(block, side)
+        guard expected.problem(of: self) == nil, let rows = rows[expected.name], let squares = squares[expected.name]
         else { return nil }
-        let positions = isLayer ? rows.shape[1] : 1
-        guard positions > 0, squares.shape == [positions] else { return nil }
         return ImportJointRowsOperation(
-            rows: rows.slice, rank: rank, positions: positions, columns: width, numbers: squares.slice)
+            content: side == .input ? .inputs : .gradients, rows: rows.slice, rank: rows.shape[0],
+            positions: expected.positions(of: rows), columns: expected.width, squares: squares.slice)
     }
 
     /// The import of the constant; `nil` without it.
     var constantOperation: ImportJointRowsOperation? {
         guard let constant, constant.shape.count == 1, let rank = constant.shape.first,
-            (1...JointRows.countMax).contains(rank)
+            (1...JointRows.countMax).contains(rank), let constantSquares, constantSquares.shape == [1]
         else { return nil }
-        return ImportJointRowsOperation(rows: nil, rank: rank, positions: 1, columns: 1, numbers: constant.slice)
+        return ImportJointRowsOperation(
+            content: .constant, rows: constant.slice, rank: rank, positions: 1, columns: 1,
+            squares: constantSquares.slice)
     }
 
     /// The number of rows of a side, by the first block that has any.
@@ -42,29 +38,73 @@ extension FactorSetInventory.JointRowTensors {
     /// What the constant lacks: a sentence, or `nil` if it has everything.
     func constantProblem(_ blocks: [CurvatureBlock]) -> String? {
         guard blocks.contains(where: { $0.factors.count == 1 }) else { return nil }
-        let expected = rank(.input, of: blocks) ?? 0
-        guard constantOperation?.rank != expected else { return nil }
-        return
-            "the joint rows have no constant; expected \"input_rows\" of shape [\(expected)], which the parameters outside "
-            + "layers meet. Make the factors again from the rows."
+        let rank = rank(.input, of: blocks)
+        let rows = rank.map { "[\($0)]" } ?? "[rows]"
+        let remedy = "The parameters outside layers meet the constant. Make the factors again from the rows."
+        for (name, tensor, expected, fits) in [
+            ("input_rows", constant, rows, constant?.shape.count == 1 && [nil, constant?.shape[0]].contains(rank)),
+            ("input_squares", constantSquares, "[1]", constantSquares?.shape == [1]),
+        ] where !fits || tensor == nil {
+            let found = tensor.map { "has the shape \($0.shape)" } ?? "is missing"
+            return "\"\(name)\" \(found); expected the shape \(expected). \(remedy)"
+        }
+        return nil
     }
 
     /// What a block lacks: a sentence, or `nil` if it has everything.
     func problem(of block: CurvatureBlock, _ ranks: (inputs: Int?, gradients: Int?)) -> String? {
-        let isLayer = block.factors.count == 2
-        for side in isLayer ? [FactorSide.input, .gradient] : [.gradient] {
-            let word = side == .input ? "input" : "gradient"
+        for side in block.factors.count == 2 ? [FactorSide.input, .gradient] : [.gradient] {
+            let tensors = ExpectedTensors(block, side)
+            if let problem = tensors.problem(of: self) {
+                return "\(problem). Make the factors again from the rows."
+            }
             let expected = side == .input ? ranks.inputs : ranks.gradients
-            guard let operation = operation(block, side) else {
-                let dimension = block.factors.first { $0.side == (isLayer ? side : .full) }?.shape.dimension ?? 0
-                return "the joint rows of \"\(block.name)\" are missing or have another shape; expected "
-                    + "\"\(block.name).\(word)_rows\" of shape [rows, \(isLayer ? "positions, " : "")\(dimension)] and "
-                    + "\"\(block.name).\(word)_squares\" of shape [positions]. Make the factors again from the rows."
+            let found = rows[tensors.name]?.shape.first
+            guard found == expected else {
+                return "\"\(tensors.rowsName)\" has \(found ?? 0) rows, but other layers have \(expected ?? 0); "
+                    + "expected one number. Make the factors again from the rows."
             }
-            guard operation.rank == expected else {
-                return "\"\(block.name).\(word)_rows\" has \(operation.rank) rows, but other layers have "
-                    + "\(expected ?? 0); expected one number. Make the factors again from the rows."
-            }
+        }
+        return nil
+    }
+}
+
+/// The names and shapes that a block's joint rows of one side must have.
+private struct ExpectedTensors {
+    /// The factor of the side, by which the inventory keeps the tensors.
+    let name: FactorName
+    let rowsName: String
+    let squaresName: String
+    /// Columns of a position.
+    let width: Int
+    private let isLayer: Bool
+
+    init(_ block: CurvatureBlock, _ side: FactorSide) {
+        isLayer = block.factors.count == 2
+        name = FactorName(owner: block.name, side: isLayer ? side : .full)
+        let word = side == .input ? "input" : "gradient"
+        (rowsName, squaresName) = ("\(block.name).\(word)_rows", "\(block.name).\(word)_squares")
+        let own = name.side
+        width = block.factors.first { $0.side == own }?.shape.dimension ?? 0
+    }
+
+    func positions(of rows: FactorSetInventory.JointRowTensors.Tensor) -> Int { isLayer ? rows.shape[1] : 1 }
+
+    /// What is missing or of another shape: a clause, or `nil`.
+    func problem(of tensors: FactorSetInventory.JointRowTensors) -> String? {
+        let expected = "expected the shape [rows, \(isLayer ? "positions, " : "")\(width)]"
+        guard let rows = tensors.rows[name] else { return "\"\(rowsName)\" is missing; \(expected)" }
+        guard rows.shape.count == (isLayer ? 3 : 2), rows.shape.last == width,
+            (1...JointRows.countMax).contains(rows.shape[0]), positions(of: rows) > 0
+        else {
+            return "\"\(rowsName)\" has the shape \(rows.shape); \(expected) with 1 to \(JointRows.countMax) rows"
+        }
+        let shape = [positions(of: rows)]
+        guard let squares = tensors.squares[name] else {
+            return "\"\(squaresName)\" is missing; expected the shape \(shape)"
+        }
+        guard squares.shape == shape else {
+            return "\"\(squaresName)\" has the shape \(squares.shape); expected \(shape), one for each position"
         }
         return nil
     }

@@ -259,10 +259,13 @@ extension Planner {
         for side in [FactorSide.input, .gradient] {
             for position in positions(side) {
                 let name = blocks[position].name
-                guard let operation = rows.operation(blocks[position], side) else { continue }
+                let isLayer = blocks[position].factors.count == 2
+                guard let operation = rows.operation(blocks[position], side),
+                    let factor = products[block: position, .factor(isLayer ? side : .full, of: task)]
+                else { continue }
                 let output = UnitOutput(
                     add(
-                        operation,
+                        operation, numbers: [UnitMeasurement(factor.unit, .trace)],
                         title: "import of the joint rows of the \(side.noun) of \"\(name)\" of task \"\(task)\"",
                         about: name, block: name))
                 products[block: position, .rowSquares(side, of: task)] = output
@@ -313,6 +316,6 @@ extension Planner {
 }
 
 extension FactorSide {
-    /// The rows of a side, in titles.
-    fileprivate var noun: String { self == .input ? "inputs" : "gradients" }
+    /// The rows of a side, in titles and messages.
+    var noun: String { self == .input ? "inputs" : "gradients" }
 }

@@ -25,25 +25,26 @@ extension PageSection {
             rows: rows,
             caption: "Pseudo-rows are the leading combinations of joint rows over all layers. Kept is their share of "
                 + "the trace of the weighted Gram matrix, and error the share that they miss in the Frobenius norm. "
-                + "A target’s rows are combined from those of its tasks." + storage(section) + shown.remark
+                + "A target’s rows are combined from those of its tasks. Of finished factors only what they state is "
+                + "known. Penalties of task vectors are not computed for this form." + storage(section) + shown.remark
         ).withoutEmptyColumns
         return PageSection(anchor: "pseudo-rows", title: "Pseudo-rows", content: [HTMLTable(table).markup])
     }
 
     private static func storage(_ section: JSONValue) -> String {
         guard let rows = section["storage"]?["rows"]?.number, let factors = section["storage"]?["factors"]?.number,
-            factors > 0
+            rows > 0
         else { return "" }
         let floor = section["floor"]?.stringValue ?? "–"
-        return " A target’s rows have \(NumberWords.short(rows)) numbers, its factors \(NumberWords.short(factors)). "
-            + "The floor is \(floor.shownName)."
+        let others = factors > 0 ? ", its factors \(NumberWords.short(factors))" : ", and no factors are stored"
+        return " A target’s rows have \(NumberWords.short(rows)) numbers\(others). The floor is \(floor.shownName)."
     }
 }
 
 /// The pseudo-rows of a task or a target.
 private struct PseudoRow {
     struct Side {
-        /// Rows that stand for others: `32 of 256`.
+        /// Rows that stand for others: `32 of 256`, or `32` where the others are not known.
         let ranks: String
         let kept: Double?
         let error: Double?
@@ -59,9 +60,9 @@ private struct PseudoRow {
         sides = ["inputs", "gradients"].map { key in
             let side = row[key]
             let rank = side?["rank"]?.wholeNumber.map { "\($0)" } ?? "–"
-            let rows = side?["rows"]?.wholeNumber.map { "\($0)" } ?? "–"
+            let whole = side?["rows"]?.wholeNumber.map { " of \($0)" } ?? ""
             return Side(
-                ranks: "\(rank) of \(rows)", kept: side?["kept"]?.number, error: side?["relative_error"]?.number)
+                ranks: rank + whole, kept: side?["kept"]?.number, error: side?["relative_error"]?.number)
         }
     }
 

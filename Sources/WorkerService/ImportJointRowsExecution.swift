@@ -8,52 +8,130 @@ extension ImportJointRowsOperation: ExecutableOperation {
     }
 }
 
-/// Copies the joint rows of a finished set, and checks that they are finite.
+/// Copies the joint rows of a finished set, and checks that they are finite and agree with their factor.
+///
+/// The mean squares of all samples sum to the trace of B or F, and to that of A times the positions. Pseudo-rows are a
+/// part of the samples, so their squares are at most as large. Rows of other samples than the factor's would make the
+/// complement indefinite. Source: DESIGN section 2.2, joint form.
 struct ImportJointRowsExecution {
     let operation: ImportJointRowsOperation
     let input: InputReader
 
     /// Bytes that are read at a time.
     private static let pieceBytes = 4 << 20
+    /// By how much equal sums may differ, as a share of them: factors and rows are rounded to fp32.
+    private static let tolerance = 1e-4
 
     /// Reads the tensors once.
     ///
-    /// - Throws: ``UnitError/nonFinite(_:)`` for NaN or infinity, ``UnitError/badInput(_:)`` for negative squares, or
-    ///   what reading throws.
+    /// - Throws: ``UnitError/nonFinite(_:)`` for NaN or infinity, ``UnitError/badInput(_:)`` for squares or rows that
+    ///   contradict the factor, or what reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        let numbers = try await self.numbers(&scratch.raw)
-        guard let rows = operation.rows else { return UnitResult(measurements: [.constantRows: numbers]) }
-        guard numbers.allSatisfy({ $0 >= 0 }) else {
-            throw UnitError.badInput(
-                "\(input.path(of: operation.numbers.file)): the squares of the joint rows of \"\(input.lease.subject)\" are "
-                    + "negative; expected means of squares. Make the factors again.")
+        let squares = try await numbers(operation.squares, squaresName, &scratch.raw)
+        try checkSquares(squares)
+        let whole = squares.reduce(0, +)
+        guard operation.content != .constant else {
+            let rows = try await numbers(operation.rows, rowsName, &scratch.raw)
+            try checkRows(rows.reduce(0) { $0 + $1 * $1 }, within: whole)
+            return UnitResult(measurements: [.constantRows: rows])
         }
-        let writer = try input.blobs.beginWrite(byteCount: rows.byteCount)
-        for first in stride(from: 0, to: rows.byteCount, by: Self.pieceBytes) {
-            let piece = FileSlice(
-                file: rows.file, offset: rows.offset + first,
-                byteCount: min(UInt64(Self.pieceBytes), rows.byteCount - first))
-            try await input.read(piece, into: &scratch.raw)
-            try requireFinite(scratch.raw.span.bytes, in: rows.file)
-            try writer.append(scratch.raw.span.bytes)
-            try input.progress.step()
-        }
-        return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.positionSquares: numbers])
+        let writer = try input.blobs.beginWrite(byteCount: operation.rows.byteCount)
+        let sum = try await copy(to: writer, &scratch.raw)
+        try checkRows(sum, within: whole)
+        return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.positionSquares: squares])
     }
 
-    private func numbers(_ raw: inout [UInt8]) async throws -> [Double] {
-        try await input.read(operation.numbers, into: &raw)
-        try requireFinite(raw.span.bytes, in: operation.numbers.file)
+    /// Copies the rows.
+    ///
+    /// - Returns: The sum of their squares.
+    private func copy(to writer: CacheWriter, _ raw: inout [UInt8]) async throws -> Double {
+        let rows = operation.rows
+        var values = try Matrix<Float>(rows: 1, columns: Self.pieceBytes / 4)
+        var sum = 0.0
+        for first in stride(from: 0, to: rows.byteCount, by: Self.pieceBytes) {
+            let byteCount = min(UInt64(Self.pieceBytes), rows.byteCount - first)
+            try await input.read(
+                FileSlice(file: rows.file, offset: rows.offset + first, byteCount: byteCount), into: &raw)
+            try requireFinite(raw.span.bytes, in: rows.file, rowsName)
+            try writer.append(raw.span.bytes)
+            let count = Int(byteCount / 4)
+            try values.withMutablePrefix(count) { target throws in
+                try ElementType.f32.decode(raw.span.bytes, into: &target)
+            }
+            try values.withSpan { span throws in
+                let own = span.extracting(first: count)
+                sum += try VectorOperations.dot(own, own)
+            }
+            try input.progress.step()
+        }
+        return sum
+    }
+
+    private func numbers(_ slice: FileSlice, _ name: String, _ raw: inout [UInt8]) async throws -> [Double] {
+        try await input.read(slice, into: &raw)
+        try requireFinite(raw.span.bytes, in: slice.file, name)
         var numbers = [Double](repeating: 0, count: raw.count / 4)
         var span = numbers.mutableSpan
         try ElementType.f32.decode(raw.span.bytes, into: &span)
         return numbers
     }
 
-    private func requireFinite(_ bytes: RawSpan, in file: Int) throws {
+    // MARK: - Checks
+
+    private func checkSquares(_ squares: [Double]) throws {
+        let path = input.path(of: operation.squares.file)
+        guard squares.allSatisfy({ $0 >= 0 }) else {
+            throw UnitError.badInput(
+                "\(path): tensor \"\(squaresName)\" has a negative element; expected means of squares. "
+                    + "Make the factors again.")
+        }
+        let expected = try self.expected()
+        let sum = squares.reduce(0, +)
+        guard abs(sum - expected.sum) > Self.tolerance * max(sum, expected.sum) else { return }
+        throw UnitError.badInput(
+            "\(path): the elements of \"\(squaresName)\" sum to \(sum); expected \(expected.sum), \(expected.reason). "
+                + "Make factors and joint rows again from the same samples.")
+    }
+
+    private func checkRows(_ sum: Double, within whole: Double) throws {
+        guard sum > (1 + Self.tolerance) * whole else { return }
+        throw UnitError.badInput(
+            "\(input.path(of: operation.rows.file)): the squares of \"\(rowsName)\" sum to \(sum); expected at most "
+                + "\(whole), the sum of \"\(squaresName)\". Make factors and joint rows again from the same samples.")
+    }
+
+    /// What the mean squares sum to, and why.
+    private func expected() throws -> (sum: Double, reason: String) {
+        let subject = input.lease.subject
+        guard operation.content != .constant else { return (1, "the square of the constant") }
+        guard let trace = input.lease.inputs.numbers.first?.first else {
+            throw UnitError.malformedLease("the joint rows of \"\(subject)\" come without the trace of their factor")
+        }
+        guard operation.content == .inputs else {
+            return (trace, "the trace of the gradients' factor of \"\(subject)\"")
+        }
+        return (
+            Double(operation.positions) * trace, "\(operation.positions) positions times the trace of \"\(subject).A\""
+        )
+    }
+
+    private func requireFinite(_ bytes: RawSpan, in file: Int, _ name: String) throws {
         guard ElementType.f32.firstNonFinite(in: bytes) != nil else { return }
         throw UnitError.nonFinite(
-            "\(input.path(of: file)): the joint rows of \"\(input.lease.subject)\" hold NaN or infinity; expected finite "
-                + "values. Make the factors again.")
+            "\(input.path(of: file)): tensor \"\(name)\" holds NaN or infinity; expected finite values. Make the factors "
+                + "again.")
+    }
+
+    // MARK: - Names
+
+    private var rowsName: String { name("rows") }
+    private var squaresName: String { name("squares") }
+
+    private func name(_ ending: String) -> String {
+        switch operation.content {
+        case .inputs: "\(input.lease.subject).input_\(ending)"
+        case .gradients: "\(input.lease.subject).gradient_\(ending)"
+        case .constant: "input_\(ending)"
+        }
     }
 }

@@ -23,7 +23,7 @@ struct ReportTables {
 
     /// All tables for which the report has data.
     var text: String {
-        [summary, missing, merged, interference, accumulation, optimal, files].compactMap { $0 }
+        [summary, missing, merged, interference, accumulation, optimal, pseudoRows, files].compactMap { $0 }
             .joined(separator: "\n\n")
     }
 
@@ -123,6 +123,12 @@ struct ReportTables {
             "distance of the optimal regularizer of rank \(options?["rank"] as? Int ?? 1) from the per-task form (eq. 7), "
                 + "over the targets\n\($0)"
         }
+    }
+
+    /// What is not computed for pseudo-rows; nil for another form.
+    private var pseudoRows: String? {
+        guard report["pseudo_rows"] is [String: Any] else { return nil }
+        return "note: penalties of task vectors are not computed for the form pseudo_rows"
     }
 
     /// The files that were copied beside the merged checkpoint; nil when nothing is beside the base.

@@ -53,7 +53,8 @@ extension SerialIntegrationTests {
         @Test func `with all rows the penalty is a sum over all pairs of inputs and gradients`() async throws {
             setForm("ranks: {inputs: 100, gradients: 100}, targets: all, floor: none")
             try model.write()
-            let file = try regularizer(try await model.run(), "all")
+            let output = try await model.run()
+            let file = try regularizer(output, "all")
             let rows = JointReference(joining: try SmallModel.taskNames.map(reference))
             expectPenalties(try JointReference(file: file), rows)
             #expect(file.metadata["form"] == "pseudo_rows" && file.metadata["floor"] == "none")
@@ -61,6 +62,12 @@ extension SerialIntegrationTests {
             #expect(try object(file.metadata["ranks"]) == ["inputs": 36, "gradients": 72])
             for kept in try object(file.metadata["kept"]).values { expectClose(kept, 1, absolute: 1e-6) }
             #expect(file.tensors.allSatisfy { !$0.name.hasSuffix(".A") && !$0.name.hasSuffix(".F") })
+            let report = try report(output)
+            let section = try #require(report["pseudo_rows"] as? [String: Any])
+            #expect((section["storage"] as? [String: Double])?["factors"] == 0)
+            // The form has no equation 8.
+            let layers = try #require(report["layers"] as? [[String: Any]])
+            #expect(!layers.isEmpty && layers.allSatisfy { $0["accumulation_error"] == nil })
         }
 
         @Test func `a target has the leading rows of its tasks, and nothing of the one that it leaves out`()
@@ -96,6 +103,8 @@ extension SerialIntegrationTests {
                 #expect(inputs["kept"] == stated["inputs"] && inputs["rank"] == 5 && inputs["rows"] == 10)
             }
             #expect((section["tasks"] as? [Any])?.count == 3 && section["floor"] as? String == "complement")
+            let notices = try #require(try report(output)["notices"] as? [String])
+            #expect(notices.contains { $0.contains("the report has no \"penalties\"") }, "\(notices)")
         }
 
         /// B ⊗ A ≽ B_in ⊗ A_in if A ≽ A_in and B ≽ B_in, and the same for F.
@@ -139,8 +148,14 @@ extension SerialIntegrationTests {
                 model.job.tasks[index].name = name
             }
             model.job.output = "finished"
+            model.job.outputs.append("report")
             try model.write()
             let finished = try await model.run()
+            let section = try #require(try report(finished)["pseudo_rows"] as? [String: Any])
+            let rowsOfTasks = try #require(section["tasks"] as? [[String: Any]])
+            #expect(rowsOfTasks.compactMap { $0["name"] as? String } == SmallModel.taskNames)
+            let stated = try #require(rowsOfTasks[0]["gradients"] as? [String: Double])
+            #expect(stated["rank"] == 7 && (0...1).contains(stated["kept"] ?? -1) && stated["rows"] == nil)
             for target in SmallModel.taskNames {
                 expectPenalties(
                     try JointReference(file: try regularizer(finished, target)),
@@ -155,6 +170,52 @@ extension SerialIntegrationTests {
             let plain = try await model.run(to: "plain")
             let sums = try regularizer(plain, "gamma")
             #expect(try sums.tensor("q.B").bytes == regularizer(captured, "gamma").tensor("q.B").bytes)
+        }
+
+        /// Runs a job with alpha's factor file in place of its captures, after a change of the file.
+        private func runFinished(_ change: (inout TensorFile) throws -> Void) async throws -> (CommandResult, String) {
+            setForm("ranks: {inputs: 5, gradients: 7}")
+            model.job.outputs = ["factors"]
+            model.job.output = "rows"
+            try model.write()
+            let path = try await model.run() + "/factors/alpha/factors.safetensors"
+            var file = try TensorFile(reading: path)
+            try change(&file)
+            try file.write(to: path)
+            model.job.tasks[0].name = "alpha"
+            model.job.tasks[0].factors = "rows/factors/alpha"
+            model.job.tasks[0].captures = []
+            model.job.outputs = ["regularizer"]
+            model.job.output = "finished"
+            try model.write()
+            let run = ["run", model.jobPath, "--state-directory", model.directory.path]
+            return (try await Client.run(run, in: model.directory), path)
+        }
+
+        @Test func `a factor whose trace is not that of its joint rows fails the job by name`() async throws {
+            let (result, path) = try await runFinished { file in
+                let index = try #require(file.tensors.firstIndex { $0.name == "fc.B" })
+                let factor = file.tensors[index]
+                file.tensors[index] = Tensor("fc.B", factor.shape, factor.values.map { Float(0.5 * $0) })
+            }
+            #expect(result.exitCode != 0)
+            #expect(
+                result.errors.contains("\(path): the elements of \"fc.gradient_squares\" sum to"), "\(result.errors)")
+            #expect(result.errors.contains("the trace of the gradients' factor of \"fc\""), "\(result.errors)")
+        }
+
+        @Test func `joint rows of another file's layer are refused before the job begins`() async throws {
+            let (result, path) = try await runFinished { file in
+                let rows = try file.tensor("fc.gradient_rows")
+                file.tensors.append(Tensor("other.gradient_rows", rows.shape, rows.values.map { Float($0) }))
+            }
+            #expect(result.exitCode != 0)
+            let directory = path.dropLast("/factors.safetensors".count)
+            #expect(result.errors.contains("\(directory)"), "\(result.errors)")
+            #expect(
+                result.errors.contains(
+                    "tensor \"other.gradient_rows\" belongs to \"other\", of which the files hold no factors"),
+                "\(result.errors)")
         }
 
         @Test func `any number of workers writes the same bytes`() async throws {
@@ -197,7 +258,12 @@ extension SerialIntegrationTests {
                 plan.output.contains("\nregularizers: pseudo_rows of ranks 5 and 7, floor 0.5\n"),
                 "\(plan.output) \(plan.errors)")
             #expect(plan.output.contains("\njoint rows "))
-            let output = try await model.run()
+            let lines = try await Client.runJob(model.jobPath, in: model.directory).output
+            #expect(
+                lines.contains("note: penalties of task vectors are not computed for the form pseudo_rows\n"),
+                "\(lines)")
+            #expect(!lines.contains("eq. 8"), "\(lines)")
+            let output = "\(model.directory.path)/\(model.job.output)"
             let file = "\(output)/regularizer/alpha/regularizer.safetensors"
             let inspection = try await Client.run(["inspect", file], in: model.directory)
             for line in ["form: pseudo_rows", "ranks: {\"inputs\":5,\"gradients\":7}", "floor: 0.5"] {

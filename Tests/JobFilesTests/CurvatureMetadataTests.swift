@@ -43,6 +43,31 @@ struct CurvatureMetadataTests {
         )
     }
 
+    @Test func `factors keep what they state of their joint rows, with a share that is rounded above 1`() throws {
+        var metadata = FactorsMetadata(task: "a", sampleCounts: .all(4), normalization: "expand")
+        metadata.jointRows = JointRowsMetadata(
+            ranks: .init(inputs: 5, gradients: 7), kept: .init(inputs: 0.25, gradients: 1.000_01))
+        let read = try FactorsMetadata(parsing: metadata.strings, file: "a.safetensors")
+        #expect(read == metadata)
+    }
+
+    @Test(arguments: [
+        #"{"ranks":{"inputs":5,"gradients":7},"kept":{"inputs":0.5,"gradients":1.01}}"#,
+        #"{"ranks":{"inputs":5,"gradients":7},"kept":{"inputs":-0.5,"gradients":1}}"#,
+        #"{"ranks":{"inputs":5,"gradients":7}}"#, #"{"ranks":{"inputs":5},"kept":{"inputs":1,"gradients":1}}"#,
+        #"{"ranks":{"inputs":5,"gradients":7.5},"kept":{"inputs":1,"gradients":1}}"#,
+    ])
+    func `ranks are whole numbers, and kept shares lie between 0 and 1`(text: String) {
+        let error = #expect(throws: JobFileError.self) {
+            try FactorsMetadata(
+                parsing: ["format": "kfacd.factors/1", "samples": "4", "joint_rows": text], file: "a.safetensors")
+        }
+        #expect(
+            error?.description.contains(
+                "an object of \"ranks\", whole numbers \"inputs\" and \"gradients\", and \"kept\", numbers \"inputs\" and "
+                    + "\"gradients\" from 0 to 1") == true, "\(String(describing: error))")
+    }
+
     @Test func `a regularizer says which tasks have no curvature in a layer`() throws {
         let metadata = RegularizerMetadata(
             target: "all", form: "accumulated", scale: "paper", tasks: ["b", "a"], lambda: ["a": 0.25, "b": 0.75],

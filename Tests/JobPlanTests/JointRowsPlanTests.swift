@@ -98,72 +98,35 @@ import UnitOperations
             ])
     }
 
+    @Test(arguments: ["kfac", "kfac_exact"])
+    func `a notice says what does not use the joint rows`(method: String) throws {
+        let penalties =
+            "job.yaml: the report has no \"penalties\": those of the form \"pseudo_rows\" are not computed yet. Its "
+            + "interference is that of the factors."
+        let merge =
+            "job.yaml: \"\(method)\" merges with the accumulated factors, with F summed, and not with the joint rows of the "
+            + "form \"pseudo_rows\"."
+        func notices(_ form: String, _ outputs: String, targets: String = "leave_one_out") throws -> [String] {
+            let text = JobFileText(
+                method: method,
+                models: ["a", "b"].map { "- {name: \($0), model: models/\($0), captures: \($0)}" },
+                rest: [
+                    "kfac: {normalization: expand, regularizer: {form: \(form), targets: \(targets)}}",
+                    "outputs: [\(outputs)]",
+                ])
+            let spec = try text.spec()
+            var model = SmallModel()
+            model.positions = 3
+            return spec.allNotices(against: model.inventory(for: spec)).map(\.description)
+        }
+        #expect(try notices("pseudo_rows", "merged, regularizer, report") == [penalties, merge])
+        #expect(try notices("pseudo_rows", "regularizer, report") == [penalties])
+        #expect(try notices("pseudo_rows", "regularizer, report", targets: "all") == [])
+        #expect(try notices("pseudo_rows", "regularizer, factors") == [])
+        #expect(try notices("accumulated", "merged, regularizer, report") == [])
+    }
+
     // MARK: - Captures
-
-    private static func joint(_ rank: Int, positions: Int) -> FactorSetInventory.JointRowTensors {
-        var joint = FactorSetInventory.JointRowTensors()
-        func tensor(_ shape: [Int]) -> FactorSetInventory.JointRowTensors.Tensor {
-            .init(shape: shape, slice: FileSlice(file: 1, offset: 0, byteCount: UInt64(4 * shape.reduce(1, *))))
-        }
-        for (layer, inputs, outputs) in [("fc1", 5, 3), ("fc2", 3, 2)] {
-            joint.rows[FactorName(owner: layer, side: .input)] = tensor([rank, positions, inputs])
-            joint.rows[FactorName(owner: layer, side: .gradient)] = tensor([rank + 1, positions, outputs])
-            for side in [FactorSide.input, .gradient] {
-                joint.squares[FactorName(owner: layer, side: side)] = tensor([positions])
-            }
-        }
-        joint.rows[FactorName(owner: "norm.weight", side: .full)] = tensor([rank + 1, 4])
-        joint.squares[FactorName(owner: "norm.weight", side: .full)] = tensor([1])
-        joint.constant = tensor([rank])
-        joint.kept = [0.5, 0.25]
-        return joint
-    }
-
-    private func problems(withJoint change: (inout FactorSetInventory.JointRowTensors) -> Void) throws -> [String] {
-        let models = ["- {name: a, factors: a}", "- {name: b, captures: b}"]
-        return try problems(job("", models: models)) { inventory in
-            inventory.factorSets["a"]?.normalization = .expand
-            var joint = Self.joint(4, positions: 3)
-            change(&joint)
-            inventory.factorSets["a"]?.jointRows = joint
-        }
-    }
-
-    @Test func `joint rows of finished factors have the shapes of their layers`() throws {
-        #expect(try problems { _ in } == [])
-        let name = FactorName(owner: "fc2", side: .gradient)
-        #expect(
-            try problems { $0.rows[name] = nil } == [
-                "factors of task \"a\": the joint rows of \"fc2\" are missing or have another shape; expected "
-                    + "\"fc2.gradient_rows\" of shape [rows, positions, 2] and \"fc2.gradient_squares\" of shape "
-                    + "[positions]. Make the factors again from the rows."
-            ])
-        #expect(
-            try problems { $0.rows[name]?.shape = [6, 3, 2] } == [
-                "factors of task \"a\": \"fc2.gradient_rows\" has 6 rows, but other layers have 5; expected one number. "
-                    + "Make the factors again from the rows."
-            ])
-        #expect(
-            try problems { $0 = Self.joint(4, positions: 2) }.first
-                == "captures of task \"b\": layer \"fc1\" has 3 rows for each sample, but 2 in task \"a\"; \"pseudo_rows\" "
-                + "needs equally many in all tasks. Capture them alike, or leave the layer out with \"layers\".")
-        #expect(
-            try problems { $0.constant = nil } == [
-                "factors of task \"a\": the joint rows have no constant; expected \"input_rows\" of shape [4], which the "
-                    + "parameters outside layers meet. Make the factors again from the rows."
-            ])
-    }
-
-    @Test func `finished factors without joint rows are refused`() throws {
-        let models = ["- {name: a, factors: a}", "- {name: b, captures: b}"]
-        let found = try problems(job("", models: models)) { $0.factorSets["a"]?.normalization = .expand }
-        #expect(
-            found.map { String($0.drop { $0 != " " }.dropFirst()) } == [
-                "the form \"pseudo_rows\" is made of captured rows or of the joint rows of finished factors, but the "
-                    + "\"factors\" of task \"a\" have none. Make them with this form, give its \"captures\", or choose the "
-                    + "form \"accumulated\"."
-            ], "\(found)")
-    }
 
     @Test func `samples of different lengths are refused by name`() throws {
         #expect(
@@ -237,10 +200,27 @@ import UnitOperations
                 "captures of task \"a\": 4097 samples of 2 probes are 8194 joint rows, whose Gram matrix is decomposed "
                     + "whole; expected at most 8192. Capture fewer samples or probes."
             ])
+    }
+
+    @Test func `a target's tasks have at most as many pseudo-rows as a Gram matrix may have`() throws {
+        func found(_ targets: String, _ ranks: String, samples: Int) throws -> [String] {
+            try problems(job(", targets: \(targets), ranks: {\(ranks)}")) { inventory in
+                for task: TaskName in ["a", "b"] {
+                    var model = SmallModel()
+                    (model.positions, model.samples) = (3, samples)
+                    inventory.captures[task] = model.captures(file: task == "a" ? 1 : 2)
+                }
+            }
+        }
         #expect(
-            try problems(job(", ranks: {gradients: 4097}")) == [
-                "job.yaml: 2 tasks of up to 4097 pseudo-rows are 8194 joint rows; expected at most 8192. Lower \"ranks\"."
+            try found("all", "gradients: 4097", samples: 4000) == [
+                "job.yaml: target \"all\" sums 2 tasks, whose pseudo-rows of gradients are 8194 joint rows; expected at most "
+                    + "8192. Lower \"ranks\", or give factors with fewer joint rows."
             ])
+        // Fewer rows than are asked for, of inputs, or in a target of one task.
+        #expect(try found("all", "gradients: 8192", samples: 2048) == [])
+        #expect(try found("all", "inputs: 8192", samples: 4096) == [])
+        #expect(try found("[a]", "gradients: 8000", samples: 4096) == [])
     }
 
     // MARK: - Units

@@ -53,6 +53,29 @@ struct JobReportPageTests {
         for text in ["fc.A", "factors/alpha", "1.3 %", "4.00", "0.500"] { #expect(cells.contains(text), "\(cells)") }
     }
 
+    @Test func `pseudo-rows of finished factors have a rank alone, and without a floor no factors are stored`() throws {
+        func object(_ members: [(String, JSONValue)]) -> JSONValue {
+            .object(members.map { JSONValue.Member($0, $1) })
+        }
+        func side(_ members: [(String, String)]) -> JSONValue { object(members.map { ($0, .number($1)) }) }
+        let captured = side([("rows", "40"), ("rank", "7"), ("kept", "0.5"), ("relative_error", "0.25")])
+        let finished = side([("rank", "9"), ("kept", "0.75")])
+        let tasks = [("beta", captured), ("alpha", finished)].map { name, side in
+            object([("name", .string(name)), ("inputs", side), ("gradients", side)])
+        }
+        let section = object([
+            ("floor", "none"), ("storage", side([("rows", "1200"), ("factors", "0")])), ("tasks", .array(tasks)),
+        ])
+        let page = PageReader(JobReportPage(report: object([("pseudo_rows", section)])).html)
+        #expect(page.problem == nil)
+        #expect(page.sections == ["pseudo-rows"])
+        let cells = page.all("td").map(\.text) + page.all("th").map(\.text)
+        for text in ["7 of 40", "9", "50.0 %", "75.0 %", "25.0 %"] { #expect(cells.contains(text), "\(cells)") }
+        let caption = try #require(page.all("caption").first?.text)
+        #expect(caption.contains("and no factors are stored"), "\(caption)")
+        #expect(caption.contains("Penalties of task vectors are not computed for this form."), "\(caption)")
+    }
+
     @Test func `equal reports have equal pages, and the run changes only its own parts`() throws {
         var other = SampleReport.small
         other.jobFile = "other"

@@ -80,7 +80,9 @@ struct MalformedJointRowsTests {
         try expectImport("0 joint rows have 3 positions of 5 columns") { $0.rank = 0 }
         try expectImport("the number of joint rows is 8193") { $0.rank = 8193 }
         try expectImport("45 elements of joint rows have 120 bytes") { $0.rank = 3 }
-        try expectImport("3 numbers of joint rows have 16 bytes") { $0.numbers.byteCount = 16 }
+        try expectImport("3 squares of joint rows have 16 bytes") { $0.squares.byteCount = 16 }
+        try expectImport("the content of joint rows is \"rows\"") { $0.content = "rows" }
+        try expectImport("a constant has 3 positions of 5 columns") { $0.content = "constant" }
     }
 
     @Test func `weights are of some squares`() throws {

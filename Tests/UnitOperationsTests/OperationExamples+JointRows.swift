@@ -70,21 +70,23 @@ extension OperationExample {
 
     static let importJointRows = OperationExample(
         ImportJointRowsOperation(
-            rows: slice(4, offset: 1 << 40, byteCount: 120), rank: 2, positions: 3, columns: 5,
-            numbers: slice(2, byteCount: 12)),
-        [
-            { $0.rows?.file = 5 }, { $0.rows?.offset += 1 }, { $0.rows?.byteCount += 4 }, { $0.rank = 3 },
-            { $0.positions = 4 }, { $0.columns = 4 }, { $0.numbers.file = 5 }, { $0.numbers.offset += 1 },
-            { $0.numbers.byteCount += 4 },
-        ])
+            content: .inputs, rows: slice(4, offset: 1 << 40, byteCount: 120), rank: 2, positions: 3, columns: 5,
+            squares: slice(2, byteCount: 12)),
+        importChanges + [{ $0.content = .gradients }])
 
     static let importJointConstant = OperationExample(
         ImportJointRowsOperation(
-            rows: nil, rank: 2, positions: 1, columns: 1, numbers: slice(2, byteCount: 8)),
+            content: .constant, rows: slice(4, byteCount: 8), rank: 2, positions: 1, columns: 1,
+            squares: slice(2, byteCount: 4)),
+        importChanges + [{ $0.content = .inputs }])
+
+    private static var importChanges: [Change<ImportJointRowsOperation>] {
         [
-            { $0.rows = slice(4, byteCount: 8) }, { $0.rank = 3 }, { $0.positions = 4 }, { $0.columns = 4 },
-            { $0.numbers.file = 5 }, { $0.numbers.offset += 1 }, { $0.numbers.byteCount += 4 },
-        ])
+            { $0.rows.file = 5 }, { $0.rows.offset += 1 }, { $0.rows.byteCount += 4 }, { $0.rank = 3 },
+            { $0.positions = 4 }, { $0.columns = 4 }, { $0.squares.file = 5 }, { $0.squares.offset += 1 },
+            { $0.squares.byteCount += 4 },
+        ]
+    }
 
     static let rowSquares = OperationExample(
         RowSquaresOperation(rows: capturedRows), of(\.rows, capturedChanges))

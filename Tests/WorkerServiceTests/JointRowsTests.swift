@@ -180,38 +180,99 @@ struct JointRowsTests {
         }
     }
 
+    private func importing(
+        _ content: ImportJointRowsOperation.Content, _ slices: [RowSlice], _ files: [Int: LeasedFile], trace: Double?
+    ) -> BenchUnit {
+        let isConstant = content == .constant
+        return BenchUnit(
+            ImportJointRowsOperation(
+                content: content, rows: slices[0].slice, rank: isConstant ? 2 : 1, positions: isConstant ? 1 : 2,
+                columns: isConstant ? 1 : 3, squares: slices[1].slice),
+            numbers: trace.map { [[$0]] } ?? [], files: files, about: isConstant ? "joint rows" : "l")
+    }
+
     @Test func `the rows of a finished set are copied, with their squares`() async throws {
-        let (rows, squares): ([Float], [Float]) = ([1, 2, 3, 4, 5, 6], [7, 0.5])
-        func unit(_ slices: [RowSlice], _ files: [Int: LeasedFile]) -> BenchUnit {
-            BenchUnit(
-                ImportJointRowsOperation(
-                    rows: slices[0].slice, rank: 1, positions: 2, columns: 3, numbers: slices[1].slice), files: files,
-                about: "l")
-        }
+        let (rows, squares): ([Float], [Float]) = ([1, 2, 3, 4, 5, 6], [91.5, 0.5])
         try await Bench.run { bench in
             let (slices, files) = try written(bench, [rows, squares], columns: 1)
-            let result = try await bench.result(unit(slices, files))
-            #expect(try bench.elements(result.blobs[0]) == rows)
-            #expect(result.measurements == [.positionSquares: [7, 0.5]])
-            let constant = ImportJointRowsOperation(
-                rows: nil, rank: 2, positions: 1, columns: 1, numbers: slices[1].slice)
-            let alone = try await bench.result(BenchUnit(constant, files: files, about: "joint rows"))
-            #expect(alone.blobs.isEmpty && alone.measurements == [.constantRows: [7, 0.5]])
-        }
-        for (bad, message) in [
-            ([rows, [-1, 0]], "the squares of the joint rows of \"l\" are negative; expected means of squares."),
-            ([rows, [.nan, 0]], "the joint rows of \"l\" hold NaN or infinity; expected finite values."),
-            (
-                [[1, 2, .infinity, 4, 5, 6], squares],
-                "the joint rows of \"l\" hold NaN or infinity; expected finite values."
-            ),
-        ] as [([[Float]], String)] {
-            try await Bench.run { bench in
-                let (slices, files) = try written(bench, bad, columns: 1)
-                let (fault, found) = try await bench.fault(unit(slices, files))
-                #expect(fault == .badInput && found.hasSuffix(": \(message) Make the factors again."), "\(found)")
+            // A is a mean over two positions, and B their sum.
+            for (content, trace) in [(ImportJointRowsOperation.Content.inputs, 46.0), (.gradients, 92)] {
+                let result = try await bench.result(importing(content, slices, files, trace: trace))
+                #expect(try bench.elements(result.blobs[0]) == rows)
+                #expect(result.measurements == [.positionSquares: [91.5, 0.5]])
             }
         }
+        try await Bench.run { bench in
+            let (slices, files) = try written(bench, [[0.5, 0.75], [1]], columns: 1)
+            let alone = try await bench.result(importing(.constant, slices, files, trace: nil))
+            #expect(alone.blobs.isEmpty && alone.measurements == [.constantRows: [0.5, 0.75]])
+        }
+    }
+
+    /// The complement of such rows would have negative eigenvalues.
+    @Test(
+        arguments: [
+            (
+                .inputs, [1, 2, 3, 4, 5, 6], [91.5, 0.5], 45.9, 1,
+                "the elements of \"l.input_squares\" sum to 92.0; expected 91.8, 2 positions times the trace of \"l.A\". "
+            ),
+            (
+                .gradients, [1, 2, 3, 4, 5, 6], [91.5, 0.5], 46, 1,
+                "the elements of \"l.gradient_squares\" sum to 92.0; expected 46.0, the trace of the gradients' factor of "
+                    + "\"l\". "
+            ),
+            (
+                .gradients, [1, 2, 3, 4, 5, 6], [90, 0.5], 90.5, 0,
+                "the squares of \"l.gradient_rows\" sum to 91.0; expected at most 90.5, the sum of "
+                    + "\"l.gradient_squares\". "
+            ),
+            (
+                .constant, [0.5, 0.5], [2], nil, 1,
+                "the elements of \"input_squares\" sum to 2.0; expected 1.0, the square of the constant. "
+            ),
+            (
+                .constant, [1, 0.5], [1], nil, 0,
+                "the squares of \"input_rows\" sum to 1.25; expected at most 1.0, the sum of \"input_squares\". "
+            ),
+        ] as [(ImportJointRowsOperation.Content, [Float], [Float], Double?, Int, String)])
+    func `rows that contradict their factor are an error of the input`(
+        content: ImportJointRowsOperation.Content, rows: [Float], squares: [Float], trace: Double?, file: Int,
+        problem: String
+    ) async throws {
+        try await Bench.run { bench in
+            let (slices, files) = try written(bench, [rows, squares], columns: 1)
+            let (fault, message) = try await bench.fault(importing(content, slices, files, trace: trace))
+            #expect(fault == .badInput)
+            let path = try #require(files[file]).path
+            #expect(message == "\(path): \(problem)Make factors and joint rows again from the same samples.")
+        }
+    }
+
+    @Test func `NaN and negative squares are told with the tensor's name`() async throws {
+        func message(
+            _ content: ImportJointRowsOperation.Content, _ rows: [Float], _ squares: [Float]
+        ) async throws -> String {
+            var text = ""
+            try await Bench.run { bench in
+                let (slices, files) = try written(bench, [rows, squares], columns: 1)
+                let (fault, found) = try await bench.fault(
+                    importing(content, slices, files, trace: content == .constant ? nil : 92))
+                #expect(fault == .badInput)
+                text = String(found.drop { $0 != ":" }.dropFirst(2))
+            }
+            return text
+        }
+        func nonFinite(_ name: String) -> String {
+            "tensor \"\(name)\" holds NaN or infinity; expected finite values. Make the factors again."
+        }
+        #expect(try await message(.constant, [.nan, 1], [1]) == nonFinite("input_rows"))
+        #expect(try await message(.constant, [0, 1], [.infinity]) == nonFinite("input_squares"))
+        #expect(try await message(.gradients, [1, 2, 3, 4, 5, 6], [.nan, 1]) == nonFinite("l.gradient_squares"))
+        #expect(try await message(.gradients, [1, 2, 3, .nan, 5, 6], [91.5, 0.5]) == nonFinite("l.gradient_rows"))
+        #expect(
+            try await message(.gradients, [1, 2, 3, 4, 5, 6], [93, -1])
+                == "tensor \"l.gradient_squares\" has a negative element; expected means of squares. Make the factors "
+                + "again.")
     }
 
     @Test func `rows that are not finite, or too large, are an error of the input`() async throws {

@@ -27,7 +27,7 @@ struct PseudoRowsSection {
 
     private func row(_ owner: JointRowsOwner, _ name: String) -> JSONValue? {
         let sides = [("inputs", FactorSide.input), ("gradients", .gradient)].compactMap { word, side in
-            self.side(side, owner).map { JSONValue.Member(word, $0) }
+            (self.side(side, owner) ?? finishedSide(side, owner)).map { JSONValue.Member(word, $0) }
         }
         return sides.isEmpty ? nil : .object([.init("name", .string(name))] + sides)
     }
@@ -44,12 +44,27 @@ struct PseudoRowsSection {
         ])
     }
 
-    /// The different numbers of a target's pseudo-rows with their weights, and of its factors.
+    /// What a finished set states of a side: its rows, and what they keep.
+    private func finishedSide(_ side: FactorSide, _ owner: JointRowsOwner) -> JSONValue? {
+        guard case .task(let task) = owner, !plan.jointTensors(of: owner).isEmpty,
+            let rows = plan.inventory.factorSets[task]?.jointRows, rows.kept.count == 2,
+            let rank = rows.rank(side, of: plan.blocks)
+        else { return nil }
+        return .object([
+            .init("rank", .number("\(rank)")), .init("kept", .of(rows.kept[side == .input ? 0 : 1])),
+        ])
+    }
+
+    /// The different numbers of a target's pseudo-rows with their weights, and of its factors; without a floor it has
+    /// none.
     private var storage: JSONValue {
         let rows =
             plan.targets.first.map { plan.jointTensors(of: .target($0)).reduce(UInt64(0)) { $0 + $1.byteCount / 4 } }
             ?? 0
-        let factors = plan.blocks.flatMap(\.factors).reduce(UInt64(0)) { $0.saturatingSum($1.shape.storedBytes / 4) }
+        let hasFactors = plan.spec.curvature.regularizer.jointRows.floor != .none
+        let factors =
+            hasFactors
+            ? plan.blocks.flatMap(\.factors).reduce(UInt64(0)) { $0.saturatingSum($1.shape.storedBytes / 4) } : 0
         return .object([.init("rows", .number("\(rows)")), .init("factors", .number("\(factors)"))])
     }
 }

@@ -239,7 +239,10 @@ struct ReportWriter {
                     members.append(.init("missing_curvature", .array(missing.map { .string($0.rawValue) })))
                 }
                 members += balance(of: block)
-                if block.factors.count == 2, let errors = try accumulationErrors(block) {
+                // The accumulated factors are only the floor of pseudo-rows.
+                if block.factors.count == 2, plan.spec.curvature.regularizer.form != .pseudoRows,
+                    let errors = try accumulationErrors(block)
+                {
                     members.append(.init("accumulation_error", errors))
                 }
                 if let errors = optimalErrors(block) { members.append(.init("optimal_error", errors)) }

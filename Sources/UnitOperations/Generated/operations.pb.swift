@@ -1228,7 +1228,6 @@ nonisolated struct WireImportJointRowsOperation: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Absent for the constant.
   var rows: WireFileSlice {
     get {_rows ?? WireFileSlice()}
     set {_rows = newValue}
@@ -1244,22 +1243,25 @@ nonisolated struct WireImportJointRowsOperation: Sendable {
 
   var columns: UInt32 = 0
 
-  /// The squares by position; of the constant its rows.
-  var numbers: WireFileSlice {
-    get {_numbers ?? WireFileSlice()}
-    set {_numbers = newValue}
+  /// The mean squares by position.
+  var squares: WireFileSlice {
+    get {_squares ?? WireFileSlice()}
+    set {_squares = newValue}
   }
-  /// Returns true if `numbers` has been explicitly set.
-  var hasNumbers: Bool {self._numbers != nil}
-  /// Clears the value of `numbers`. Subsequent reads from it will return its default value.
-  mutating func clearNumbers() {self._numbers = nil}
+  /// Returns true if `squares` has been explicitly set.
+  var hasSquares: Bool {self._squares != nil}
+  /// Clears the value of `squares`. Subsequent reads from it will return its default value.
+  mutating func clearSquares() {self._squares = nil}
+
+  /// "inputs", "gradients" or "constant".
+  var content: String = String()
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _rows: WireFileSlice? = nil
-  fileprivate var _numbers: WireFileSlice? = nil
+  fileprivate var _squares: WireFileSlice? = nil
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -3514,7 +3516,7 @@ nonisolated extension WireRowCombinationOperation: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ImportJointRowsOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}rank\0\u{1}positions\0\u{1}columns\0\u{1}numbers\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}rank\0\u{1}positions\0\u{1}columns\0\u{1}squares\0\u{1}content\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3526,7 +3528,8 @@ nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, Swift
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.rank) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.columns) }()
-      case 5: try { try decoder.decodeSingularMessageField(value: &self._numbers) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._squares) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.content) }()
       default: break
       }
     }
@@ -3549,9 +3552,12 @@ nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, Swift
     if self.columns != 0 {
       try visitor.visitSingularUInt32Field(value: self.columns, fieldNumber: 4)
     }
-    try { if let v = self._numbers {
+    try { if let v = self._squares {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
     } }()
+    if !self.content.isEmpty {
+      try visitor.visitSingularStringField(value: self.content, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3560,7 +3566,8 @@ nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, Swift
     if lhs.rank != rhs.rank {return false}
     if lhs.positions != rhs.positions {return false}
     if lhs.columns != rhs.columns {return false}
-    if lhs._numbers != rhs._numbers {return false}
+    if lhs._squares != rhs._squares {return false}
+    if lhs.content != rhs.content {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
