@@ -81,14 +81,14 @@ def test_padding_is_refused_and_a_mask_that_leaves_nothing_out_is_not(tmp_path: 
     mask[1, 3:] = False
     assert failure(model(), [rows], mask) == (
         'the mask leaves out rows of layer "2"; joint rows need as many of all samples. Give samples without padding, '
-        'or leave the layer out with "!2".'
+        'pool positions with codebook=, or leave the layer out with "!2".'
     )
 
 
 def test_steps_of_other_lengths_are_refused() -> None:
     assert failure(model(), [torch.randn(2, 5, 3), torch.randn(2, 4, 3)]) == (
         'layer "2" has 4 rows of each sample in this step, and had 5 before; joint rows need as many of all samples. '
-        'Give all samples the same length, or leave it out with "!2".'
+        'Give all samples the same length, pool positions with codebook=, or leave it out with "!2".'
     )
 
 

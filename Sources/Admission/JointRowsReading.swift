@@ -15,6 +15,8 @@ extension FactorSetInventory.JointRowTensors {
         guard let stated = metadata.jointRows else { return nil }
         self.init()
         kept = [stated.kept.inputs, stated.kept.gradients]
+        codebook = stated.buckets?.codebook
+        for layer in stated.buckets?.layers ?? [] { pooledRows[layer] = metadata.rowsPerSample(of: layer) }
         let parameters = Set(set.entries.filter { $0.name.side == .full }.map(\.name.owner))
         for entry in set.jointEntries {
             guard let file = files[entry.file] else { continue }
@@ -38,17 +40,26 @@ extension FactorSetInventory.JointRowTensors {
     }
 }
 
+extension FactorsMetadata {
+    /// The mean number of rows of a layer's samples; nil unless both numbers are stated and above 0.
+    fileprivate func rowsPerSample(of layer: String) -> Double? {
+        guard let rows = rowCounts?[layer], let samples = sampleCounts[layer], rows > 0, samples > 0 else { return nil }
+        return Double(rows) / Double(samples)
+    }
+}
+
 /// What a factor set's joint rows contradict within the set itself, whatever the job makes of them.
 struct JointRowsContradictions {
     private let factorSet: CurvatureSet
     private let stated: JointRowsMetadata
+    private let metadata: FactorsMetadata
     private let layers: Set<String>
     private let parameters: Set<String>
 
     /// The check of a set; `nil` if its metadata states no joint rows.
     init?(_ set: CurvatureSet, _ metadata: FactorsMetadata) {
         guard let stated = metadata.jointRows else { return nil }
-        (factorSet, self.stated) = (set, stated)
+        (factorSet, self.stated, self.metadata) = (set, stated, metadata)
         layers = Set(set.entries.lazy.filter { $0.name.side != .full }.map(\.name.owner))
         parameters = Set(set.entries.lazy.filter { $0.name.side == .full }.map(\.name.owner))
     }
@@ -56,7 +67,7 @@ struct JointRowsContradictions {
     /// A sentence for each kind of contradiction.
     var problems: [String] {
         let remedy = "Make the factors again from the rows."
-        return [strays, rankProblems, positionProblems].compactMap { found in
+        return [strays, rankProblems, positionProblems, poolingProblems].compactMap { found in
             guard let first = found.first else { return nil }
             let others = found.count > 1 ? " (\(found.count - 1) more are like it)" : ""
             return "\(first)\(others). \(remedy)"
@@ -94,6 +105,20 @@ struct JointRowsContradictions {
             guard entry.shape.first != rank else { return nil }
             return "\(entry.file): tensor \"\(entry.name)\" has the shape \(entry.shape); expected \(rank) rows, as "
                 + "\"ranks\" of the metadata \"\(MetadataKey.jointRows)\" states of the \(word)"
+        }
+    }
+
+    /// A file with joint rows, for messages.
+    private var place: String { factorSet.jointEntries.first.map { "\($0.file)" } ?? "the factors" }
+
+    /// Layers with pooled positions that the set lacks, or whose rows it does not state.
+    private var poolingProblems: [String] {
+        let pooled = stated.buckets?.layers ?? []
+        return pooled.sorted().compactMap { layer in
+            let statement = "\(place): \"buckets\" of the metadata \"\(MetadataKey.jointRows)\" names \"\(layer)\""
+            guard layers.contains(layer) else { return "\(statement), of which the files hold no factors" }
+            guard metadata.rowsPerSample(of: layer) == nil else { return nil }
+            return "\(statement), whose rows the metadata \"\(MetadataKey.rows)\" does not state"
         }
     }
 

@@ -122,6 +122,8 @@ public enum MetadataKey {
     public static let ranks = "ranks"
     /// For the form `pseudo_rows`, object: the share of the trace of the weighted Gram matrix that the rows keep.
     public static let kept = "kept"
+    /// How the positions of joint rows were pooled.
+    public static let buckets = "buckets"
     /// For the form `pseudo_rows`: `complement`, `none`, or what the accumulated factors are multiplied by.
     public static let floor = "floor"
     /// The origin of a merged checkpoint, as JSON.

@@ -24,12 +24,17 @@ public struct JointRowsMetadata: Equatable, Sendable {
     public var kept: Sides<Double>
     /// Of a regularizer: `complement`, `none` or a number.
     public var floor: String?
+    /// How positions were pooled; nil if they were not.
+    public var buckets: PositionBuckets?
 
     /// Describes joint rows.
-    public init(ranks: Sides<Int>, kept: Sides<Double>, floor: String? = nil) {
+    public init(
+        ranks: Sides<Int>, kept: Sides<Double>, floor: String? = nil, buckets: PositionBuckets? = nil
+    ) {
         self.ranks = ranks
         self.kept = kept
         self.floor = floor
+        self.buckets = buckets
     }
 
     /// Reads the values of a regularizer; nil if the file states no ranks.
@@ -42,6 +47,13 @@ public struct JointRowsMetadata: Equatable, Sendable {
         guard let foundKept = Self.kept(kept) else { throw reader.invalid(MetadataKey.kept, Self.keptWords) }
         self.init(ranks: foundRanks, kept: foundKept)
         floor = try reader.required(MetadataKey.floor, "\"complement\", \"none\" or a number")
+        guard let buckets = try reader.object(MetadataKey.buckets, PositionBuckets.wordsOfRegularizer, { $0 }) else {
+            return
+        }
+        guard let found = PositionBuckets(ofRegularizer: buckets) else {
+            throw reader.invalid(MetadataKey.buckets, PositionBuckets.wordsOfRegularizer)
+        }
+        self.buckets = found
     }
 
     /// Reads the values of a factor file; nil if it has no joint rows.
@@ -49,20 +61,26 @@ public struct JointRowsMetadata: Equatable, Sendable {
     /// - Throws: ``JobFileError`` for a value of the wrong type.
     init?(ofFactors reader: MetadataReader) throws(JobFileError) {
         let words = "an object of \"ranks\", \(Self.rankWords), and \"kept\", \(Self.keptWords)"
-        let objects = try reader.object(MetadataKey.jointRows, words) { value -> [String: Double]? in
-            guard let members = value.members else { return nil }
-            var numbers: [String: Double] = [:]
-            for member in members {
-                guard let number = member.value.finiteNumber else { return nil }
-                numbers[member.key] = number
-            }
-            return numbers
-        }
-        guard let objects else { return nil }
-        guard let ranks = Self.ranks(objects["ranks"] ?? [:]), let kept = Self.kept(objects["kept"] ?? [:]) else {
-            throw reader.invalid(MetadataKey.jointRows, words)
-        }
+        guard let stated = try reader.object(MetadataKey.jointRows, words, { $0 }) else { return nil }
+        guard let ranks = Self.numbers(stated["ranks"]).flatMap(Self.ranks),
+            let kept = Self.numbers(stated["kept"]).flatMap(Self.kept)
+        else { throw reader.invalid(MetadataKey.jointRows, words) }
         self.init(ranks: ranks, kept: kept)
+        guard let stated = stated["buckets"] else { return }
+        guard let buckets = PositionBuckets(ofFactors: stated) else {
+            throw reader.invalid(MetadataKey.jointRows, "\"buckets\" to be \(PositionBuckets.words)")
+        }
+        self.buckets = buckets
+    }
+
+    private static func numbers(_ value: JSONValue?) -> [String: Double]? {
+        guard let members = value?.members else { return nil }
+        var numbers: [String: Double] = [:]
+        for member in members {
+            guard let number = member.value.finiteNumber else { return nil }
+            numbers[member.key] = number
+        }
+        return numbers
     }
 
     private static let rankWords = "whole numbers \"inputs\" and \"gradients\""
@@ -91,14 +109,16 @@ public struct JointRowsMetadata: Equatable, Sendable {
             MetadataKey.kept: Self.value(kept) { "\($0)" }.text(),
         ]
         strings[MetadataKey.floor] = floor
+        strings[MetadataKey.buckets] = buckets?.jsonOfRegularizer.text()
         return strings
     }
 
     /// The values as a string of a factor file.
     var textOfFactors: String {
-        JSONValue.object([
-            .init("ranks", Self.value(ranks) { "\($0)" }), .init("kept", Self.value(kept) { "\($0)" }),
-        ]).text()
+        JSONValue.object(
+            [.init("ranks", Self.value(ranks) { "\($0)" }), .init("kept", Self.value(kept) { "\($0)" })]
+                + (buckets.map { [.init("buckets", $0.json)] } ?? [])
+        ).text()
     }
 
     private static func value<Value>(_ sides: Sides<Value>, _ text: (Value) -> String) -> JSONValue {

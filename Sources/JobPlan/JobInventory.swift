@@ -388,6 +388,10 @@ public struct FactorSetInventory: Equatable, Sendable {
         public var constantSquares: Tensor?
         /// The share of the trace that the rows keep: of the inputs, of the gradients.
         public var kept: [Double] = []
+        /// The codebook by which positions were pooled; `nil` if they were not.
+        public var codebook: String?
+        /// The rows of a sample in each layer whose positions were pooled.
+        public var pooledRows: [String: Double] = [:]
 
         /// No rows yet.
         public init() {}

@@ -13,7 +13,8 @@ extension JobSpec {
     func jointRowsProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         guard curvature.regularizer.form == .pseudoRows else { return [] }
         return jointSettingProblems() + jointTaskProblems(blocks, inventory)
-            + jointBlockProblems(blocks, inventory) + jointCountProblems(blocks, inventory)
+            + jointPoolingProblems(blocks, inventory) + jointBlockProblems(blocks, inventory)
+            + jointCountProblems(blocks, inventory)
     }
 
     /// What else of the job does not use the joint rows.
@@ -79,6 +80,37 @@ extension JobSpec {
                 "task \"\(task.name)\" has no rows of \(empty.map(\.name).quotedList), so no joint rows. Leave them out "
                     + "with \"layers\", or \(remedy).")
         }
+    }
+
+    /// Tasks whose positions are pooled by another codebook than those of the first task, or in other layers.
+    private func jointPoolingProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
+        let names = Set(blocks.map(\.name))
+        let poolings = curvedTasks.map { task in
+            let rows = inventory.factorSets[task.name]?.jointRows
+            let layers = names.intersection(rows.map { Array($0.pooledRows.keys) } ?? [])
+            return (task: task, codebook: layers.isEmpty ? nil : rows?.codebook, layers: layers)
+        }
+        guard let first = poolings.first else { return [] }
+        let remedy = "Collect all tasks with one codebook, and the same layers."
+        return poolings.dropFirst().compactMap { other in
+            if other.codebook != first.codebook {
+                return JobProblem(
+                    at: other.task.location,
+                    "the positions of task \"\(other.task.name)\" are \(Self.pooling(other.codebook)), and those of task "
+                        + "\"\(first.task.name)\" \(Self.pooling(first.codebook)), so their joint rows cannot be joined. "
+                        + remedy)
+            }
+            let differing = other.layers.symmetricDifference(first.layers).sorted()
+            guard !differing.isEmpty else { return nil }
+            return JobProblem(
+                at: other.task.location,
+                "the positions of \(differing.quotedList) are pooled in one of the tasks \"\(first.task.name)\" and "
+                    + "\"\(other.task.name)\" alone, so their joint rows cannot be joined. \(remedy)")
+        }
+    }
+
+    private static func pooling(_ codebook: String?) -> String {
+        codebook.map { "pooled by the codebook \"\($0.prefix(12))\"" } ?? "not pooled"
     }
 
     /// Blocks without the same samples as the others, or of a kind that has no joint rows.

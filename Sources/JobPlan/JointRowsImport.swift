@@ -15,7 +15,8 @@ extension FactorSetInventory.JointRowTensors {
         else { return nil }
         return ImportJointRowsOperation(
             content: side == .input ? .inputs : .gradients, rows: rows.slice, rank: rows.shape[0],
-            positions: expected.positions(of: rows), columns: expected.width, squares: squares.slice)
+            positions: expected.positions(of: rows), columns: expected.width, squares: squares.slice,
+            pooledRows: pooledRows[block.name])
     }
 
     /// The import of the constant; `nil` without it.

@@ -26,9 +26,15 @@ extension PageSection {
             caption: "Pseudo-rows are the leading combinations of joint rows over all layers. Kept is their share of "
                 + "the trace of the weighted Gram matrix, and error the share that they miss in the Frobenius norm. "
                 + "A target’s rows are combined from those of its tasks. Of finished factors only what they state is "
-                + "known. Penalties of task vectors are not computed for this form." + storage(section) + shown.remark
+                + "known. Penalties of task vectors are not computed for this form." + storage(section)
+                + pooling(section) + shown.remark
         ).withoutEmptyColumns
         return PageSection(anchor: "pseudo-rows", title: "Pseudo-rows", content: [HTMLTable(table).markup])
+    }
+
+    private static func pooling(_ section: JSONValue) -> String {
+        section["codebook"]?.stringValue.map { " Positions are pooled by the codebook \($0.prefix(12).description.shownName)." }
+            ?? ""
     }
 
     private static func storage(_ section: JSONValue) -> String {

@@ -31,10 +31,13 @@ public struct ImportJointRowsOperation: UnitOperation {
     public var columns: Int
     /// The mean squares by position, F32.
     public var squares: FileSlice
+    /// The rows of a sample that were pooled into the positions; `nil` if each position is a row.
+    public var pooledRows: Double?
 
     /// Describes an import.
     public init(
-        content: Content, rows: FileSlice, rank: Int, positions: Int, columns: Int, squares: FileSlice
+        content: Content, rows: FileSlice, rank: Int, positions: Int, columns: Int, squares: FileSlice,
+        pooledRows: Double? = nil
     ) {
         self.content = content
         self.rows = rows
@@ -42,6 +45,7 @@ public struct ImportJointRowsOperation: UnitOperation {
         self.positions = positions
         self.columns = columns
         self.squares = squares
+        self.pooledRows = pooledRows
     }
 
     /// Elements of the rows.
@@ -81,6 +85,7 @@ public struct ImportJointRowsOperation: UnitOperation {
         wire.positions = UInt32(positions)
         wire.columns = UInt32(columns)
         wire.squares = squares.wire(&files)
+        if let pooledRows { wire.pooledRows = pooledRows }
         return encoded(wire)
     }
 
@@ -93,7 +98,11 @@ public struct ImportJointRowsOperation: UnitOperation {
             content: try word(wire.content, "the content of joint rows"), rows: try FileSlice(wire.rows, files),
             rank: try count(wire.rank, "the number of joint rows", most: JointRows.countMax),
             positions: try count(wire.positions, "the number of positions"),
-            columns: try count(wire.columns, "the number of columns"), squares: try FileSlice(wire.squares, files))
+            columns: try count(wire.columns, "the number of columns"), squares: try FileSlice(wire.squares, files),
+            pooledRows: wire.hasPooledRows ? wire.pooledRows : nil)
+        if let pooledRows, !(pooledRows.isFinite && pooledRows > 0) {
+            throw .malformed("\(pooledRows) rows of a sample were pooled")
+        }
         guard rank > 0, positions > 0, columns > 0, elementCount <= OperationLimits.elementsMax else {
             throw .malformed("\(rank) joint rows have \(positions) positions of \(columns) columns")
         }

@@ -10,8 +10,9 @@ extension ImportJointRowsOperation: ExecutableOperation {
 
 /// Copies the joint rows of a finished set, and checks that they are finite and agree with their factor.
 ///
-/// The mean squares of all samples sum to the trace of B or F, and to that of A times the positions. Pseudo-rows are a
-/// part of the samples, so their squares are at most as large. Rows of other samples than the factor's would make the
+/// The mean squares of all samples sum to the trace of B or F, and to that of A times the positions. Those of pooled
+/// positions are at most as large, with the rows of a sample in place of the positions. Pseudo-rows are a part of the
+/// samples, so their squares are at most as large as these. Rows of other samples than the factor's would make the
 /// complement indefinite. Source: DESIGN section 2.2, joint form.
 struct ImportJointRowsExecution {
     let operation: ImportJointRowsOperation
@@ -87,9 +88,12 @@ struct ImportJointRowsExecution {
         }
         let expected = try self.expected()
         let sum = squares.reduce(0, +)
-        guard abs(sum - expected.sum) > Self.tolerance * max(sum, expected.sum) else { return }
+        let isPooled = operation.pooledRows != nil
+        let excess = isPooled ? sum - expected.sum : abs(sum - expected.sum)
+        guard excess > Self.tolerance * max(sum, expected.sum) else { return }
         throw UnitError.badInput(
-            "\(path): the elements of \"\(squaresName)\" sum to \(sum); expected \(expected.sum), \(expected.reason). "
+            "\(path): the elements of \"\(squaresName)\" sum to \(sum); expected \(isPooled ? "at most " : "")"
+                + "\(expected.sum), \(expected.reason). "
                 + "Make factors and joint rows again from the same samples.")
     }
 
@@ -109,6 +113,9 @@ struct ImportJointRowsExecution {
         }
         guard operation.content == .inputs else {
             return (trace, "the trace of the gradients' factor of \"\(subject)\"")
+        }
+        if let rows = operation.pooledRows {
+            return (rows * trace, "\(rows) rows of a sample times the trace of \"\(subject).A\"")
         }
         return (
             Double(operation.positions) * trace, "\(operation.positions) positions times the trace of \"\(subject).A\""

@@ -51,6 +51,37 @@ struct CurvatureMetadataTests {
         #expect(read == metadata)
     }
 
+    @Test func `files state how positions were pooled`() throws {
+        var factors = FactorsMetadata(task: "a", sampleCounts: .all(4), normalization: "expand")
+        factors.jointRows = JointRowsMetadata(
+            ranks: .init(inputs: 5, gradients: 7), kept: .init(inputs: 0.25, gradients: 1),
+            buckets: PositionBuckets(codebook: "c0de", layers: ["l", "m"]))
+        #expect(try FactorsMetadata(parsing: factors.strings, file: "a.safetensors") == factors)
+        #expect(
+            factors.strings["joint_rows"]?.contains(#""buckets":{"codebook":"c0de","layers":["l","m"]}"#) == true)
+        var regularizer = RegularizerMetadata(
+            target: "all", form: "pseudo_rows", scale: "paper", tasks: ["a"], lambda: ["a": 1],
+            normalization: "expand")
+        regularizer.jointRows = factors.jointRows
+        regularizer.jointRows?.floor = "complement"
+        regularizer.jointRows?.buckets = PositionBuckets(
+            codebook: "c0de", layers: ["l", "m"], rowsPerSample: ["l": 10.5, "m": 3])
+        #expect(try RegularizerMetadata(parsing: regularizer.strings, file: "f") == regularizer)
+        #expect(regularizer.strings["buckets"] == #"{"codebook":"c0de","rows":{"l":10.5,"m":3.0}}"#)
+    }
+
+    @Test(arguments: [#"{"rows":{}}"#, #"{"codebook":"c","rows":{"l":0}}"#, #"{"codebook":"c","rows":["l"]}"#, "[]"])
+    func `buckets of a regularizer have a codebook, and rows above 0`(text: String) throws {
+        var metadata = RegularizerMetadata(
+            target: "all", form: "pseudo_rows", scale: "paper", tasks: ["a"], lambda: ["a": 1],
+            normalization: "expand")
+        metadata.jointRows = JointRowsMetadata(
+            ranks: .init(inputs: 5, gradients: 7), kept: .init(inputs: 0.25, gradients: 1), floor: "none")
+        let strings = metadata.strings.merging(["buckets": text]) { _, new in new }
+        let error = #expect(throws: JobFileError.self) { try RegularizerMetadata(parsing: strings, file: "f") }
+        #expect(error?.description.contains("the rows of a sample by layer, above 0") == true, "\(String(describing: error))")
+    }
+
     @Test(arguments: [
         #"{"ranks":{"inputs":5,"gradients":7},"kept":{"inputs":0.5,"gradients":1.01}}"#,
         #"{"ranks":{"inputs":5,"gradients":7},"kept":{"inputs":-0.5,"gradients":1}}"#,

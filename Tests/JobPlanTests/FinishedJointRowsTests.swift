@@ -152,6 +152,44 @@ import UnitOperations
             ])
     }
 
+    @Test func `pooled positions are joined with those of the same codebook and layers alone`() throws {
+        let remedy = "Collect all tasks with one codebook, and the same layers."
+        func messages(_ ofOther: (inout FactorSetInventory.JointRowTensors) -> Void) throws -> [String] {
+            try found { inventory in
+                inventory.captures["b"] = nil
+                inventory.factorSets["a"]?.jointRows?.codebook = "c0de"
+                inventory.factorSets["a"]?.jointRows?.pooledRows = ["fc1": 4.5, "fc2": 4.5]
+                var other = inventory.factorSets["a"]
+                other?.jointRows.map { joint in
+                    var joint = joint
+                    ofOther(&joint)
+                    other?.jointRows = joint
+                }
+                inventory.factorSets["b"] = other
+            }.map { String($0.drop { $0 != " " }.dropFirst()) }
+        }
+        #expect(try messages { _ in } == [])
+        #expect(try messages { $0.pooledRows = ["fc1": 9, "fc2": 9] } == [])
+        #expect(
+            try messages { $0.codebook = "0ther" } == [
+                "the positions of task \"b\" are pooled by the codebook \"0ther\", and those of task \"a\" pooled by the "
+                    + "codebook \"c0de\", so their joint rows cannot be joined. \(remedy)"
+            ])
+        #expect(
+            try messages {
+                $0.codebook = nil
+                $0.pooledRows = [:]
+            } == [
+                "the positions of task \"b\" are not pooled, and those of task \"a\" pooled by the codebook \"c0de\", so "
+                    + "their joint rows cannot be joined. \(remedy)"
+            ])
+        #expect(
+            try messages { $0.pooledRows["fc2"] = nil } == [
+                "the positions of \"fc2\" are pooled in one of the tasks \"a\" and \"b\" alone, so their joint rows cannot "
+                    + "be joined. \(remedy)"
+            ])
+    }
+
     @Test func `compressed factors with joint rows are refused`() throws {
         let problems = try found { inventory in
             inventory.factorSets["a"]?.factors[FactorName(owner: "fc2", side: .gradient)]?.compression = Compression(

@@ -72,7 +72,7 @@ extension OperationExample {
         ImportJointRowsOperation(
             content: .inputs, rows: slice(4, offset: 1 << 40, byteCount: 120), rank: 2, positions: 3, columns: 5,
             squares: slice(2, byteCount: 12)),
-        importChanges + [{ $0.content = .gradients }])
+        importChanges + [{ $0.content = .gradients }, { $0.pooledRows = 4.5 }])
 
     static let importJointConstant = OperationExample(
         ImportJointRowsOperation(

@@ -181,13 +181,14 @@ struct JointRowsTests {
     }
 
     private func importing(
-        _ content: ImportJointRowsOperation.Content, _ slices: [RowSlice], _ files: [Int: LeasedFile], trace: Double?
+        _ content: ImportJointRowsOperation.Content, _ slices: [RowSlice], _ files: [Int: LeasedFile], trace: Double?,
+        pooledRows: Double? = nil
     ) -> BenchUnit {
         let isConstant = content == .constant
         return BenchUnit(
             ImportJointRowsOperation(
                 content: content, rows: slices[0].slice, rank: isConstant ? 2 : 1, positions: isConstant ? 1 : 2,
-                columns: isConstant ? 1 : 3, squares: slices[1].slice),
+                columns: isConstant ? 1 : 3, squares: slices[1].slice, pooledRows: pooledRows),
             numbers: trace.map { [[$0]] } ?? [], files: files, about: isConstant ? "joint rows" : "l")
     }
 
@@ -206,6 +207,26 @@ struct JointRowsTests {
             let (slices, files) = try written(bench, [[0.5, 0.75], [1]], columns: 1)
             let alone = try await bench.result(importing(.constant, slices, files, trace: nil))
             #expect(alone.blobs.isEmpty && alone.measurements == [.constantRows: [0.5, 0.75]])
+        }
+    }
+
+    @Test func `pooled rows have at most the squares of their factor times the rows of a sample`() async throws {
+        let (rows, squares): ([Float], [Float]) = ([1, 2, 3, 4, 5, 6], [91.5, 0.5])
+        try await Bench.run { bench in
+            let (slices, files) = try written(bench, [rows, squares], columns: 1)
+            // 4.5 rows of a sample times 21 are 94.5, and the gradients' factor is a sum over rows.
+            for (content, trace) in [(ImportJointRowsOperation.Content.inputs, 21.0), (.gradients, 94)] {
+                let result = try await bench.result(
+                    importing(content, slices, files, trace: trace, pooledRows: 4.5))
+                #expect(result.measurements == [.positionSquares: [91.5, 0.5]])
+            }
+            let (fault, message) = try await bench.fault(
+                importing(.inputs, slices, files, trace: 20, pooledRows: 4.5))
+            #expect(fault == .badInput)
+            #expect(
+                message.hasSuffix(
+                    "sum to 92.0; expected at most 90.0, 4.5 rows of a sample times the trace of \"l.A\". Make factors and "
+                        + "joint rows again from the same samples."), "\(message)")
         }
     }
 

@@ -2,6 +2,7 @@
 
 from . import caches
 from .checkpoints import sha256_base
+from .codebook import Codebook, make_codebook
 from .collect import collect
 from .collection import Collection
 from .errors import (
@@ -37,6 +38,7 @@ from .problems import (
 __all__ = [
     "BaseMismatchError",
     "BusyError",
+    "Codebook",
     "Collection",
     "Coordinator",
     "DropoutWarning",
@@ -70,6 +72,7 @@ __all__ = [
     "fetch",
     "jobs",
     "linearize",
+    "make_codebook",
     "plan",
     "run",
     "sha256_base",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from . import checkpoints
 from .calls import Layer
 from .cluster import require_reachable
+from .codebook import Codebook
 from .collection import Collection
 from .errors import BaseMismatchError, DropoutWarning, OptionError, SelectionError, listed
 from .grouping import grouped
@@ -57,6 +58,7 @@ def collect(
     balance: bool = False,
     joint_rows: tuple[int, int] | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    codebook: Codebook | str | os.PathLike[str] | None = None,
 ) -> Collection:
     """Prepares to collect the curvature of a model at θ₀, in a `with` statement.
 
@@ -88,9 +90,11 @@ def collect(
             needs. It takes about as long as the factors.
         joint_rows: How many joint rows of inputs and of gradients `save` writes beside the factors, for
             `accumulate_joint_rows`. They need `normalization="expand"`, one process, and layers that have as many rows
-            of every sample; a sample is an index of the first dimension.
+            of every sample, or a codebook; a sample is an index of the first dimension.
         scratch: The directory of a temporary file for the rows of all samples, until joint rows are made of them:
             4 bytes for each input of a layer, and for each output and probe. By default the system's.
+        codebook: Pools the positions of joint rows into buckets by content, for samples of different lengths; see
+            `make_codebook`. All owners need the same one, or its file.
 
     Raises:
         KfacdError: Something cannot be collected as asked.
@@ -104,6 +108,8 @@ def collect(
     if sink == "rows":
         reached = reached or Coordinator()
         _require_streamable(products, memory, passes)
+    if codebook is not None and joint_rows is None:
+        raise OptionError("codebook= pools joint rows; add joint_rows=, or leave it out.")
     if joint_rows is not None:
         _require_joint(joint_rows, normalization, products, sink)
         _require_whole_run(memory, passes, rank, sequence)
@@ -116,8 +122,9 @@ def collect(
     _warn_of_training(model)
     if sink == "rows":
         require_narrow_rows(watched, products)
+    book = codebook if codebook is None or isinstance(codebook, Codebook) else Codebook.load(codebook)
     if joint_rows is not None:
-        _require_rows(watched)
+        _require_rows(watched, book)
     if reached is not None:
         require_reachable(reached)
     return Collection(
@@ -135,7 +142,7 @@ def collect(
         coordinator=reached,
         streams_rows=sink == "rows",
         balance=balance,
-        sample_rows=None if joint_rows is None else SampleRows(JointRanks(*joint_rows), scratch),
+        sample_rows=None if joint_rows is None else SampleRows(JointRanks(*joint_rows), scratch, book),
     )
 
 
@@ -180,13 +187,18 @@ def _require_whole_run(memory: int | None, passes: bool, rank: int, sequence: in
         )
 
 
-def _require_rows(watched: list[Watched]) -> None:
-    """Refuses layers that joint rows cannot have.
+def _require_rows(watched: list[Watched], codebook: Codebook | None) -> None:
+    """Refuses layers that joint rows cannot have, and a codebook of none of them.
 
     Raises:
         SelectionError: They look up indices, or have a diagonal factor.
     """
     layers = dict.fromkeys(block for each in watched for block in each.blocks if isinstance(block, Layer))
+    if codebook is not None and codebook.layer not in {layer.name for layer in layers}:
+        raise SelectionError(
+            f'the codebook is of layer "{codebook.layer}", which is not collected. Add it to layers=, or make a '
+            "codebook of a layer that is."
+        )
     for layer in layers:
         if layer.takes_indices or layer.input_diagonal or layer.output_diagonal:
             what = "is an embedding" if layer.takes_indices else "has a diagonal factor"

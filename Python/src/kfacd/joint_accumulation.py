@@ -6,7 +6,7 @@ Source: Sources/DESIGN.md, section 2.2, joint form, several tasks.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,8 @@ class _Task:
     path: Path
     metadata: Metadata
     rows: StoredRows
+    #: The SHA-256 of the codebook by which positions were pooled; empty if they were not.
+    codebook: str
     #: The file of each matrix, and its smaller form if it has one.
     matrices: dict[str, tuple[Path, Stated | None]]
 
@@ -126,6 +128,10 @@ def accumulate_joint_rows(
     strings |= {"normalization": "expand", "one_dimensional": "sum", "tasks": text_of(names)}
     strings |= {"summed_tasks": str(count), "lambda": text_of(dict.fromkeys(names, 1 / count))}
     strings |= {"ranks": text_of(rows.ranks), "kept": text_of(rows.kept), "storage": "full"}
+    if tasks[0].codebook:
+        # A divides by the rows of a sample. Of the longest samples, the rows never hold more than A.
+        pooled = {name: max(task.rows.pooled[name] for task in tasks) for name in tasks[0].rows.pooled}
+        strings["buckets"] = text_of({"codebook": tasks[0].codebook, "rows": pooled})
     write_tensors(target_path, tensors, strings)
     return target_path
 
@@ -148,7 +154,9 @@ def _task(path: Path) -> _Task:
             if task is None:
                 _require_joint(metadata)
                 joint: dict[str, Any] = metadata.json("joint_rows", dict, {})
-                task = _Task(path, metadata, StoredRows(path, stated_ranks(file, joint.get("ranks", {}))), {})
+                codebook, pooled = _buckets(metadata, joint)
+                rows = StoredRows(path, stated_ranks(file, joint.get("ranks", {})), pooled)
+                task = _Task(path, metadata, rows, codebook, {})
             compressed = stated(file, metadata.values)
             for name in handle.keys():  # noqa: SIM118
                 if name.rpartition(".")[2] not in ROW_SIDES:
@@ -163,6 +171,25 @@ def _task(path: Path) -> _Task:
         raise InputError(problems)
     task.rows.joint()
     return task
+
+
+def _buckets(metadata: Metadata, joint: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
+    """The codebook of a task, and the rows of its samples in each layer with pooled positions."""
+    stated = joint.get("buckets", {})
+    layers = stated.get("layers") if isinstance(stated, dict) else None
+    if stated == {}:
+        return "", {}
+    if not isinstance(stated, dict) or not isinstance(stated.get("codebook"), str) or not isinstance(layers, list):
+        raise InputError(
+            f"{metadata.file}: the metadata's buckets are {str(stated)[:60]}; expected codebook and layers."
+        )
+    rows: dict[str, int] = metadata.json("rows", dict, {})
+    samples = metadata.required("samples")
+    if not samples.isdecimal() or int(samples) < 1:
+        raise InputError(f"{metadata.file}: samples are {samples[:60]!r}; expected a number of at least 1.")
+    if unstated := [str(name) for name in layers if type(rows.get(name)) is not int or rows[name] < 1]:
+        raise InputError(f"{metadata.file}: the metadata state no rows of {listed(unstated)}, which has buckets.")
+    return stated["codebook"], {name: rows[name] / int(samples) for name in layers}
 
 
 def _require_joint(metadata: Metadata) -> None:
@@ -214,11 +241,25 @@ def _require_equal(tasks: Sequence[_Task]) -> None:
                 name for name in task.shapes | first.shapes if task.shapes.get(name) != first.shapes.get(name)
             )
             problems.append(f"{task.path}: {listed(differing)} are not those of {first.path}; expected one model.")
+        if task.codebook != first.codebook:
+            problems.append(
+                f"{task.path}: its positions are {_pooling(task)}, and those of {first.path} {_pooling(first)}; "
+                "expected one codebook for all owners."
+            )
+        elif task.rows.pooled.keys() != first.rows.pooled.keys():
+            differing = sorted(task.rows.pooled.keys() ^ first.rows.pooled.keys())
+            problems.append(
+                f"{task.path}: {listed(differing)} has buckets in this file or in {first.path} alone; expected both."
+            )
         for key in _EQUAL:
             if task.metadata.values.get(key) != first.metadata.values.get(key):
                 problems.append(f"{task.path}: its {key} is not that of {first.path}; expected one model.")
     if problems:
         raise InputError(problems)
+
+
+def _pooling(task: _Task) -> str:
+    return f"pooled by the codebook {task.codebook[:12]}" if task.codebook else "not pooled"
 
 
 def _side(tasks: Sequence[_Task], owner: str, kind: str) -> RowSide:

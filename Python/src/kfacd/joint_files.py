@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from kfacd.joint_rows import JointRows
-from kfacd.problems import InputError
+from kfacd.problems import InputError, listed
 
 #: The endings of the tensors. Rows of the constant input have no name before the ending.
 ROW_SIDES = ("input_rows", "gradient_rows", "input_squares", "gradient_squares")
@@ -29,6 +29,8 @@ class StoredRows:
     path: Path
     #: The ranks k_A and k_B that the metadata state.
     ranks: tuple[int, int]
+    #: The rows of a sample in each layer whose positions are pooled.
+    pooled: Mapping[str, float] = field(default_factory=dict)
     tensors: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
 
     def add(self, file: Path, name: str, tensor: torch.Tensor) -> None:
@@ -68,12 +70,14 @@ class StoredRows:
             elif "input_rows" in sides or "input_squares" in sides or _dimension(sides) == 3:
                 found += self._problems_of_layer(owner, sides)
                 if not found:
-                    layers[owner] = JointRows(sides["input_rows"], sides["gradient_rows"])
+                    layers[owner] = JointRows(sides["input_rows"], sides["gradient_rows"], self.pooled.get(owner))
             else:
                 found += self._problems_of_parameter(owner, sides, constant)
                 if not found and constant is not None:
                     parameters[owner] = JointRows(constant.reshape(-1, 1, 1), sides["gradient_rows"].unsqueeze(1))
             problems += found
+        if strange := sorted(self.pooled.keys() - self.tensors.keys()):
+            problems.append(f"{self.path}: the metadata's buckets name {listed(strange)}, which has no joint rows.")
         if not layers and not parameters and not problems:
             problems.append(f"{self.path}: the file holds no joint rows; its form is pseudo_rows.")
         if problems:
@@ -137,6 +141,36 @@ def stated_ranks(file: Path, ranks: Any) -> tuple[int, int]:
             "of at least 1."
         )
     return int(values[0] or 0), int(values[1] or 0)
+
+
+@dataclass(frozen=True)
+class StatedBuckets:
+    """What the metadata say of pooled positions."""
+
+    #: The SHA-256 of the codebook.
+    codebook: str
+    #: The rows of a sample in each layer whose positions are pooled.
+    rows: Mapping[str, float]
+
+
+def stated_buckets(file: Path, stated: Mapping[str, Any]) -> StatedBuckets | None:
+    """The buckets of a regularizer file; none where positions are not pooled, and nothing is stated.
+
+    Raises:
+        InputError: They lack the codebook, or the rows of a layer are no positive number.
+    """
+    if not stated:
+        return None
+    codebook, rows = stated.get("codebook"), stated.get("rows")
+    if not isinstance(codebook, str) or not isinstance(rows, dict):
+        raise InputError(
+            f"{file}: the metadata's buckets are {str(stated)[:60]}; expected codebook and rows, the rows of a sample "
+            "by layer."
+        )
+    for layer, number in rows.items():
+        if type(number) not in (int, float) or not (math.isfinite(number) and number > 0):
+            raise InputError(f"{file}: the metadata's buckets state {str(number)[:60]} rows of {layer}; expected more.")
+    return StatedBuckets(codebook, {layer: float(number) for layer, number in rows.items()})
 
 
 def stated_floor(text: str) -> float | None:

@@ -20,10 +20,17 @@ class JointRows:
     A parameter outside layers is a block of one position and d_in = 1, whose input is the constant of each u_r.
     """
 
-    def __init__(self, inputs: torch.Tensor, gradients: torch.Tensor) -> None:
-        """Takes u, [k_A, P, d_in], and v, [k_B, P, d_out]; they follow Δ's device and type when they are first used."""
+    def __init__(self, inputs: torch.Tensor, gradients: torch.Tensor, rows: float | None = None) -> None:
+        """Takes u and v, which follow Δ's device and type when they are first used.
+
+        Args:
+            inputs: u, [k_A, P, d_in].
+            gradients: v, [k_B, P, d_out].
+            rows: The rows of a sample, by which A divides; none for P, which it is unless positions are pooled.
+        """
         self.inputs = inputs
         self.gradients = gradients
+        self.rows = float(inputs.shape[1]) if rows is None else rows
 
     def pairs(self, delta: torch.Tensor) -> torch.Tensor:
         """The block's part of X, [k_B, k_A]."""
@@ -48,12 +55,11 @@ class JointRows:
         return product
 
     def inside(self, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the rows hold of A and B: A_in = Σ_r Σ_p u uᵀ / P and B_in = Σ_s Σ_p v vᵀ, for Δ's device and type.
+        """What the rows hold of A and B: A_in = Σ_r Σ_p u uᵀ / rows and B_in = Σ_s Σ_p v vᵀ, as Δ's device and type.
 
         They are subtracted from factors that are almost equal, so they are summed in fp64.
         """
-        positions = self.inputs.shape[1]
-        return (_gram(self.inputs, delta).div_(positions).to(delta), _gram(self.gradients, delta).to(delta))
+        return (_gram(self.inputs, delta).div_(self.rows).to(delta), _gram(self.gradients, delta).to(delta))
 
     def _parts(self) -> Iterator[slice]:
         """Parts of u whose products with Δ fit the memory."""

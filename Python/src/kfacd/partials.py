@@ -74,6 +74,17 @@ class SummedRows:
     """The rows of `inputs` and `gradients`."""
     kept: Mapping[str, float]
     """Their share of the trace of the weighted Gram matrix, of `inputs` and `gradients`."""
+    codebook: str | None = None
+    """The SHA-256 of the codebook by which positions were pooled, if they were."""
+    pooled: Sequence[str] = ()
+    """The layers with pooled positions."""
+
+    def statement(self) -> dict[str, Any]:
+        """What a factor file's metadata say of them."""
+        stated: dict[str, Any] = {"ranks": self.ranks, "kept": self.kept}
+        if self.codebook is not None:
+            stated["buckets"] = {"codebook": self.codebook, "layers": list(self.pooled)}
+        return stated
 
 
 @dataclass(frozen=True)
@@ -224,7 +235,7 @@ def write_factors(path: Path, summed: Summed, packed: bool, joint_rows: SummedRo
     strings: dict[str, str | None] = {"balance": text_of(balances) if balances else None}
     if joint_rows is not None:
         tensors += [_in_fp32(tensor) for tensor in joint_rows.tensors]
-        strings["joint_rows"] = text_of({"ranks": joint_rows.ranks, "kept": joint_rows.kept})
+        strings["joint_rows"] = text_of(joint_rows.statement())
     strings |= {"format": "kfacd.factors/1", "storage": "packed" if packed else "full", "damping": "none"}
     write(path, SafetensorsFile(tensors, {**summed.strings(), **strings}))
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from kfacd.compressed import stated
-from kfacd.joint_files import ROW_SIDES, StoredRows, stated_floor, stated_ranks
+from kfacd.joint_files import ROW_SIDES, StoredRows, stated_buckets, stated_floor, stated_ranks
 from kfacd.joint_rows import JointRows
 from kfacd.metadata import Metadata
 from kfacd.problems import InputError, listed
@@ -167,7 +167,8 @@ def _described_rows(path: Path, metadata: Metadata) -> tuple[StoredRows, float |
             "are not divided by the number of positions, as B is under tak. Make the job with normalization: expand."
         )
     ranks: dict[str, Any] = metadata.json("ranks", dict, {})
-    rows = StoredRows(path, stated_ranks(metadata.file, ranks))
+    buckets = stated_buckets(metadata.file, metadata.json("buckets", dict, {}))
+    rows = StoredRows(path, stated_ranks(metadata.file, ranks), {} if buckets is None else buckets.rows)
     floor = metadata.required("floor")
     try:
         return rows, stated_floor(floor)

@@ -11,13 +11,14 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .calls import Call, Layer
+from .codebook import Codebook, Pooled, pooled
 from .errors import OptionError, SelectionError, ShapeError, UnusedLayerError, listed
 from .joint_compression import JointRanks, RowSide, compressed_rows
 from .partials import SummedRows
@@ -44,17 +45,23 @@ class _Stored:
 class SampleRows:
     """Keeps the rows of all steps in a file without a name, which ends with this value or with the process."""
 
-    def __init__(self, ranks: JointRanks, directory: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self, ranks: JointRanks, directory: str | os.PathLike[str] | None, codebook: Codebook | None = None
+    ) -> None:
         """Begins an empty file.
 
         Args:
             ranks: How many joint rows are made of the rows.
             directory: Where the file is; by default the system's directory of temporary files.
+            codebook: By what rows are pooled, where samples have different numbers of them.
 
         Raises:
             OptionError: No file can be made there.
         """
         self._ranks = ranks
+        self._codebook = codebook
+        self._buckets = torch.empty(0, 0, dtype=torch.long)
+        self._is_pooled: dict[Layer, bool] = {}
         self._directory = tempfile.gettempdir() if directory is None else os.fspath(directory)
         try:
             self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
@@ -77,11 +84,30 @@ class SampleRows:
     # A step
 
     def begin(self, batch: Batch, mask_of: MaskOf, calls: Sequence[Call]) -> None:
-        """Begins a step with these calls."""
+        """Begins a step with these calls.
+
+        Raises:
+            KfacdError: The codebook's layer is not among them.
+        """
         self._batch, self._mask_of = batch, mask_of
         self._places = {id(call): place for place, call in enumerate(calls)}
         self._calls = {layer: len(own) for layer, own in calls_by_layer(calls).items()}
         self._waiting.clear()
+        if self._codebook is not None:
+            self._buckets = self._buckets_of(self._codebook, calls)
+
+    def _buckets_of(self, codebook: Codebook, calls: Sequence[Call]) -> Tensor:
+        """The bucket of each position of this step, [samples, R]."""
+        own = [call for call in calls if codebook.layer in (call.path, call.layer.name)]
+        if len(own) != 1 or own[0].token_index is not None:
+            raise SelectionError(
+                f'the codebook is of layer "{codebook.layer}", which ran {len(own)} times in this step; expected one '
+                "run on all positions. Make a codebook of a layer that is collected and runs once."
+            )
+        parts = list(self._rows_of(own[0]))
+        masks = [each.keep for each in parts if each.keep is not None]
+        keep = torch.cat(masks) if len(masks) == len(parts) else None
+        return codebook.buckets(torch.cat([each.given.detach() for each in parts]), keep)
 
     def add_gradients(self, call: Call, rows: Rows3) -> None:
         """Adds the gradient rows of a call, of one probe.
@@ -92,7 +118,7 @@ class SampleRows:
             KfacdError: The samples have different numbers of rows, or there is no room.
         """
         assert isinstance(call.layer, Layer), "parameters of normalisations are summed over positions before"
-        self._waiting.setdefault(call.layer, []).append((self._places[id(call)], _equal_rows(call, rows)))
+        self._waiting.setdefault(call.layer, []).append((self._places[id(call)], self._arranged(call, rows).values))
         if self._calls[call.layer] == 1:
             self._store_waiting(call.layer)
 
@@ -109,14 +135,14 @@ class SampleRows:
     def add_inputs(self, calls: Iterable[Call]) -> None:
         """Adds the input rows of all calls of the step."""
         for layer, own in calls_by_layer(calls).items():
-            parts = [[_equal_rows(call, rows) for rows in self._rows_of(call)] for call in own[1:]]
-            if not parts:
+            if len(own) == 1:
                 for rows in self._rows_of(own[0]):
-                    self._store_groups(self._inputs, layer, _equal_rows(own[0], rows), has_ones=layer.has_bias)
+                    self._store_groups(self._inputs, layer, *self._arranged(own[0], rows))
                 continue
-            first = [_equal_rows(own[0], rows) for rows in self._rows_of(own[0])]
-            values = torch.cat([torch.cat(part) for part in [first, *parts]], dim=1)
-            self._store_groups(self._inputs, layer, values, has_ones=layer.has_bias)
+            parts = [[self._arranged(call, rows) for rows in self._rows_of(call)] for call in own]
+            values = torch.cat([torch.cat([each.values for each in part]) for part in parts], dim=1)
+            ones = torch.cat([torch.cat([each.ones for each in part]) for part in parts], dim=1)
+            self._store_groups(self._inputs, layer, values, ones)
 
     def end(self) -> None:
         """Ends a step, whole or not."""
@@ -157,7 +183,11 @@ class SampleRows:
         inputs.append(RowSide("", samples, 1, 1, torch.ones(1, dtype=torch.float64), device, lambda _, __: ones))
         gradients = [self._side(name, each, samples * probes) for name, each in sorted(self._gradients.items())]
         scales = (samples**-0.5, (samples * probes) ** -0.5)
-        return compressed_rows(inputs, gradients, self._parameters, self._ranks, scales)
+        rows = compressed_rows(inputs, gradients, self._parameters, self._ranks, scales)
+        if self._codebook is None:
+            return rows
+        layers = sorted(name for layer, is_pooled in self._is_pooled.items() if is_pooled for name in layer.names)
+        return replace(rows, codebook=self._codebook.digest, pooled=layers)
 
     def _side(self, name: str, stored: _Stored, divisor: int) -> RowSide:
         def read(first: int, end: int) -> Tensor:
@@ -184,11 +214,48 @@ class SampleRows:
         parts = sorted(self._waiting.pop(layer), key=lambda part: part[0])
         self._store_groups(self._gradients, layer, torch.cat([values for _, values in parts], dim=1))
 
-    def _store_groups(self, side: dict[str, _Stored], layer: Layer, values: Tensor, has_ones: bool = False) -> None:
-        """Stores the columns of each group of a layer, with a one behind them for a bias."""
+    def _arranged(self, call: Call, rows: Rows3) -> Pooled:
+        """Rows by position, or by bucket where there is a codebook and they have its positions, [samples, P, d].
+
+        Raises:
+            KfacdError: Samples have different numbers of rows, and no buckets.
+        """
+        assert isinstance(call.layer, Layer), "parameters of normalisations are summed over positions before"
+        size, positions = self._buckets.shape
+        given = call.tokens // size if rows.sample is not None and size > 0 else rows.given.shape[1]
+        if self._codebook is None or not self._is_pooled.setdefault(call.layer, given == positions):
+            values = _equal_rows(call, rows)
+            return Pooled(values, values.new_ones(*values.shape[:-1], 1))
+        if given != positions:
+            raise ShapeError(
+                f'layer "{call.layer.name}" has {given} rows of each sample in this step, and the codebook\'s layer '
+                f'"{self._codebook.layer}" {positions}; they had as many before. Leave it out with '
+                f'"!{call.layer.name}".'
+            )
+        width = rows.given.shape[-1]
+        if rows.sample is not None:
+            assert call.token_index is not None, "routed rows have the indices of tokens"
+            buckets = self._buckets[rows.sample, call.token_index % positions]
+            if rows.keep is not None:
+                buckets = buckets.masked_fill(~rows.keep, -1)
+            return pooled(rows.given, rows.sample, buckets, size, self._codebook.count)
+        buckets = self._buckets[rows.first : rows.first + rows.samples]
+        present = buckets >= 0
+        if not torch.equal(present, present.new_ones(present.shape) if rows.keep is None else rows.keep.bool()):
+            raise ShapeError(
+                f'the mask of layer "{call.layer.name}" is not that of the codebook\'s layer "{self._codebook.layer}". '
+                f'Give both the same mask, or leave the layer out with "!{call.layer.name}".'
+            )
+        samples = torch.arange(rows.samples, device=buckets.device).unsqueeze(1).expand_as(buckets)
+        return pooled(
+            rows.given.reshape(-1, width), samples.reshape(-1), buckets.reshape(-1), rows.samples, self._codebook.count
+        )
+
+    def _store_groups(self, side: dict[str, _Stored], layer: Layer, values: Tensor, ones: Tensor | None = None) -> None:
+        """Stores the columns of each group of a layer, with those of ones behind them for a bias."""
         for name, columns in zip(layer.names, values.chunk(len(layer.names), dim=-1), strict=True):
-            if has_ones:
-                columns = torch.cat([columns, columns.new_ones(*columns.shape[:-1], 1)], dim=-1)
+            if layer.has_bias and ones is not None:
+                columns = torch.cat([columns, ones], dim=-1)
             self._store(side, name, columns)
 
     def _store(self, side: dict[str, _Stored], name: str, values: Tensor) -> None:
@@ -201,8 +268,8 @@ class SampleRows:
         if positions != stored.positions:
             raise ShapeError(
                 f'layer "{name}" has {positions} rows of each sample in this step, and had {stored.positions} before; '
-                "joint rows need as many of all samples. Give all samples the same length, or leave it out with "
-                f'"!{name}".'
+                "joint rows need as many of all samples. Give all samples the same length, pool positions with "
+                f'codebook=, or leave it out with "!{name}".'
             )
         if stored.count + samples > ROWS_MAX:
             raise OptionError(
@@ -230,11 +297,13 @@ def _equal_rows(call: Call, rows: Rows3) -> Tensor:
     if rows.sample is not None:
         raise SelectionError(
             f'layer "{call.layer.name}" is reached by some positions only, so that samples have different numbers of '
-            f'rows; joint rows need as many of all samples. Leave it out with "!{call.layer.name}".'
+            f"rows; joint rows need as many of all samples. Pool positions with codebook=, or leave it out with "
+            f'"!{call.layer.name}".'
         )
     if rows.keep is not None:
         raise ShapeError(
             f'the mask leaves out rows of layer "{call.layer.name}"; joint rows need as many of all samples. Give '
-            f'samples without padding, or leave the layer out with "!{call.layer.name}".'
+            "samples without padding, pool positions with codebook=, or leave the layer out with "
+            f'"!{call.layer.name}".'
         )
     return rows.given

@@ -166,6 +166,7 @@ struct CurvatureContents: Sendable {
         metadata.oneDimensional = regularizer.oneDimensional.rawValue
         metadata.jointRows = jointRows(of: .target(target), measured)
         metadata.jointRows?.floor = regularizer.jointRows.floor.text
+        metadata.jointRows?.buckets = buckets(of: tasks)
         return metadata
     }
 
@@ -181,15 +182,32 @@ struct CurvatureContents: Sendable {
             kept: .init(inputs: keptInputs, gradients: keptGradients))
     }
 
+    /// How the positions of these tasks were pooled; `nil` if they were not.
+    ///
+    /// A divides by the rows of a sample. The joint rows never hold more than A, if they are divided by those of the task
+    /// with the longest samples.
+    private func buckets(of tasks: [TaskName]) -> PositionBuckets? {
+        let pooled = tasks.compactMap { plan.inventory.factorSets[$0]?.jointRows }
+        guard let codebook = pooled.first?.codebook else { return nil }
+        let names = Set(plan.blocks.map(\.name))
+        var rows: [String: Double] = [:]
+        for (layer, count) in pooled.flatMap(\.pooledRows) where names.contains(layer) {
+            rows[layer] = max(count, rows[layer] ?? 0)
+        }
+        return rows.isEmpty ? nil : PositionBuckets(codebook: codebook, layers: Set(rows.keys), rowsPerSample: rows)
+    }
+
     /// What a finished set states of its joint rows stays true of the same rows.
     private func importedRows(of task: TaskName) -> JointRowsMetadata? {
         guard plan.spec.curvature.regularizer.form == .pseudoRows,
             let rows = plan.inventory.factorSets[task]?.jointRows, rows.kept.count == 2,
             let inputs = rows.rank(.input, of: plan.blocks), let gradients = rows.rank(.gradient, of: plan.blocks)
         else { return nil }
+        let pooled = Set(plan.blocks.map(\.name)).intersection(rows.pooledRows.keys)
         return JointRowsMetadata(
             ranks: .init(inputs: inputs, gradients: gradients),
-            kept: .init(inputs: rows.kept[0], gradients: rows.kept[1]))
+            kept: .init(inputs: rows.kept[0], gradients: rows.kept[1]),
+            buckets: pooled.isEmpty ? nil : rows.codebook.map { PositionBuckets(codebook: $0, layers: pooled) })
     }
 
     private func inverses(for target: TargetName, _ measured: Measurements) throws -> InversesMetadata {

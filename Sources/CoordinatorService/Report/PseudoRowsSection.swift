@@ -19,10 +19,16 @@ struct PseudoRowsSection {
         let targets = plan.targets.map { (owner: JointRowsOwner.target($0), name: $0.description) }
         return .object([
             .init("floor", .string(plan.spec.curvature.regularizer.jointRows.floor.text)),
+            .init("codebook", codebook),
             .init("storage", storage),
             .init("tasks", .array(tasks.compactMap { row($0.owner, $0.name) })),
             .init("targets", .array(targets.compactMap { row($0.owner, $0.name) })),
         ])
+    }
+
+    /// The codebook by which owners pooled positions; null if they did not.
+    private var codebook: JSONValue {
+        plan.inventory.factorSets.values.lazy.compactMap { $0.jointRows?.codebook }.first.map(JSONValue.string) ?? .null
     }
 
     private func row(_ owner: JointRowsOwner, _ name: String) -> JSONValue? {

@@ -1256,12 +1256,23 @@ nonisolated struct WireImportJointRowsOperation: Sendable {
   /// "inputs", "gradients" or "constant".
   var content: String = String()
 
+  /// The rows of a sample that were pooled into the positions; absent if each position is a row.
+  var pooledRows: Double {
+    get {_pooledRows ?? 0}
+    set {_pooledRows = newValue}
+  }
+  /// Returns true if `pooledRows` has been explicitly set.
+  var hasPooledRows: Bool {self._pooledRows != nil}
+  /// Clears the value of `pooledRows`. Subsequent reads from it will return its default value.
+  mutating func clearPooledRows() {self._pooledRows = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _rows: WireFileSlice? = nil
   fileprivate var _squares: WireFileSlice? = nil
+  fileprivate var _pooledRows: Double? = nil
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -3516,7 +3527,7 @@ nonisolated extension WireRowCombinationOperation: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ImportJointRowsOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}rank\0\u{1}positions\0\u{1}columns\0\u{1}squares\0\u{1}content\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}rank\0\u{1}positions\0\u{1}columns\0\u{1}squares\0\u{1}content\0\u{3}pooled_rows\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3530,6 +3541,7 @@ nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, Swift
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.columns) }()
       case 5: try { try decoder.decodeSingularMessageField(value: &self._squares) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.content) }()
+      case 7: try { try decoder.decodeSingularDoubleField(value: &self._pooledRows) }()
       default: break
       }
     }
@@ -3558,6 +3570,9 @@ nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, Swift
     if !self.content.isEmpty {
       try visitor.visitSingularStringField(value: self.content, fieldNumber: 6)
     }
+    try { if let v = self._pooledRows {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 7)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3568,6 +3583,7 @@ nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, Swift
     if lhs.columns != rhs.columns {return false}
     if lhs._squares != rhs._squares {return false}
     if lhs.content != rhs.content {return false}
+    if lhs._pooledRows != rhs._pooledRows {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
