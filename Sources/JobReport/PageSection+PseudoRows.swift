@@ -33,8 +33,8 @@ extension PageSection {
     }
 
     private static func pooling(_ section: JSONValue) -> String {
-        section["codebook"]?.stringValue.map { " Positions are pooled by the codebook \($0.prefix(12).description.shownName)." }
-            ?? ""
+        guard let codebook = section["codebook"]?.stringValue else { return "" }
+        return " Positions are pooled by the codebook \(String(codebook.prefix(12)).shownName)."
     }
 
     private static func storage(_ section: JSONValue) -> String {

@@ -79,7 +79,8 @@ struct CurvatureMetadataTests {
             ranks: .init(inputs: 5, gradients: 7), kept: .init(inputs: 0.25, gradients: 1), floor: "none")
         let strings = metadata.strings.merging(["buckets": text]) { _, new in new }
         let error = #expect(throws: JobFileError.self) { try RegularizerMetadata(parsing: strings, file: "f") }
-        #expect(error?.description.contains("the rows of a sample by layer, above 0") == true, "\(String(describing: error))")
+        let message = try #require(error).description
+        #expect(message.contains("the rows of a sample by layer, above 0"), "\(message)")
     }
 
     @Test(arguments: [
