@@ -1,7 +1,10 @@
 import Foundation
 
-/// A running kfacd; it is stopped when it is dropped.
+/// A running kfacd; it is stopped when it is dropped, and when the benchmarks are killed.
 final class DaemonProgram {
+    /// The program of util-linux by which a process ends with the one that started it.
+    private static let companion = "/usr/bin/setpriv"
+
     private let process = Process()
     private let output = Pipe()
     var identifier: Int32 { process.processIdentifier }
@@ -10,8 +13,10 @@ final class DaemonProgram {
     ///
     /// - Throws: An error of Foundation when the program cannot be started.
     init(_ binaries: String, _ arguments: [String]) throws {
-        process.executableURL = URL(fileURLWithPath: "\(binaries)/kfacd")
-        process.arguments = arguments + ["--http", "off", "--log-level", "error"]
+        let command = ["\(binaries)/kfacd"] + arguments + ["--http", "off", "--log-level", "error"]
+        let isCompanion = FileManager.default.isExecutableFile(atPath: Self.companion)
+        process.executableURL = URL(fileURLWithPath: isCompanion ? Self.companion : command[0])
+        process.arguments = isCompanion ? ["--pdeathsig", "TERM"] + command : Array(command.dropFirst())
         process.environment = ProcessInfo.processInfo.environment.merging(["OPENBLAS_NUM_THREADS": "1"]) { $1 }
         process.standardOutput = output
         try process.run()
