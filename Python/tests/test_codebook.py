@@ -410,3 +410,33 @@ def test_a_job_refuses_pooled_positions_that_contradict(job: Path) -> None:
     rewritten(file, joint_rows=metadata["joint_rows"], rows=json.dumps({"fc1": 3, "fc2": 25, "head": 3}))
     with pytest.raises(kfacd.KfacdError, match="expected at most"):
         kfacd.run(job, workers=1, progress=False)
+
+
+def test_experts_that_a_step_does_not_reach_have_rows_of_zero(tmp_path: Path) -> None:
+    model = architectures.mixtral().model
+    texts = torch.randint(3, 20, (6, 3))
+    layer = next(each for each, _ in model.named_modules() if each.endswith("self_attn.o_proj"))
+    book = kfacd.make_codebook(model, [{"input_ids": texts}], layer=layer, centroids=2)
+    reached: list[int] = []
+    for name, batches in (("steps", texts.split(1)), ("whole", (texts,))):
+        with kfacd.collect(
+            model,
+            task="t",
+            layers=["*_proj", "*.experts.*"],
+            normalization="expand",
+            joint_rows=(99, 99),
+            codebook=book,
+        ) as collection:
+            for each in batches:
+                collection.step(model(input_ids=each).logits)
+        reached.append(len(stored(collection.save(tmp_path / name))[0]))
+        kfacd.accumulate_joint_rows([tmp_path / name], tmp_path / f"{name}.safetensors", ranks=(99, 99))
+    assert reached[0] == reached[1]
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    values = [
+        kfacd.Penalty(tmp_path / f"{name}.safetensors", model, base=start)().item() for name in ("steps", "whole")
+    ]
+    assert values[0] == pytest.approx(values[1], rel=1e-4)

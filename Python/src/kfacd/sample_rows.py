@@ -38,8 +38,10 @@ class _Stored:
     squares: Tensor
     """Σ ‖row‖² by position, in fp64."""
     count: int = 0
-    parts: list[tuple[int, int]] = field(default_factory=list)
-    """The first element of each part in the file, and its samples."""
+    parts: list[tuple[int, int, int]] = field(default_factory=list)
+    """The first element of each part in the file, its samples, and the number of its first row."""
+    is_pooled: bool = False
+    """Whether samples may have no rows, which count as zero."""
 
 
 class SampleRows:
@@ -75,6 +77,8 @@ class SampleRows:
         self._inputs: dict[str, _Stored] = {}
         self._gradients: dict[str, _Stored] = {}
         self._parameters: set[str] = set()
+        self._inputs_before = 0
+        self._gradients_before = 0
         self._batch = Batch(1)
         self._mask_of: MaskOf = lambda _: None
         self._places: dict[int, int] = {}
@@ -125,24 +129,27 @@ class SampleRows:
     def add_parameter(self, name: str, gradients: Tensor) -> None:
         """Adds the gradients of a parameter outside layers, [samples, d], of one probe."""
         self._parameters.add(name)
-        self._store(self._gradients, name, gradients.unsqueeze(1))
+        self._store(self._gradients, name, gradients.unsqueeze(1), self._gradients_before)
 
     def end_probe(self) -> None:
         """Adds what waited."""
         for layer in list(self._waiting):
             self._store_waiting(layer)
+        self._gradients_before += self._batch.size
 
     def add_inputs(self, calls: Iterable[Call]) -> None:
         """Adds the input rows of all calls of the step."""
         for layer, own in calls_by_layer(calls).items():
             if len(own) == 1:
                 for rows in self._rows_of(own[0]):
-                    self._store_groups(self._inputs, layer, *self._arranged(own[0], rows))
+                    first = self._inputs_before + rows.first
+                    self._store_groups(self._inputs, layer, first, *self._arranged(own[0], rows))
                 continue
             parts = [[self._arranged(call, rows) for rows in self._rows_of(call)] for call in own]
             values = torch.cat([torch.cat([each.values for each in part]) for part in parts], dim=1)
             ones = torch.cat([torch.cat([each.ones for each in part]) for part in parts], dim=1)
-            self._store_groups(self._inputs, layer, values, ones)
+            self._store_groups(self._inputs, layer, self._inputs_before, values, ones)
+        self._inputs_before += self._batch.size
 
     def end(self) -> None:
         """Ends a step, whole or not."""
@@ -165,23 +172,26 @@ class SampleRows:
             UnusedLayerError: Some samples have no rows in a layer or a parameter.
         """
         count = max((each.count for each in self._gradients.values()), default=0)
+
+        def is_whole(side: dict[str, _Stored], name: str, count: int) -> bool:
+            return name in side and (side[name].count == count or side[name].is_pooled)
+
         partly = [
             name
             for name in names
-            if name not in self._gradients
-            or self._gradients[name].count != count
-            or (name not in self._parameters and (name not in self._inputs or self._inputs[name].count != samples))
+            if not is_whole(self._gradients, name, count)
+            or (name not in self._parameters and not is_whole(self._inputs, name, samples))
         ]
         if partly:
             raise UnusedLayerError(
                 f"joint rows need rows of all {samples} samples, and some have none in {listed(partly)}. Leave it out."
             )
         self._file.flush()
-        inputs = [self._side(name, each, samples) for name, each in sorted(self._inputs.items())]
+        inputs = [self._side(name, each, samples, samples) for name, each in sorted(self._inputs.items())]
         device = next(iter(self._gradients.values())).device
         ones = torch.ones(samples, 1, 1)
         inputs.append(RowSide("", samples, 1, 1, torch.ones(1, dtype=torch.float64), device, lambda _, __: ones))
-        gradients = [self._side(name, each, samples * probes) for name, each in sorted(self._gradients.items())]
+        gradients = [self._side(name, each, count, samples * probes) for name, each in sorted(self._gradients.items())]
         scales = (samples**-0.5, (samples * probes) ** -0.5)
         rows = compressed_rows(inputs, gradients, self._parameters, self._ranks, scales)
         if self._codebook is None:
@@ -189,21 +199,18 @@ class SampleRows:
         layers = sorted(name for layer, is_pooled in self._is_pooled.items() if is_pooled for name in layer.names)
         return replace(rows, codebook=self._codebook.digest, pooled=layers)
 
-    def _side(self, name: str, stored: _Stored, divisor: int) -> RowSide:
+    def _side(self, name: str, stored: _Stored, count: int, divisor: int) -> RowSide:
         def read(first: int, end: int) -> Tensor:
             elements = np.memmap(self._file, dtype=np.float32, mode="r")
-            rows = np.empty((stored.count, end - first, stored.width), dtype=np.float32)
-            place = 0
-            for start, samples in stored.parts:
+            make = np.empty if stored.count == count else np.zeros
+            rows = make((count, end - first, stored.width), dtype=np.float32)
+            for start, samples, place in stored.parts:
                 size = samples * stored.positions * stored.width
                 part = elements[start : start + size].reshape(samples, stored.positions, stored.width)
                 rows[place : place + samples] = part[:, first:end]
-                place += samples
             return torch.from_numpy(rows)
 
-        return RowSide(
-            name, stored.count, stored.positions, stored.width, stored.squares / divisor, stored.device, read
-        )
+        return RowSide(name, count, stored.positions, stored.width, stored.squares / divisor, stored.device, read)
 
     # The file
 
@@ -212,7 +219,8 @@ class SampleRows:
 
     def _store_waiting(self, layer: Layer) -> None:
         parts = sorted(self._waiting.pop(layer), key=lambda part: part[0])
-        self._store_groups(self._gradients, layer, torch.cat([values for _, values in parts], dim=1))
+        values = torch.cat([values for _, values in parts], dim=1)
+        self._store_groups(self._gradients, layer, self._gradients_before, values)
 
     def _arranged(self, call: Call, rows: Rows3) -> Pooled:
         """Rows by position, or by bucket where there is a codebook and they have its positions, [samples, P, d].
@@ -251,19 +259,21 @@ class SampleRows:
             rows.given.reshape(-1, width), samples.reshape(-1), buckets.reshape(-1), rows.samples, self._codebook.count
         )
 
-    def _store_groups(self, side: dict[str, _Stored], layer: Layer, values: Tensor, ones: Tensor | None = None) -> None:
+    def _store_groups(
+        self, side: dict[str, _Stored], layer: Layer, first: int, values: Tensor, ones: Tensor | None = None
+    ) -> None:
         """Stores the columns of each group of a layer, with those of ones behind them for a bias."""
         for name, columns in zip(layer.names, values.chunk(len(layer.names), dim=-1), strict=True):
             if layer.has_bias and ones is not None:
                 columns = torch.cat([columns, ones], dim=-1)
-            self._store(side, name, columns)
+            self._store(side, name, columns, first, self._is_pooled.get(layer, False))
 
-    def _store(self, side: dict[str, _Stored], name: str, values: Tensor) -> None:
+    def _store(self, side: dict[str, _Stored], name: str, values: Tensor, first: int, is_pooled: bool = False) -> None:
         values = values.float()
         samples, positions, width = values.shape
         if name not in side:
             zeros = torch.zeros(positions, dtype=torch.float64)
-            side[name] = _Stored(positions, width, values.device, zeros)
+            side[name] = _Stored(positions, width, values.device, zeros, is_pooled=is_pooled)
         stored = side[name]
         if positions != stored.positions:
             raise ShapeError(
@@ -271,12 +281,12 @@ class SampleRows:
                 "joint rows need as many of all samples. Give all samples the same length, pool positions with "
                 f'codebook=, or leave it out with "!{name}".'
             )
-        if stored.count + samples > ROWS_MAX:
+        if first + samples > ROWS_MAX:
             raise OptionError(
                 f"joint rows were asked of more than {ROWS_MAX} samples, or samples times probes. Collect fewer."
             )
         stored.squares += values.square().sum(dim=(0, 2)).cpu().double()
-        stored.parts.append((self._size, samples))
+        stored.parts.append((self._size, samples, first))
         stored.count += samples
         try:
             self._file.write(np.ascontiguousarray(values.cpu().numpy()).data)
