@@ -5,6 +5,7 @@ from .checkpoints import sha256_base
 from .codebook import Codebook, make_codebook
 from .collect import collect
 from .collection import Collection
+from .drawn_penalty import DrawnPenalty
 from .errors import (
     BaseMismatchError,
     DropoutWarning,
@@ -20,6 +21,7 @@ from .errors import (
 from .job import Coordinator, JobStatus, Plan, PlanStage, cancel, fetch, jobs, plan, run, status, submit, watch
 from .joint_accumulation import accumulate_joint_rows
 from .linear import Linearized, linearize
+from .mixture import InputMixture
 from .penalty import Penalty
 from .problems import (
     BusyError,
@@ -41,9 +43,11 @@ __all__ = [
     "Codebook",
     "Collection",
     "Coordinator",
+    "DrawnPenalty",
     "DropoutWarning",
     "GraphError",
     "InputError",
+    "InputMixture",
     "JobFailedError",
     "JobInterruptedError",
     "JobStatus",

@@ -73,6 +73,17 @@ class Linearized(nn.Module):
             InputError: What the model does with this input is no differentiable function of its parameters; the message
                 names the operation or the output.
         """
+        return self._expanded(args, kwargs, with_value=True)
+
+    def drift(self, *args: Any, **kwargs: Any) -> Any:
+        """J(θ₀; x) (θ − θ₀), the change of the outputs alone.
+
+        Raises:
+            InputError: As for a forward pass.
+        """
+        return self._expanded(args, kwargs, with_value=False)
+
+    def _expanded(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, with_value: bool) -> Any:
         model: nn.Module = self._model
         if problems := _unsupported(model):
             raise InputError(problems)
@@ -98,7 +109,7 @@ class Linearized(nn.Module):
         for position, tensor in others.items():
             leaves[position] = tensor
         for position, value in values.items():
-            leaves[position] = value + changes[position]
+            leaves[position] = value + changes[position] if with_value else changes[position]
         return tree_unflatten(leaves, structure)
 
     def train(self, mode: bool = True) -> Linearized:
