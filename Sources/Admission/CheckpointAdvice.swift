@@ -65,6 +65,10 @@ struct CheckpointAdvice {
         }
         if let mark = written.firstIndex(of: "+") {
             if let spelling { return "\(start) \(spelling)" }
+            if let model = modelOfAdapter {
+                return "\(path): is a model and its adapter. An adapter is applied to the job's base. Write "
+                    + "\"base_model: \(model.excerpt)\", and keep this entry, or list the adapter alone."
+            }
             return
                 "\(start) \"\(written[mark...].excerpt)\" names an adapter in mergekit: a directory with "
                 + "adapter_config.json and adapter_model.safetensors, which is not there. Correct the path; relative "
@@ -85,6 +89,16 @@ struct CheckpointAdvice {
                 + "--local-dir \(written.excerpt)."
         }
         return "\(start) Correct the path; relative paths start at the job file's directory."
+    }
+
+    /// The model of a text that names a model and an adapter which are both there; `nil` if one is not.
+    private var modelOfAdapter: String? {
+        let parts = written.split(separator: "+", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, path.string.hasSuffix(written) else { return nil }
+        let root = FilePath(String(path.string.dropLast(written.count)))
+        let places = parts.map { root.pushing(FilePath($0)) }
+        guard places.allSatisfy({ (try? roots.kind(of: $0)) == .directory }) else { return nil }
+        return parts[0]
     }
 
     /// What is wrong with a text that names a model and an adapter as mergekit does not; `nil` for its spelling.

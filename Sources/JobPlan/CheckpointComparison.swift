@@ -9,11 +9,14 @@ struct CheckpointComparison {
     private let checkpoint: CheckpointInventory
     private let base: CheckpointInventory
     private let owner: String
+    private let mismatched: MismatchedShapes
 
     init(
         of task: TaskSpec, _ checkpoint: CheckpointInventory, against base: CheckpointInventory,
-        ignoring ignored: IgnoredTensors, renamedBy renaming: TaskRenaming? = nil
+        ignoring ignored: IgnoredTensors, renamedBy renaming: TaskRenaming? = nil,
+        asking mismatched: MismatchedShapes = .refuse
     ) {
+        self.mismatched = mismatched
         self.task = task.name
         self.checkpoint = checkpoint
         self.base = base
@@ -318,7 +321,9 @@ struct CheckpointComparison {
                 "\(tensors.map(\.name).quotedList) of task \"\(task)\" \(tensors.count == 1 ? "has" : "have") \(found) "
                     + "rows; the base has \(expected): the vocabulary was resized, or the head has other classes. Give both "
                     + "the same (model.resize_token_embeddings(\(expected)), if the further tokens are not used), or write "
-                    + "\"mismatched_shapes: slice\" to merge the rows of the tokens that all models have, or "
+                    // Slices were asked for, and another problem says why these rows have none.
+                    + (mismatched == .slice
+                        ? "" : "\"mismatched_shapes: slice\" to merge the rows of the tokens that all models have, or ")
                     + "\"mismatched_shapes: base\" to keep the base's.")
         }
     }

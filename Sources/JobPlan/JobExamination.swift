@@ -24,7 +24,7 @@ struct JobExamination {
             inventory.checkpoints[task.name].map {
                 CheckpointComparison(
                     of: task, $0, against: inventory.base, ignoring: ignored,
-                    renamedBy: inventory.renamings[task.name])
+                    renamedBy: inventory.renamings[task.name], asking: spec.mismatchedShapes)
             }
         }
         configurations = spec.configurationFindings(inventory)

@@ -104,7 +104,10 @@ extension JobFileReader {
     /// Without a base, the first model is the base in that its layout is kept.
     mutating func models(of tasks: [(task: TaskSpec, node: Node)], base: String?) -> Models {
         var models = Models()
-        for (task, item) in tasks {
+        let names = DerivedNames(
+            tasks.map { ($0.task, Self.hasOwnName($0.node)) }, base: base ?? tasks.first?.task.model?.value)
+        for (var task, item) in tasks {
+            task.name = names[task]
             models.first = models.first ?? task.model
             let isBase = task.model != nil && task.model?.value == (base ?? models.first?.value)
             if isBase, !task.hasCurvature, models.base == nil {
@@ -121,6 +124,8 @@ extension JobFileReader {
         }
         return models
     }
+
+    private static func hasOwnName(_ node: Node) -> Bool { node.mapping?["name"] != nil }
 
     /// Reads the entries of a model, which stand at a node.
     mutating func readTask(_ entries: [String: Node], at node: Node, _ method: MergeMethod?) -> TaskSpec? {

@@ -218,6 +218,12 @@ struct JobFileReader {
         return .filtered(
             items.map { item in
                 let entries = entries(item, of: "a filtered \"\(key)\"", keys: ["filter", "value"])
+                if entries["value"] == nil, case .mapping = item {
+                    report(
+                        item,
+                        "a filtered \"\(key)\" needs \"value\": a number, a list of numbers, or null for that of the next "
+                            + "level.")
+                }
                 return ParameterSetting.Filtered(
                     filter: entries["filter"].flatMap { isNull($0) ? nil : text($0, "filter")?.value },
                     // The grammar has no nested filters, and with YAML's aliases they could grow without end.

@@ -16,7 +16,10 @@ extension JobSpec {
         let settings = MergeSettings(spec: self, base: inventory.base)
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
-                + depthNotices(inventory, settings) + examination.comparisons.flatMap(\.notices)
+                + depthNotices(inventory, settings)
+                + (outputs.contains(.merged)
+                    ? IdleFilters(self, tensors: Array(inventory.base.tensors.keys)).notices : [])
+                + examination.comparisons.flatMap(\.notices)
                 + examination.configurations.notices + tasks.compactMap { inventory.renamings[$0.name]?.notice }
                 + missingCurvatureNotices(examination.selection, inventory) + examination.matrices.notices
                 + quantizationNotices(inventory) + covarianceNotices + jointRowsNotices)

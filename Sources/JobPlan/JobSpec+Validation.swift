@@ -187,7 +187,7 @@ extension JobSpec {
         return [
             JobProblem(
                 at: fileName,
-                "the weights of tensor \"\(cancelled)\" sum to zero, so they cannot be divided by their sum. "
+                "the weights of tensor \"\(cancelled)\" sum to zero within 1e-6, so they cannot be divided by their sum. "
                     + "For negation use \"merge_method: task_arithmetic\" without \"normalize\".")
         ]
     }

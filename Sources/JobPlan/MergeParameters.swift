@@ -20,6 +20,11 @@ public struct MergeParameters: Equatable, Sendable, ExpressibleByDictionaryLiter
     /// The setting of a parameter.
     public subscript(parameter: MergeParameter) -> ParameterSetting? { settings[parameter.name] }
 
+    /// All settings, in the order of their names.
+    var byName: [(name: String, setting: ParameterSetting)] {
+        settings.sorted { $0.key < $1.key }.map { (name: $0.key, setting: $0.value) }
+    }
+
     /// The words, which are the same for every tensor.
     var words: MergeArguments {
         MergeArguments(

@@ -124,10 +124,17 @@ struct WeightLayouts {
             else { return nil }
             let written = pattern.declared.pattern
             let meant = position < JobFileLimits.suggestions ? suggestion(for: written.value, among: known) : ""
+            let pattern = "the pattern \"\(written.value.excerpt)\" of \"layout\""
+            guard !known.isEmpty else {
+                return JobProblem(
+                    at: written.location,
+                    "\(pattern) has no effect: no layer has captures or factors, and the merge takes no tensor as a "
+                        + "matrix. Remove it.")
+            }
+            let others = matrixLayers.isEmpty ? "" : " and the layers that are merged as matrices"
             return JobProblem(
                 at: written.location,
-                "the pattern \"\(written.value.excerpt)\" of \"layout\" matches none of the \(layers.count) captured "
-                    + "layers.\(meant)")
+                "\(pattern) matches none of \(layers.count) layers with captures or factors\(others).\(meant)")
         }
     }
 

@@ -92,11 +92,15 @@ struct MergeCommand: AsyncParsableCommand {
 
     /// The configuration, with the options as a second document.
     private func job(from configuration: String) throws -> String {
-        var lines = [
-            "checkpoint: {layout: \(CheckpointSpec.Layout.flat.rawValue), shard_size: \(outShardSize), "
-                + "copy_tokenizer: \(copyTokenizer), model_card: \(writeModelCard)}"
-        ]
+        guard configuration.contains(where: { !$0.isWhitespace }) else {
+            throw CommandFailure(.badInput, "\(paths[0]): is empty; expected a configuration of a merge.")
+        }
         let spec = JobSpec.reading(yaml: configuration, fileName: "", output: "/").spec
+        // An adapter has neither shards nor a tokenizer.
+        let options =
+            spec?.checkpoint.adapterRank == nil
+            ? ", shard_size: \(outShardSize), copy_tokenizer: \(copyTokenizer), model_card: \(writeModelCard)" : ""
+        var lines = ["checkpoint: {layout: \(CheckpointSpec.Layout.flat.rawValue)\(options)}"]
         if let randomSeed {
             if spec?.method.isRandom == true {
                 lines.append("parameters: {\(MergeParameter.randomSeed.name): \(randomSeed)}")

@@ -227,6 +227,11 @@ import Testing
             "job.yaml:6:35: a filtered \"weight\" must be a mapping of keys to values."
         ),
         (
+            "parameters: {weight: [{filter: mlp}, {value: 1}]}",
+            "job.yaml:6:23: a filtered \"weight\" needs \"value\": a number, a list of numbers, or null for that of the next "
+                + "level."
+        ),
+        (
             "parameters: {weight: [{value: [{value: 1}]}]}",
             "job.yaml:6:32: \"weight\" must be a finite number."
         ),
@@ -386,11 +391,24 @@ import Testing
     }
 
     @Test func `two tasks of one name are both located`() {
-        expect(
-            JobFileText(models: ["- model: a/final", "- model: c", "- model: b/final"]),
-            "job.yaml:6:5: two tasks are named \"final\"; the other stands at job.yaml:4:5. "
-                + "Give one of them another \"name\"."
-        )
+        for other in ["{model: b/final, name: final}", "model: a/final"] {
+            expect(
+                JobFileText(models: ["- model: a/final", "- model: c", "- \(other)"]),
+                "job.yaml:6:5: two tasks are named \"final\"; the other stands at job.yaml:4:5. "
+                    + "Give one of them another \"name\"."
+            )
+        }
+    }
+
+    @Test func `models in directories of one name are named by more of their paths`() throws {
+        func names(_ models: String...) throws -> [String] {
+            try JobFileText(models: models.map { "- model: \($0)" }).spec().tasks.map(\.name.rawValue)
+        }
+        #expect(try names("run1/final", "c", "run2/final") == ["run1-final", "c", "run2-final"])
+        #expect(try names("x/a/m", "y/a/m", "y/b/m/") == ["x-a-m", "y-a-m", "y-b-m"])
+        #expect(try names("../m.safetensors", "a/m.safetensors") == ["m", "a-m"])
+        // The base is no task.
+        #expect(try names("models/base", "runs/base", "c") == ["base", "c"])
     }
 
     /// "é" as one scalar and as two is one text to a reader, and one directory on some file systems.

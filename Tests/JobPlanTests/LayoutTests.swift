@@ -129,8 +129,8 @@ struct LayoutTests {
         let found = try model(#"layout: {"*.c_*": in_out, "h.0.attn.c_prj": in_out}"#).problems()
         #expect(
             found == [
-                "job.yaml:6:29: the pattern \"h.0.attn.c_prj\" of \"layout\" matches none of the 2 captured layers. Did you "
-                    + "mean \"h.0.attn.c_proj\"?"
+                "job.yaml:6:29: the pattern \"h.0.attn.c_prj\" of \"layout\" matches none of 2 layers with captures or "
+                    + "factors. Did you mean \"h.0.attn.c_proj\"?"
             ])
     }
 

@@ -216,7 +216,7 @@ import UnitOperations
         empty("fc1", "b")(&inventory)
         #expect(
             spec.problems(against: inventory).map(\.description) == [
-                "job.yaml: the weights of tensor \"fc1.weight\" sum to zero, so they cannot be divided by their sum. For "
+                "job.yaml: the weights of tensor \"fc1.weight\" sum to zero within 1e-6, so they cannot be divided by their sum. For "
                     + "negation use \"merge_method: task_arithmetic\" without \"normalize\"."
             ])
     }

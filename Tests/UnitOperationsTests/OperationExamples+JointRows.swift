@@ -72,7 +72,7 @@ extension OperationExample {
         ImportJointRowsOperation(
             content: .inputs, rows: slice(4, offset: 1 << 40, byteCount: 120), rank: 2, positions: 3, columns: 5,
             squares: slice(2, byteCount: 12)),
-        importChanges + [{ $0.content = .gradients }, { $0.pooledRows = 4.5 }])
+        importChanges + [{ $0.content = .gradients }])
 
     static let importJointConstant = OperationExample(
         ImportJointRowsOperation(
@@ -84,7 +84,7 @@ extension OperationExample {
         [
             { $0.rows.file = 5 }, { $0.rows.offset += 1 }, { $0.rows.byteCount += 4 }, { $0.rank = 3 },
             { $0.positions = 4 }, { $0.columns = 4 }, { $0.squares.file = 5 }, { $0.squares.offset += 1 },
-            { $0.squares.byteCount += 4 },
+            { $0.squares.byteCount += 4 }, { $0.pooledRows = 4.5 },
         ]
     }
 
