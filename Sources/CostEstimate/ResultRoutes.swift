@@ -35,8 +35,7 @@ struct ResultRoutes {
     private static func bytes(of outputs: Set<UnitOutput>, in plan: JobPlan) -> [UInt64] {
         var bytes = [UInt64](repeating: 0, count: plan.units.count)
         for output in outputs {
-            let unit = plan.units[output.unit.position]
-            bytes[output.unit.position] &+= unit.cost.outputBytes / UInt64(max(1, unit.blobCount))
+            bytes[output.unit.position] &+= plan.units[output.unit.position].byteCount(ofBlob: output.position)
         }
         return bytes
     }

@@ -8,7 +8,7 @@ extension JobFileReader {
     /// Reads the `kfac` mapping; absent keys keep their defaults.
     mutating func readCurvature(_ node: Node) -> CurvatureSpec {
         let keys = [
-            "layers", "normalization", "damping", "regularizer", "groups", "exact_probes", "interference",
+            "layers", "normalization", "damping", "precision", "regularizer", "groups", "exact_probes", "interference",
             "input_digests", "packed", "compression", "missing_curvature", "layout", "diagonal",
         ]
         let entries = entries(node, of: "\"kfac\"", keys: keys)
@@ -19,6 +19,11 @@ extension JobFileReader {
             curvature.isNormalizationGiven = true
         }
         if let node = entries["damping"] { curvature.damping = readDamping(node) }
+        if let node = entries["precision"] {
+            curvature.precision = word(node, "precision", as: FactorPrecision.self).map {
+                Located($0, at: location(of: node))
+            }
+        }
         if let node = entries["regularizer"] { curvature.regularizer = readRegularizer(node) }
         if let node = entries["groups"] { curvature.groups = readGroups(node) }
         if let truth = entries["exact_probes"].flatMap({ truth($0, "exact_probes") }) {

@@ -116,4 +116,11 @@ extension JobPlan {
 extension WorkUnit {
     /// The number of blobs that the unit makes.
     public var blobCount: Int { operation?.outputBlobCount ?? 0 }
+
+    /// The estimated bytes of a blob: all are of one size, but those in F64 are twice as large.
+    public func byteCount(ofBlob position: Int) -> UInt64 {
+        let doubles = operation?.doubleBlobCount ?? 0
+        let single = cost.outputBytes / UInt64(max(1, blobCount + doubles))
+        return position < blobCount - doubles ? single : 2 * single
+    }
 }

@@ -14,6 +14,7 @@ extension JobSpec {
     func notices(in examination: JobExamination) -> [JobNotice] {
         let inventory = examination.inventory
         let settings = MergeSettings(spec: self, base: inventory.base)
+        let ofCurvature = covarianceNotices + precisionNotices(inventory) + jointRowsNotices
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
                 + depthNotices(inventory, settings)
@@ -22,7 +23,7 @@ extension JobSpec {
                 + examination.comparisons.flatMap(\.notices)
                 + examination.configurations.notices + tasks.compactMap { inventory.renamings[$0.name]?.notice }
                 + missingCurvatureNotices(examination.selection, inventory) + examination.matrices.notices
-                + quantizationNotices(inventory) + covarianceNotices + jointRowsNotices)
+                + quantizationNotices(inventory) + ofCurvature)
     }
 
     // MARK: - The base among the models

@@ -66,7 +66,7 @@ extension JobSpec {
                             + "\"\(task.name)\" has neither \"captures\" nor \"factors\"."))
             }
         }
-        return problems + covarianceProblems() + listedBaseProblems() + inverseProblems()
+        return problems + covarianceProblems() + precisionProblems() + listedBaseProblems() + inverseProblems()
     }
 
     /// A job that asks for captured covariances must have them.

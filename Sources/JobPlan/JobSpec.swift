@@ -63,6 +63,8 @@ public struct JobSpec: Equatable, Sendable {
         guard !method.needsFactors else { return true }
         return canMergeWithFactors && !mergedTasks.isEmpty && mergedTasks.allSatisfy(\.hasCurvature)
     }
+    /// Whether the merge reads factors as fp64.
+    var mergesInDouble: Bool { curvature.precision?.value == .float64 && mergesWithFactors }
     /// Whether the merge would read factors if every merged task had some.
     var canMergeWithFactors: Bool { outputs.contains(.merged) && method.scope.takesFactors(parameters.words) }
     /// The tasks with curvature, in the file's order.
@@ -122,6 +124,8 @@ public struct CurvatureSpec: Equatable, Sendable {
     public var isNormalizationGiven = false
     /// Damping of inverses and of the `kfac` merge.
     public var damping = DampingSpec()
+    /// The precision in which merges read factors; `nil` for fp32.
+    public var precision: Located<FactorPrecision>?
     /// The regularizer's form, scale and targets.
     public var regularizer = RegularizerSpec()
     /// The groups of layers and parameters with a strength of their own in the regularizer; the first that matches

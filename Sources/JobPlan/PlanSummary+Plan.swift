@@ -62,7 +62,8 @@ extension JobPlan {
         var byteCounts: [UInt64] = []
         byteCounts.reserveCapacity(units.count)
         for position in units.indices {
-            byteCounts.append(units[position].cost.outputBytes / UInt64(max(1, units[position].blobCount)))
+            // Files have factors in F32.
+            byteCounts.append(units[position].byteCount(ofBlob: 0))
         }
         var sum: UInt64 = 0
         for position in units.indices where !units[position].isForWorker {

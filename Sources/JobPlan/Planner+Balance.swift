@@ -21,10 +21,11 @@ extension Planner {
         if case .measured = scalar {
             numbers = [UnitMeasurement(input.unit, .trace), UnitMeasurement(gradient.unit, .trace)] + traces
         }
-        let operation = BalanceOperation(shape: block.factors[1].shape, scalar: scalar)
+        var operation = BalanceOperation(shape: block.factors[1].shape, scalar: scalar)
+        operation.givesDouble = doubledTasks.contains(task)
         let output = UnitOutput(
             add(
-                operation, reading: [gradient], numbers: numbers,
+                operation, reading: [operation.givesDouble ? double(gradient) : gradient], numbers: numbers,
                 title: "balance of \"\(block.name)\" of task \"\(task)\"", about: block.name, block: block.name))
         products[block: position, .balance(of: task)] = output
         products[block: position, .balancedFactor(.gradient, of: task)] = output

@@ -51,10 +51,12 @@ extension Planner {
             return Dictionary(uniqueKeysWithValues: factors.map { (use.side($0.key), $0.value) })
         }
         guard !uses.isEmpty else { return [:] }
-        let operation = SumUsesOperation(
+        var operation = SumUsesOperation(
             inputShape: block.factors[0].shape, gradientShape: block.factors[1].shape, useCount: uses.count)
+        operation.givesDouble = doubledTasks.contains(task)
+        let summed = uses.compactMap { $0[.input] } + uses.compactMap { $0[.gradient] }
         let unit = add(
-            operation, reading: uses.compactMap { $0[.input] } + uses.compactMap { $0[.gradient] },
+            operation, reading: operation.givesDouble ? summed.map(double) : summed,
             title: "sum over \(uses.count) uses of the factors of \"\(block.name)\" of task \"\(task)\"",
             about: block.name, block: block.name)
         return Dictionary(
@@ -76,12 +78,15 @@ extension Planner {
                 let output = inputs[shared.rawValue], shape == self.shape(of: output)
             {
                 factors[side] = output
-            } else if let indices = indexFactor(layer, side, captures) {
+            } else if var indices = indexFactor(layer, side, captures) {
+                indices.operation.givesDouble = doubledTasks.contains(task)
                 factors[side] = UnitOutput(
                     add(
                         indices.operation, title: "factor \"\(name)\" of task \"\(task)\"", about: indices.tensor,
                         block: block.name))
-            } else if let (rows, template) = factorTemplate(layer, side, captures) {
+            } else if let (rows, operation) = factorTemplate(layer, side, captures) {
+                var template = operation
+                template.givesDouble = doubledTasks.contains(task)
                 factors[side] = planFactor(name, in: block, of: task, rows: rows, template: template)
             }
         }
@@ -187,8 +192,9 @@ extension Planner {
                 UnitOutput(
                     add(part, title: "\(title), rows from \(first)", about: rows.tensor, block: block.name)))
         }
-        let combine = CombineOperation(
+        var combine = CombineOperation(
             partCount: outputs.count, shape: template.shape, divisor: template.divisor ?? 1)
+        combine.givesDouble = template.givesDouble
         return UnitOutput(
             add(
                 combine, reading: outputs, title: "sum of the parts of \(title)", about: name.description,
@@ -204,9 +210,10 @@ extension Planner {
         for (side, _) in layer.factors {
             let name = FactorName(owner: layer.name, side: side)
             guard let factor = set.factors[name] else { continue }
-            let operation = ImportOperation(
+            var operation = ImportOperation(
                 shape: factor.shape, elementType: factor.elementType, isPacked: factor.isPacked, slice: factor.slice,
                 compression: factor.compression)
+            operation.givesDouble = doubledTasks.contains(task)
             factors[side] = UnitOutput(
                 add(
                     operation, title: "import of factor \"\(name)\" of task \"\(task)\"", about: name.description,

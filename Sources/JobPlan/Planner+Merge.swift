@@ -148,9 +148,11 @@ extension Planner {
             scale: settings.scale(tensor: names[0]), damping: spec.curvature.damping,
             outputTypes: base.map { spec.outputType ?? $0.elementType })
         operation.inverseCount = inverses.count
+        operation.readsDouble = spec.mergesInDouble
+        let factors = tasks.flatMap(\.factors)
         return MergedPart(
-            operation: operation, factors: tasks.flatMap(\.factors), inverses: inverses.flatMap { $0 }, name: block.name
-        )
+            operation: operation, factors: operation.readsDouble ? factors.map(double) : factors,
+            inverses: inverses.flatMap { $0 }, name: block.name)
     }
 
     /// The inverses that the method reads of a block: for each target A's then B's, or F's.

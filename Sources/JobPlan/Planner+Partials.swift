@@ -45,8 +45,9 @@ extension Planner {
         let most = max(1, (limits.partMultiplyAdds * Self.bytesPerMultiplyAdd / max(1, triangleBytes)).rounded(.down))
         // Limit the number before the conversion to an integer: small triangles would fit too often.
         let slicesOfPart = Int(min(Double(Self.slicesMax), most))
-        let whole = SumPartialsOperation(
+        var whole = SumPartialsOperation(
             shape: sum.shape, elementType: sum.elementType, slices: sum.slices, divisor: divisor)
+        whole.givesDouble = doubledTasks.contains(task)
         guard sum.slices.count > slicesOfPart else {
             return UnitOutput(add(whole, title: title, about: name.description, block: block.name))
         }
@@ -55,11 +56,13 @@ extension Planner {
             var part = whole
             part.slices = Array(sum.slices[first..<min(first + slicesOfPart, sum.slices.count)])
             part.divisor = nil
+            part.givesDouble = false
             outputs.append(
                 UnitOutput(
                     add(part, title: "\(title), files from \(first)", about: name.description, block: block.name)))
         }
-        let combine = CombineOperation(partCount: outputs.count, shape: sum.shape, divisor: divisor)
+        var combine = CombineOperation(partCount: outputs.count, shape: sum.shape, divisor: divisor)
+        combine.givesDouble = whole.givesDouble
         return UnitOutput(
             add(
                 combine, reading: outputs, title: "sum of the parts of the \(title)", about: name.description,

@@ -20,6 +20,8 @@ struct Planner {
     let matrices: MergedMatrices
     /// The weights w_t that λ_t follows from, by task.
     let curvatureWeights: [TaskName: Double]
+    /// The tasks whose factors are also given as F64, because a merge reads them so.
+    let doubledTasks: Set<TaskName>
     private let groups: [String: Int]
 
     var units: [WorkUnit] = []
@@ -43,6 +45,7 @@ struct Planner {
         targets = asked
         summedTargets = summed
         invertedTargets = spec.outputs.contains(.inverses) ? summed : read
+        doubledTasks = spec.mergesInDouble ? Set(spec.mergedTasks.map(\.name)) : []
         groups = Self.groups(of: blocks, in: inventory)
         products = PlanProducts(blocks: blocks)
     }
@@ -152,6 +155,12 @@ struct Planner {
         source.update = tensor.update
         source.update?.firstElement = elements.lowerBound
         return source
+    }
+
+    /// The F64 form of a factor that is given in both forms.
+    func double(_ output: UnitOutput) -> UnitOutput {
+        let count = units[output.unit.position].operation?.doubleBlobCount ?? 0
+        return UnitOutput(output.unit, output.position + count)
     }
 
     /// The outputs for both sides of a layer, A then B, or for a full block; `nil` unless the plan has all.

@@ -37,6 +37,7 @@ struct PageHeader {
             ("Base", base.compactMap { $0["path"]?.stringValue }.first?.shownName),
             ("Regularizer", curved > 0 ? options?["regularizer"]?["form"]?.stringValue?.shownName : nil),
             ("Damping", curved > 0 ? damping : nil),
+            ("Factors in the merge", methodName == nil ? nil : options?["precision"]?.stringValue?.shownName),
         ]
         return formula + texts.compactMap { name, text in text.map { fact(name, [.tag("bdi", [:], $0)]) } } + paper
     }

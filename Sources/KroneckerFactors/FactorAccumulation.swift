@@ -3,8 +3,8 @@ public import LinearAlgebra
 /// The running sum of one factor: it takes chunks of captured rows and gives `Σ row·rowᵀ` in fp64.
 ///
 /// Source: Martens & Grosse 2015 (arXiv 1503.05671), §3; position reductions after Eschenhagen et al. 2023 (arXiv
-/// 2311.00636). The product of a chunk is fp32, by the workspace's arithmetic; the sum over chunks is fp64. The caller
-/// sets chunk sizes and order, so equal chunks give equal bits.
+/// 2311.00636). The product of a chunk is fp32, by the workspace's arithmetic, or fp64; the sum over chunks is fp64.
+/// The caller sets chunk sizes and order, so equal chunks give equal bits.
 ///
 /// The column of ones that a bias appends to ã is never stored: `[X 1]ᵀ[X 1]` is XᵀX bordered by the column sums of X
 /// and the number of rows, last.
@@ -81,24 +81,58 @@ public struct FactorAccumulation: ~Copyable, Sendable {
     public mutating func add(
         rows: Range<Int>,
         of matrix: borrowing Matrix<Float>,
-        workspace: inout FactorWorkspace
+        workspace: inout FactorWorkspace<Float>
     ) throws(KroneckerFactorsError) {
-        guard matrix.columnCount == columnCount else {
-            throw .linearAlgebra(
-                .lengthMismatch(buffer: "a captured row", expected: columnCount, found: matrix.columnCount)
-            )
+        guard reduction == .none else { return try addGroups(rows: rows, of: matrix, workspace: &workspace) }
+        try requireColumns(of: matrix)
+        do {
+            try addProduct(rows: rows, of: matrix, with: &workspace.product)
+        } catch {
+            throw inWholeRows(error, rows: rows, of: matrix, isGrouped: false)
         }
-        guard rows.count.isMultiple(of: reduction.positions) else {
+        rowCount += rows.count
+    }
+
+    /// Adds one chunk of captured rows with their products in fp64, so that these lose no digits.
+    ///
+    /// - Parameters:
+    ///   - rows: The rows of `matrix` to add; with a reduction, whole samples.
+    ///   - matrix: `[r, d]`, fp32. It is widened; reduced rows are fp64 too.
+    ///   - workspace: The lane's scratch.
+    /// - Throws: As the same function in fp32.
+    /// - Complexity: r·d² multiply-adds in fp64; d² + r·d fp64 of scratch.
+    public mutating func add(
+        rows: Range<Int>,
+        of matrix: borrowing Matrix<Float>,
+        workspace: inout FactorWorkspace<Double>
+    ) throws(KroneckerFactorsError) {
+        try addGroups(rows: rows, of: matrix, workspace: &workspace)
+    }
+
+    /// Adds one chunk of rows that the caller has reduced in fp64.
+    ///
+    /// - Parameters:
+    ///   - rows: The rows of `matrix` to add.
+    ///   - matrix: `[r, d]`, fp64. Not copied.
+    ///   - workspace: The lane's scratch.
+    /// - Throws: As the same function in fp32; for a sum with a reduction of its own,
+    ///   ``KroneckerFactorsError/rowsNotDivisible(rows:positions:)``.
+    public mutating func add(
+        rows: Range<Int>,
+        of matrix: borrowing Matrix<Double>,
+        workspace: inout FactorWorkspace<Double>
+    ) throws(KroneckerFactorsError) {
+        guard reduction == .none else {
             throw .rowsNotDivisible(rows: rows.count, positions: reduction.positions)
         }
+        try requireColumns(of: matrix)
         do {
-            if reduction == .none {
-                try addProduct(rows: rows, of: matrix, with: &workspace.product)
-            } else {
-                try addReduced(rows: rows, of: matrix, workspace: &workspace)
-            }
+            try addProduct(rows: rows, of: matrix, with: &workspace.product)
         } catch {
-            throw inWholeRows(error, rows: rows, of: matrix)
+            switch error {
+            case .nonFinite(let row): throw .nonFinite(row: rowCount + row - rows.lowerBound)
+            default: throw .linearAlgebra(error)
+            }
         }
         rowCount += rows.count
     }
@@ -152,10 +186,18 @@ public struct FactorAccumulation: ~Copyable, Sendable {
 
     // MARK: -
 
-    private mutating func addProduct(
+    private func requireColumns<Scalar>(of matrix: borrowing Matrix<Scalar>) throws(KroneckerFactorsError) {
+        guard matrix.columnCount == columnCount else {
+            throw .linearAlgebra(
+                .lengthMismatch(buffer: "a captured row", expected: columnCount, found: matrix.columnCount)
+            )
+        }
+    }
+
+    private mutating func addProduct<Scalar: MatrixScalar>(
         rows: Range<Int>,
-        of matrix: borrowing Matrix<Float>,
-        with product: inout SymmetricProduct<Float>
+        of matrix: borrowing Matrix<Scalar>,
+        with product: inout SymmetricProduct<Scalar>
     ) throws(LinearAlgebraError) {
         try product.add(rows: rows, of: matrix, to: &sum)
         noteFaintness(rows: rows, of: matrix)
@@ -168,7 +210,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
     /// Checks the diagonal after each chunk.
     ///
     /// Checks the rows only while the diagonal is almost zero.
-    private mutating func noteFaintness(rows: Range<Int>, of matrix: borrowing Matrix<Float>) {
+    private mutating func noteFaintness<Scalar: MatrixScalar>(rows: Range<Int>, of matrix: borrowing Matrix<Scalar>) {
         guard let known = faintMagnitude else { return }
         let floor = Double(Float.leastNormalMagnitude) * Double(rows.count)
         guard !(0..<columnCount).contains(where: { sum[$0, $0] >= floor && floor > 0 }) else {
@@ -185,32 +227,43 @@ public struct FactorAccumulation: ~Copyable, Sendable {
         faintMagnitude = largest
     }
 
-    private mutating func addReduced(
+    /// Adds the reduced rows of a chunk; without a reduction, its rows in the workspace's precision.
+    private mutating func addGroups<Scalar: MatrixScalar>(
         rows: Range<Int>,
         of matrix: borrowing Matrix<Float>,
-        workspace: inout FactorWorkspace
-    ) throws(LinearAlgebraError) {
+        workspace: inout FactorWorkspace<Scalar>
+    ) throws(KroneckerFactorsError) {
+        try requireColumns(of: matrix)
+        guard rows.count.isMultiple(of: reduction.positions) else {
+            throw .rowsNotDivisible(rows: rows.count, positions: reduction.positions)
+        }
         let groupCount = rows.count / reduction.positions
-        try workspace.reserveGroups(rows: groupCount, columns: columnCount)
-        try workspace.groups.writeSums(
-            ofGroupsOf: reduction.positions,
-            rows: rows,
-            of: matrix,
-            scale: reduction.scale
-        )
-        try addProduct(rows: 0..<groupCount, of: workspace.groups, with: &workspace.product)
+        do {
+            try workspace.reserveGroups(rows: groupCount, columns: columnCount)
+            try workspace.groups.writeSums(
+                ofGroupsOf: reduction.positions,
+                rows: rows,
+                of: matrix,
+                scale: reduction.scale
+            )
+            try addProduct(rows: 0..<groupCount, of: workspace.groups, with: &workspace.product)
+        } catch {
+            throw inWholeRows(error, rows: rows, of: matrix, isGrouped: true)
+        }
+        rowCount += rows.count
     }
 
     /// Translates the row of an error inside one chunk to its number in the whole accumulation.
     private func inWholeRows(
         _ error: LinearAlgebraError,
         rows: Range<Int>,
-        of matrix: borrowing Matrix<Float>
+        of matrix: borrowing Matrix<Float>,
+        isGrouped: Bool
     ) -> KroneckerFactorsError {
         let before = rowCount - rows.lowerBound
         let positions = reduction.positions
         switch error {
-        case .nonFinite(let row) where positions == 1:
+        case .nonFinite(let row) where !isGrouped:
             return .nonFinite(row: before + row)
         case .nonFinite(let group):
             let first = rows.lowerBound + group * positions
@@ -218,7 +271,7 @@ public struct FactorAccumulation: ~Copyable, Sendable {
             let row = try? matrix.firstNonFiniteRow(in: first..<first + positions)
             return row.map { .nonFinite(row: before + $0) } ?? .squareOverflow(row: before + first, column: 0)
         case .squareOverflow(let row, let column):
-            let first = positions == 1 ? row : rows.lowerBound + row * positions
+            let first = !isGrouped ? row : rows.lowerBound + row * positions
             return .squareOverflow(row: before + first, column: column)
         default:
             return .linearAlgebra(error)

@@ -29,9 +29,9 @@ public struct FactorInnerProducts: Equatable, Sendable {
     ///   - firstElement: The index of the range's first element among the stored ones.
     ///   - shape: The factors' shape.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` for unequal lengths; nothing is added then.
-    public mutating func add(
-        _ left: Span<Float>,
-        _ right: Span<Float>,
+    public mutating func add<Scalar: MatrixScalar>(
+        _ left: Span<Scalar>,
+        _ right: Span<Scalar>,
         tasks first: Int,
         _ second: Int,
         firstElement: Int,

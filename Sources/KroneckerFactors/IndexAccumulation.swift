@@ -72,9 +72,16 @@ public struct IndexAccumulation: ~Copyable, Sendable {
     /// - Throws: ``KroneckerFactorsError/noRows``, ``KroneckerFactorsError/exceedsStorage(row:)`` or
     ///   ``KroneckerFactorsError/linearAlgebra(_:)``; the sum is consumed.
     public consuming func finish(divisor: Double) throws(KroneckerFactorsError) -> PackedSymmetricMatrix<Float> {
+        try finishSum().divided(by: divisor)
+    }
+
+    /// The sum itself, undivided.
+    ///
+    /// - Throws: ``KroneckerFactorsError/noRows``; the sum is consumed.
+    public consuming func finishSum() throws(KroneckerFactorsError) -> PackedSymmetricMatrix<Double> {
         guard rowCount > 0 else { throw .noRows }
         endSample()
         if appendsOne { sum[indexCount, indexCount] = Double(averagesSamples ? endedSampleCount : rowCount) }
-        return try sum.divided(by: divisor)
+        return sum
     }
 }

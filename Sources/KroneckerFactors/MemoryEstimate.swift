@@ -14,16 +14,22 @@ public enum MemoryEstimate {
     ///   - chunkRows: Rows of the largest chunk.
     ///   - elementType: The capture's element type; a type other than F32 adds the bytes of a chunk.
     ///   - reducesPositions: Whether positions are reduced before the product; this needs a second, smaller chunk.
+    ///   - inDouble: Whether rows are multiplied in fp64.
     /// - Returns: 4n² of scratch and the rows that a product packs unless the factor is diagonal, 8 + 4 bytes for each
-    ///   stored element, 4·r·n for the chunk, and these additions.
+    ///   stored element, 4·r·n for the chunk, and these additions; in fp64 8n² of scratch and 8·r·n for widened rows.
     public static func accumulation(
         of shape: SymmetricShape,
         chunkRows: Int,
         elementType: ElementType,
-        reducesPositions: Bool = false
+        reducesPositions: Bool = false,
+        inDouble: Bool = false
     ) -> Int {
         let chunkElements = chunkRows.saturatingProduct(shape.dimension)
         let chunkBytes = elementType == .f32 ? 4 : 4 + elementType.byteCount
+        if inDouble, !shape.isDiagonal {
+            return square(shape).saturatingProduct(8).saturatingSum(stored(shape).saturatingProduct(8))
+                .saturatingSum(chunkElements.saturatingProduct(chunkBytes + 8))
+        }
         return square(shape).saturatingProduct(4)
             .saturatingSum(shape.isDiagonal ? 0 : ProductArithmetic.scratchByteCountMax(columnCount: shape.dimension))
             .saturatingSum(stored(shape).saturatingProduct(12))

@@ -3,14 +3,15 @@ public import LinearAlgebra
 /// Makes one row of the rows of each sample: ā, their mean, or ḡ, their sum.
 ///
 /// It serves samples with different numbers of rows; samples with equally many are reduced by ``FactorAccumulation``.
-/// A sample may be longer than a chunk: its sum stays open until its last row. Sums are fp64 and rounded once.
+/// A sample may be longer than a chunk: its sum stays open until its last row. Sums are fp64, and rounded once to the
+/// precision of the rows.
 ///
 /// Source: DESIGN section 2.1, `reduce`.
-public struct SampleRowSums: ~Copyable, Sendable {
+public struct SampleRowSums<Scalar: MatrixScalar>: ~Copyable, Sendable {
     /// Whether a sample's rows are averaged rather than summed.
     public let isMean: Bool
     /// `[capacity, d]`; the first ``count`` rows are those of complete samples.
-    public private(set) var rows: Matrix<Float>
+    public private(set) var rows: Matrix<Scalar>
     /// Complete samples since the last ``removeAll()``.
     public private(set) var count = 0
     private var sum: Matrix<Double>
@@ -22,10 +23,13 @@ public struct SampleRowSums: ~Copyable, Sendable {
     ///   - capacity: The most complete samples between two calls of ``removeAll()``.
     ///   - columnCount: d.
     ///   - isMean: True for A, false for B.
+    ///   - precision: The precision of reduced rows.
     /// - Throws: ``KroneckerFactorsError/linearAlgebra(_:)`` for an impossible shape or short memory.
-    public init(capacity: Int, columnCount: Int, isMean: Bool) throws(KroneckerFactorsError) {
+    public init(
+        capacity: Int, columnCount: Int, isMean: Bool, precision: Scalar.Type = Float.self
+    ) throws(KroneckerFactorsError) {
         let rows = try carryingErrors { () throws(LinearAlgebraError) in
-            try Matrix<Float>(rows: capacity, columns: columnCount)
+            try Matrix<Scalar>(rows: capacity, columns: columnCount)
         }
         let sum = try carryingErrors { () throws(LinearAlgebraError) in
             try Matrix<Double>(rows: 1, columns: columnCount)
@@ -68,7 +72,7 @@ public struct SampleRowSums: ~Copyable, Sendable {
         let (first, columnCount) = (count * rows.columnCount, rows.columnCount)
         do throws(LinearAlgebraError) {
             try sum.withSpan { (sums: Span<Double>) throws(LinearAlgebraError) in
-                try rows.withMutableSpan { (rows: inout MutableSpan<Float>) throws(LinearAlgebraError) in
+                try rows.withMutableSpan { (rows: inout MutableSpan<Scalar>) throws(LinearAlgebraError) in
                     var row = rows._mutatingExtracting(first..<first + columnCount)
                     try VectorOperations.multiply(sums, by: scale, into: &row)
                 }

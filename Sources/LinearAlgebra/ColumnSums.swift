@@ -1,16 +1,14 @@
-internal import COpenBLAS
-
 /// Adds the column sums of some rows to running sums: `sums += rowsᵀ · 1`, in fp64, in the order of the rows.
 ///
 /// - Parameters:
 ///   - rows: The rows of `matrix` to add.
-///   - matrix: `[r, d]`, fp32.
+///   - matrix: `[r, d]`.
 ///   - sums: `[d]`.
 /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` for rows outside the matrix,
 ///   ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for sums of another length; `sums` is unchanged.
-public func addColumnSums(
+public func addColumnSums<Scalar: MatrixScalar>(
     ofRows rows: Range<Int>,
-    of matrix: borrowing Matrix<Float>,
+    of matrix: borrowing Matrix<Scalar>,
     to sums: inout MutableSpan<Double>
 ) throws(LinearAlgebraError) {
     try requireRows(rows, of: matrix)
@@ -18,7 +16,7 @@ public func addColumnSums(
     let base = unsafe matrix.storage.base + rows.lowerBound * matrix.columnCount
     unsafe sums.withUnsafeMutableBufferPointer { target in
         guard let target = target.baseAddress else { return }
-        unsafe kfacd_add_column_sums(base, rows.count, matrix.columnCount, target)
+        unsafe Scalar.routines.addColumnSums(base, rows.count, matrix.columnCount, target)
     }
 }
 

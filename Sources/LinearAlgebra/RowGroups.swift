@@ -1,6 +1,6 @@
 internal import COpenBLAS
 
-extension Matrix where Scalar == Float {
+extension Matrix {
     /// Overwrites the first rows with scaled sums of consecutive row groups of another matrix.
     ///
     /// Row k becomes `scale · Σ` of the k-th group, summed in fp64 and rounded once.
@@ -12,6 +12,8 @@ extension Matrix where Scalar == Float {
     ///   - scale: The factor of each sum.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` or
     ///   ``LinearAlgebraError/invalidShape(rows:columns:)`` when the shapes do not fit; nothing is written then.
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
     public mutating func writeSums(
         ofGroupsOf groupSize: Int,
         rows: Range<Int>,
@@ -31,11 +33,13 @@ extension Matrix where Scalar == Float {
                 let first = unsafe source.storage.base + (rows.lowerBound + group * groupSize) * columnCount
                 unsafe kfacd_add_column_sums(first, groupSize, columnCount, base)
                 let target = unsafe storage.base + group * columnCount
-                for column in 0..<columnCount { unsafe target[column] = Float(base[column] * scale) }
+                for column in 0..<columnCount { unsafe target[column] = Scalar(base[column] * scale) }
             }
         }
     }
+}
 
+extension Matrix where Scalar == Float {
     /// The first of the given rows that holds NaN or infinity; nil when all are finite.
     /// - Throws: ``LinearAlgebraError/invalidShape(rows:columns:)`` for rows outside the matrix.
     public borrowing func firstNonFiniteRow(in rows: Range<Int>) throws(LinearAlgebraError) -> Int? {

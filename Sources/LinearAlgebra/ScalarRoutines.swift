@@ -47,6 +47,8 @@ internal import CProductKernels
         ) -> Void
     /// Adds `count` elements, widened, to sums in fp64.
     let addWidened: @Sendable (Elements, UnsafeMutablePointer<Double>, Int) -> Void
+    /// Adds so many rows of so many columns to sums in fp64, row by row.
+    let addColumnSums: @Sendable (Elements, Int, Int, UnsafeMutablePointer<Double>) -> Void
     /// `sum += weight · (values − base)` over `count` elements; the values are of a type.
     let addDifference: @Sendable (ElementType, Scalar, UnsafeRawPointer, Elements, MutableElements, Int) -> Void
     /// `sum = base + scale · sum` over `count` elements.
@@ -77,6 +79,9 @@ extension ScalarRoutines where Scalar == Float {
         syevd: ssyevd_,
         gesdd: sgesdd_,
         addWidened: { row, sum, count in unsafe kfacd_add_widened(row, sum, count) },
+        addColumnSums: { rows, rowCount, columnCount, sums in
+            unsafe kfacd_add_column_sums(rows, rowCount, columnCount, sums)
+        },
         addDifference: { type, weight, source, base, sum, count in
             unsafe type.addDifference(weight, source, base, sum, count: count)
         },
@@ -109,6 +114,11 @@ extension ScalarRoutines where Scalar == Double {
         gesdd: dgesdd_,
         addWidened: { row, sum, count in
             for index in 0..<count { unsafe sum[index] += row[index] }
+        },
+        addColumnSums: { rows, rowCount, columnCount, sums in
+            for row in 0..<rowCount {
+                for column in 0..<columnCount { unsafe sums[column] += rows[row * columnCount + column] }
+            }
         },
         addDifference: { type, weight, source, base, sum, count in
             unsafe type.addDifference(weight, source, base, sum, count: count)

@@ -48,35 +48,39 @@ public enum VectorOperations {
         for index in 0..<count { unsafe sum[index] += scale * Double(values[index]) }
     }
 
-    /// `destination = values / divisor`, rounded once to fp32.
+    /// `destination = values / divisor`, rounded once to the precision of the destination.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `destination` is then unchanged.
-    public static func divide(
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
+    public static func divide<Scalar: MatrixScalar>(
         _ values: Span<Double>,
         by divisor: Double,
-        into destination: inout MutableSpan<Float>
+        into destination: inout MutableSpan<Scalar>
     ) throws(LinearAlgebraError) {
         try requireLength("the destination", expected: values.count, found: destination.count)
         unsafe values.withUnsafeBufferPointer { values in
             unsafe destination.withUnsafeMutableBufferPointer { destination in
                 for index in 0..<values.count {
-                    unsafe destination[index] = Float(values[index] / divisor)
+                    unsafe destination[index] = Scalar(values[index] / divisor)
                 }
             }
         }
     }
 
-    /// `destination = values · scale`, rounded once to fp32.
+    /// `destination = values · scale`, rounded once to the precision of the destination.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `destination` is then unchanged.
-    public static func multiply(
+    @specialized(where Scalar == Float)
+    @specialized(where Scalar == Double)
+    public static func multiply<Scalar: MatrixScalar>(
         _ values: Span<Double>,
         by scale: Double,
-        into destination: inout MutableSpan<Float>
+        into destination: inout MutableSpan<Scalar>
     ) throws(LinearAlgebraError) {
         try requireLength("the destination", expected: values.count, found: destination.count)
         unsafe values.withUnsafeBufferPointer { values in
             unsafe destination.withUnsafeMutableBufferPointer { destination in
                 for index in 0..<values.count {
-                    unsafe destination[index] = Float(values[index] * scale)
+                    unsafe destination[index] = Scalar(values[index] * scale)
                 }
             }
         }

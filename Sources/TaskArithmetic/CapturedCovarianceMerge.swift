@@ -111,7 +111,7 @@ public struct CapturedCovarianceMerge<Estimate: CovarianceEstimate>: OptionalFac
     ///
     /// Both have trace 1, since a method's scale says nothing of the inputs' scale.
     private static func distance(
-        of estimate: borrowing Matrix<Double>, from factor: borrowing PackedSymmetricMatrix<Float>
+        of estimate: borrowing Matrix<Double>, from factor: borrowing TaskFactor
     ) throws(TaskArithmeticError) -> Double {
         try carryingErrors { () throws(LinearAlgebraError) in
             let trace = try estimate.dot(estimate)
@@ -159,18 +159,5 @@ extension Matrix where Scalar == Double {
             }
             return sum
         }
-    }
-}
-
-extension PackedSymmetricMatrix where Scalar == Float {
-    /// ‖M‖².
-    fileprivate var squaredNorm: Double {
-        let stored = withSpan { span in
-            var sum = 0.0
-            for index in span.indices { sum += Double(span[index]) * Double(span[index]) }
-            return sum
-        }
-        guard !shape.isDiagonal else { return stored }
-        return 2 * stored - diagonal.reduce(0) { $0 + Double($1) * Double($1) }
     }
 }

@@ -15,7 +15,7 @@ struct FactorSum: ~Copyable, Sendable {
     var scale: FactorScale { FactorScale(trace: matrix.trace, dimension: matrix.dimension) }
 
     mutating func add(
-        _ factor: borrowing PackedSymmetricMatrix<Float>, times scale: Double
+        _ factor: borrowing TaskFactor, times scale: Double
     ) throws(TaskArithmeticError) {
         do {
             try matrix.add(factor, times: scale)

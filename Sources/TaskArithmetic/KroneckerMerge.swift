@@ -86,8 +86,8 @@ public struct KroneckerMerge: ~Copyable, Sendable {
     }
 
     private mutating func add(
-        _ delta: borrowing Matrix<Double>, near nearFactor: borrowing PackedSymmetricMatrix<Float>,
-        far farFactor: borrowing PackedSymmetricMatrix<Float>, _ lambda: Double
+        _ delta: borrowing Matrix<Double>, near nearFactor: borrowing TaskFactor,
+        far farFactor: borrowing TaskFactor, _ lambda: Double
     ) throws(LinearAlgebraError) {
         let product = try nearProduct(delta, nearFactor, lambda)
         let deviation = try farFactor.operand(minus: means.far.matrix)
@@ -98,7 +98,7 @@ public struct KroneckerMerge: ~Copyable, Sendable {
 
     /// λ_t (X_t+γ_X I) Δ_t.
     private func nearProduct(
-        _ delta: borrowing Matrix<Double>, _ factor: borrowing PackedSymmetricMatrix<Float>, _ lambda: Double
+        _ delta: borrowing Matrix<Double>, _ factor: borrowing TaskFactor, _ lambda: Double
     ) throws(LinearAlgebraError) -> Matrix<Double> {
         var damped = try factor.operand()
         damped.addToDiagonal(near.health.damping)

@@ -112,18 +112,18 @@ public enum TaskFactors: ~Copyable, Sendable {
     /// A and B of a layer.
     case layer(LayerFactors)
     /// F of a parameter.
-    case parameter(PackedSymmetricMatrix<Float>)
+    case parameter(TaskFactor)
 }
 
 /// A task's factors of a layer.
 public struct LayerFactors: ~Copyable, Sendable {
     /// A, packed.
-    public let input: PackedSymmetricMatrix<Float>
+    public let input: TaskFactor
     /// B, packed.
-    public let gradient: PackedSymmetricMatrix<Float>
+    public let gradient: TaskFactor
 
     /// Takes both factors.
-    public init(input: consuming PackedSymmetricMatrix<Float>, gradient: consuming PackedSymmetricMatrix<Float>) {
+    public init(input: consuming TaskFactor, gradient: consuming TaskFactor) {
         self.input = input
         self.gradient = gradient
     }

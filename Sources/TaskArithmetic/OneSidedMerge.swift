@@ -53,7 +53,7 @@ public struct OneSidedMerge: ~Copyable, Sendable {
     ///   when the shapes differ from the sums'; these are then unchanged.
     public mutating func add(
         delta: borrowing Matrix<Double>,
-        factor: borrowing PackedSymmetricMatrix<Float>,
+        factor: borrowing TaskFactor,
         lambda: Double
     ) throws(TaskArithmeticError) {
         guard lambda.isFinite else { throw .weightNotFinite(name: "weight λ", value: lambda) }

@@ -19,13 +19,13 @@ struct SimultaneousDiagonalization: ~Copyable {
     /// Diagonalizes.
     ///
     /// - Parameters:
-    ///   - part: F, packed.
+    ///   - part: F.
     ///   - total: F + F', packed.
     ///   - damping: ε, which is raised tenfold as long as S is not positive definite.
     /// - Throws: ``TaskArithmeticError/linearAlgebra(_:)`` when S is not positive definite with a damping of its mean
     ///   eigenvalue, or when memory is short.
     init(
-        of part: borrowing PackedSymmetricMatrix<Float>, in total: borrowing PackedSymmetricMatrix<Double>,
+        of part: borrowing TaskFactor, in total: borrowing PackedSymmetricMatrix<Double>,
         damping: Double
     ) throws(TaskArithmeticError) {
         self = try carryingErrors { () throws(LinearAlgebraError) in
@@ -44,22 +44,22 @@ struct SimultaneousDiagonalization: ~Copyable {
     }
 
     private static func ofDiagonals(
-        _ part: borrowing PackedSymmetricMatrix<Float>, _ total: borrowing PackedSymmetricMatrix<Double>,
+        _ part: borrowing TaskFactor, _ total: borrowing PackedSymmetricMatrix<Double>,
         _ damping: Double
     ) throws(LinearAlgebraError) -> SimultaneousDiagonalization {
         let sums = total.diagonal.map { $0 + damping }
         return SimultaneousDiagonalization(
             cholesky: try CholeskyFactor(factorizing: Matrix(rows: 0, columns: 0)),
             vectors: try Matrix(rows: 0, columns: 0), roots: sums.map { max(0, $0).squareRoot() },
-            shares: zip(part.diagonal, sums).map { $1 > 0 ? min(1, max(0, Double($0) / $1)) : 0 })
+            shares: zip(part.diagonal, sums).map { $1 > 0 ? min(1, max(0, $0 / $1)) : 0 })
     }
 
     private static func ofTriangles(
-        _ part: borrowing PackedSymmetricMatrix<Float>, _ total: borrowing PackedSymmetricMatrix<Double>,
+        _ part: borrowing TaskFactor, _ total: borrowing PackedSymmetricMatrix<Double>,
         _ damping: Double
     ) throws(LinearAlgebraError) -> SimultaneousDiagonalization {
         let cholesky = try factorized(total, damping: damping)
-        var scaled = try Matrix<Double>(widening: try part.unpacked())
+        var scaled = try part.unpacked()
         try cholesky.solveTriangle(.none, &scaled, on: .left)
         try cholesky.solveTriangle(.transposed, &scaled, on: .right)
         let eigen = try SymmetricEigen(decomposing: scaled)

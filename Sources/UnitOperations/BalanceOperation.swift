@@ -2,8 +2,9 @@ public import LinearAlgebra
 
 /// B → B times the scalar that gives tr(A) tr(B) the value of the layer's exact trace.
 ///
-/// It reads B as packed F32, and makes one blob of the same form. It measures ``MeasurementName/balance`` and
-/// ``MeasurementName/trace``. It reads the numbers that ``Scalar/measured(_:)`` lists.
+/// It reads B as packed F32, and makes one blob of the same form; on request it reads B as packed F64, and makes the
+/// product as F32 and as F64. It measures ``MeasurementName/balance`` and ``MeasurementName/trace``. It reads the
+/// numbers that ``Scalar/measured(_:)`` lists.
 ///
 /// Source: DESIGN section 2.1.
 public struct BalanceOperation: UnitOperation {
@@ -42,6 +43,8 @@ public struct BalanceOperation: UnitOperation {
     public var shape: SymmetricShape
     /// The scalar.
     public var scalar: Scalar
+    /// Whether B is read as F64, and also given so.
+    public var givesDouble = false
 
     /// Describes a balance.
     public init(shape: SymmetricShape, scalar: Scalar) {
@@ -65,11 +68,15 @@ public struct BalanceOperation: UnitOperation {
         return 2 + measured.partCount
     }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { 1 }
+    public var outputBlobCount: Int { 1 + doubleBlobCount }
+    /// The last blob, if B is also given as F64.
+    public var doubleBlobCount: Int { givesDouble ? 1 : 0 }
 
     /// The cost of the unit.
     public var cost: UnitCost {
-        .streaming(inputBytes: shape.storedBytes, outputBytes: shape.storedBytes, rows: 2)
+        .streaming(
+            inputBytes: shape.storedBytes.saturatingProduct(givesDouble ? 2 : 1),
+            outputBytes: shape.givenBytes(givesDouble: givesDouble), rows: givesDouble ? 7 : 2)
     }
 
     /// 0: the operation streams, and each range counts as progress.
@@ -82,6 +89,7 @@ public struct BalanceOperation: UnitOperation {
         var wire = WireBalanceOperation()
         wire.dimension = UInt32(shape.dimension)
         wire.isDiagonal = shape.isDiagonal
+        wire.givesDouble = givesDouble
         switch scalar {
         case .stated(let value): wire.stated = value
         case .measured(let measured):
@@ -101,6 +109,7 @@ public struct BalanceOperation: UnitOperation {
         self.init(
             shape: try symmetricShape(wire.dimension, isDiagonal: wire.isDiagonal),
             scalar: try Self.scalar(wire.scalar))
+        givesDouble = wire.givesDouble
     }
 
     private static func scalar(_ wire: WireBalanceOperation.OneOf_Scalar?) throws(OperationError) -> Scalar {

@@ -3,6 +3,7 @@ public import LinearAlgebra
 /// Partial sums → a factor.
 ///
 /// It reads the partial sums, packed F64, in the order of their rows. It makes one blob: the divided sum, packed F32.
+/// On request it makes a second one, the same as F64.
 public struct CombineOperation: UnitOperation {
     /// Number of partial sums.
     public var partCount: Int
@@ -10,6 +11,8 @@ public struct CombineOperation: UnitOperation {
     public var shape: SymmetricShape
     /// The divisor of the sum.
     public var divisor: Double
+    /// Whether the factor is also given as F64.
+    public var givesDouble = false
 
     /// Describes a sum of partial sums.
     public init(partCount: Int, shape: SymmetricShape, divisor: Double) {
@@ -29,13 +32,15 @@ public struct CombineOperation: UnitOperation {
     /// Number of blobs that it reads.
     public var inputBlobCount: Int { partCount }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { 1 }
+    public var outputBlobCount: Int { 1 + doubleBlobCount }
+    /// The last blob, if the factor is also given as F64.
+    public var doubleBlobCount: Int { givesDouble ? 1 : 0 }
 
     /// The cost of the unit.
     public var cost: UnitCost {
         .streaming(
             inputBytes: shape.storedBytes.saturatingProduct(2 * UInt64(partCount)),
-            outputBytes: shape.storedBytes, rows: 5)
+            outputBytes: shape.givenBytes(givesDouble: givesDouble), rows: givesDouble ? 7 : 5)
     }
 
     /// 0: the operation streams, and each range counts as progress.
@@ -50,6 +55,7 @@ public struct CombineOperation: UnitOperation {
         wire.dimension = UInt32(shape.dimension)
         wire.isDiagonal = shape.isDiagonal
         wire.divisor = divisor
+        wire.givesDouble = givesDouble
         return encoded(wire)
     }
 
@@ -62,6 +68,7 @@ public struct CombineOperation: UnitOperation {
             partCount: try count(wire.parts, "the number of parts", most: OperationLimits.listCountMax),
             shape: try symmetricShape(wire.dimension, isDiagonal: wire.isDiagonal),
             divisor: try UnitOperations.divisor(wire.divisor))
+        givesDouble = wire.givesDouble
         guard partCount > 0 else { throw .malformed("a sum has no parts") }
     }
 }

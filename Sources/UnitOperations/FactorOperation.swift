@@ -4,8 +4,8 @@ public import LinearAlgebra
 
 /// Rows → a Kronecker factor or one of its partial sums: `rowsᵀ · rows` or its diagonal, in chunks with fixed borders.
 ///
-/// It reads no blobs. It makes one: the factor, F32, or the partial sum, F64. Its subject is the tensor
-/// that the rows come from.
+/// It reads no blobs. It makes one: the factor, F32, or the partial sum, F64. On request it multiplies rows in fp64,
+/// and makes a second blob: the factor, F64. Its subject is the tensor that the rows come from.
 ///
 /// Source: DESIGN section 2.1 and 2.6.
 public struct FactorOperation: UnitOperation {
@@ -27,6 +27,8 @@ public struct FactorOperation: UnitOperation {
     public var divisor: Double?
     /// Whether only the factor's diagonal is made.
     public var isDiagonal: Bool
+    /// Whether rows are multiplied in fp64, and the factor is also given as F64.
+    public var givesDouble = false
 
     /// Describes a factor's computation.
     public init(
@@ -70,17 +72,23 @@ public struct FactorOperation: UnitOperation {
     /// Number of blobs that it reads.
     public var inputBlobCount: Int { 0 }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { 1 }
+    public var outputBlobCount: Int { 1 + doubleBlobCount }
+    /// The last blob, if the factor is also given as F64; a partial sum is F64 anyway.
+    public var doubleBlobCount: Int { givesDouble && divisor != nil ? 1 : 0 }
 
     /// d² multiply-adds for each row, or for each sample that becomes one row; d for a diagonal.
+    ///
+    /// Those in fp64 count double.
     public var cost: UnitCost {
         let memory = MemoryEstimate.accumulation(
-            of: shape, chunkRows: chunkRows, elementType: elementType, reducesPositions: reduction != .none)
+            of: shape, chunkRows: chunkRows, elementType: elementType, reducesPositions: reduction != .none,
+            inDouble: givesDouble)
         return UnitCost(
-            multiplyAdds: shape.productMultiplyAdds * Double(reducedRows),
+            multiplyAdds: shape.productMultiplyAdds * Double(reducedRows) * (multipliesInDouble ? 2 : 1),
             inputBytes: UInt64(rows).saturatingProduct(UInt64(columns))
                 .saturatingProduct(UInt64(elementType.byteCount)),
-            outputBytes: shape.storedBytes.saturatingProduct(divisor == nil ? 2 : 1),
+            outputBytes: divisor == nil
+                ? shape.storedBytes.saturatingProduct(2) : shape.givenBytes(givesDouble: givesDouble),
             memoryBytes: UInt64(clamping: memory).saturatingSum(sampleBytes).saturatingSum(UnitCost.streamingBytes))
     }
 
@@ -88,8 +96,11 @@ public struct FactorOperation: UnitOperation {
     public var kernel: UnitKernel {
         guard !isDiagonal else { return .elementSum }
         let chunks = rows / chunkRows + (rows.isMultiple(of: chunkRows) ? 0 : 1)
-        return .symmetricProduct(columns: columns, chunks: chunks, isBFloat16: elementType == .bf16)
+        return .symmetricProduct(columns: columns, chunks: chunks, isBFloat16: elementType == .bf16 && !givesDouble)
     }
+
+    /// Squares of a diagonal are fp64 anyway.
+    private var multipliesInDouble: Bool { givesDouble && !isDiagonal }
 
     /// The most rows that enter the product.
     private var reducedRows: Int {
@@ -108,11 +119,11 @@ public struct FactorOperation: UnitOperation {
             .saturatingSum(UInt64(columns).saturatingProduct(8))
     }
 
-    private var rowBytesReduced: Int { columns * ElementType.f32.byteCount }
+    private var rowBytesReduced: Int { columns * (multipliesInDouble ? ElementType.f64 : .f32).byteCount }
 
     /// Seconds on a nominal core of the costliest stage that reports no progress of its own.
     public var stageSeconds: Double {
-        shape.productMultiplyAdds * Double(min(chunkRows, rows)) / 1e11
+        shape.productMultiplyAdds * Double(min(chunkRows, rows)) * (multipliesInDouble ? 2 : 1) / 1e11
     }
 
     // MARK: - Encoding
@@ -128,6 +139,7 @@ public struct FactorOperation: UnitOperation {
         (wire.reduction, wire.positions) = reduction.wire
         if let divisor { wire.divisor = divisor }
         wire.isDiagonal = isDiagonal
+        wire.givesDouble = givesDouble
         if let sampleReduction {
             wire.sampleNumbers = sampleReduction.numbers.map { $0.wire(&files) }
             wire.averagesSamples = sampleReduction.isMean
@@ -150,6 +162,7 @@ public struct FactorOperation: UnitOperation {
             reduction: try PositionReduction(wire.reduction, positions: wire.positions),
             sampleReduction: try Self.sampleReduction(wire, files),
             divisor: wire.hasDivisor ? try UnitOperations.divisor(wire.divisor) : nil, isDiagonal: wire.isDiagonal)
+        givesDouble = wire.givesDouble
         try checkShape()
     }
 

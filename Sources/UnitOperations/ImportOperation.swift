@@ -2,7 +2,7 @@ public import LinearAlgebra
 
 /// A factor of a finished set → a packed fp32 triangle, or an fp32 diagonal.
 ///
-/// It reads no blobs. It makes one, the factor. Its subject is the factor.
+/// It reads no blobs. It makes one, the factor; on request a second one, the same as F64. Its subject is the factor.
 public struct ImportOperation: UnitOperation {
     /// The matrix's shape.
     public var shape: SymmetricShape
@@ -16,6 +16,8 @@ public struct ImportOperation: UnitOperation {
     ///
     /// A diagonal is never compressed.
     public var compression: Compression?
+    /// Whether the factor is also given as F64.
+    public var givesDouble = false
 
     /// Describes an import.
     public init(
@@ -43,7 +45,9 @@ public struct ImportOperation: UnitOperation {
     /// Number of blobs that it reads.
     public var inputBlobCount: Int { 0 }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { 1 }
+    public var outputBlobCount: Int { 1 + doubleBlobCount }
+    /// The last blob, if the factor is also given as F64.
+    public var doubleBlobCount: Int { givesDouble ? 1 : 0 }
 
     /// A Cholesky factorization in fp64 checks the factor: n³/3 multiply-adds, which count double.
     ///
@@ -51,7 +55,7 @@ public struct ImportOperation: UnitOperation {
     public var cost: UnitCost {
         UnitCost(
             multiplyAdds: 2 / 3 * shape.factorizationMultiplyAdds,
-            inputBytes: slice.byteCount, outputBytes: shape.storedBytes,
+            inputBytes: slice.byteCount, outputBytes: shape.givenBytes(givesDouble: givesDouble),
             memoryBytes: matrixBytes.saturatingSum(UnitCost.streamingBytes))
     }
 
@@ -81,6 +85,7 @@ public struct ImportOperation: UnitOperation {
             wire.form = compression.form.wire
             wire.shift = compression.shift
         }
+        wire.givesDouble = givesDouble
         return encoded(wire)
     }
 
@@ -98,5 +103,6 @@ public struct ImportOperation: UnitOperation {
             elementType: try word(wire.elementType, "an element type"), isPacked: wire.isPacked,
             slice: try FileSlice(wire.slice, files),
             compression: wire.hasForm ? Compression(form: try CompressedForm(wire.form), shift: shift) : nil)
+        givesDouble = wire.givesDouble
     }
 }

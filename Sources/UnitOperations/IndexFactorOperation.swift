@@ -2,7 +2,8 @@ public import LinearAlgebra
 
 /// Rows that are indices → the factor A of an embedding: the diagonal of their counts.
 ///
-/// It reads no blobs. It makes one: the diagonal, F32. Its subject is the tensor that the indices come from.
+/// It reads no blobs. It makes one: the diagonal, F32. On request it makes a second one, F64. Its subject is the tensor
+/// that the indices come from.
 ///
 /// Source: DESIGN section 2.1.
 public struct IndexFactorOperation: UnitOperation {
@@ -22,6 +23,8 @@ public struct IndexFactorOperation: UnitOperation {
     public var sampleNumbers: [SampleNumbers]
     /// The divisor of the sum.
     public var divisor: Double
+    /// Whether the factor is also given as F64.
+    public var givesDouble = false
 
     /// Describes a factor's computation.
     public init(
@@ -56,7 +59,9 @@ public struct IndexFactorOperation: UnitOperation {
     /// Number of blobs that it reads.
     public var inputBlobCount: Int { 0 }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { 1 }
+    public var outputBlobCount: Int { 1 + doubleBlobCount }
+    /// The last blob, if the factor is also given as F64.
+    public var doubleBlobCount: Int { givesDouble ? 1 : 0 }
 
     /// One addition for each row; memory for the sums, the factor, a chunk, and the counts of one sample.
     public var cost: UnitCost {
@@ -65,7 +70,7 @@ public struct IndexFactorOperation: UnitOperation {
         let sample = averagesSamples ? min(rows, UInt64(indexCount)).saturatingProduct(48) : 0
         return UnitCost(
             multiplyAdds: Double(self.rows), inputBytes: rows.saturatingProduct(UInt64(indexType.byteCount)),
-            outputBytes: shape.storedBytes,
+            outputBytes: shape.givenBytes(givesDouble: givesDouble),
             memoryBytes: shape.storedBytes.saturatingProduct(3).saturatingSum(chunk).saturatingSum(sample)
                 .saturatingSum(UnitCost.streamingBytes))
     }
@@ -86,6 +91,7 @@ public struct IndexFactorOperation: UnitOperation {
         wire.positions = UInt32(averagedPositions ?? 0)
         wire.sampleNumbers = sampleNumbers.map { $0.wire(&files) }
         wire.divisor = divisor
+        wire.givesDouble = givesDouble
         return encoded(wire)
     }
 
@@ -108,6 +114,7 @@ public struct IndexFactorOperation: UnitOperation {
                 try SampleNumbers(numbers, files)
             },
             divisor: try UnitOperations.divisor(wire.divisor))
+        givesDouble = wire.givesDouble
         try checkShape()
     }
 

@@ -6,9 +6,9 @@ public import TaskArithmetic
 /// The merge of a block or of a whole tensor by a method that streams: the factors and task vectors of all tasks → the
 /// merged parameters.
 ///
-/// It reads, task by task, the task's A then B of a layer, or its F of a parameter, F32 packed. Then it reads, in the
-/// same order, the inverses of A and B, or of F: one pair for all tasks, or one for each. It makes a blob a parameter.
-/// Of a tensor without factors it reads no blobs. Its subject is the block or the tensor.
+/// It reads, task by task, the task's A then B of a layer, or its F of a parameter, F32 packed, or F64 on request.
+/// Then it reads, in the same order, the inverses of A and B, or of F: one pair for all tasks, or one for each.
+/// It makes a blob a parameter. Of a tensor without factors it reads no blobs. Its subject is the block or the tensor.
 ///
 /// A method may need statistics of the whole model. The same operation measures them, in rounds: it then reads the
 /// earlier rounds' numbers, and makes numbers and no blob.
@@ -77,6 +77,8 @@ public struct MergeOperation: UnitOperation {
     public var rank = 0
     /// Whether the weighted vectors of the matrix are only added up, as the method does with elements.
     public var isSum = false
+    /// Whether the tasks' factors are read as F64.
+    public var readsDouble = false
 
     /// Describes the merge.
     public init(
@@ -136,17 +138,18 @@ public struct MergeOperation: UnitOperation {
         guard let cost = stated else { return .streaming(inputBytes: 0, outputBytes: 0) }
         let sources = tasks.map(\.parameters)
         let (matrix, packed) = (parameters.elementCount, parameters.packedBytes)
+        let factorBytesRead = packed.saturatingProduct(readsDouble ? 2 : 1)
         let (factorPasses, valuePasses) = (UInt64(cost.factorPasses), UInt64(cost.valuePasses))
         return UnitCost(
             multiplyAdds: cost.multiplyAdds + Double(valuePasses) * LowRankUpdate.multiplyAdds(of: sources)
                 + factorMultiplyAdds,
-            inputBytes: packed.saturatingProduct(
-                UInt64(tasks.count) * factorPasses + UInt64(inverseCount) * UInt64(cost.inversePasses)
+            inputBytes: factorBytesRead.saturatingProduct(UInt64(tasks.count) * factorPasses).saturatingSum(
+                packed.saturatingProduct(UInt64(inverseCount) * UInt64(cost.inversePasses))
             ).saturatingSum(matrix.saturatingProduct((UInt64(tasks.count) * valuePasses + 1) * 4)),
             outputBytes: measures ? 0 : matrix.saturatingProduct(4),
             memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
                 .saturatingSum(parameters.wholeBytes).saturatingSum(LowRankUpdate.memoryBytes(of: sources))
-                .saturatingSum(factorBytes))
+                .saturatingSum(factorBytes).saturatingSum(readsDouble ? packed : 0))
     }
 
     /// The cost of measuring, which holds a piece of each model.
@@ -234,6 +237,7 @@ public struct MergeOperation: UnitOperation {
         wire.rank = UInt32(rank)
         wire.isSum = isSum
         wire.measuresTensor = measuresTensor
+        wire.readsDouble = readsDouble
         return encoded(wire)
     }
 
@@ -266,6 +270,7 @@ public struct MergeOperation: UnitOperation {
         rank = try count(wire.rank, "the rank of factors", most: OperationLimits.elementsMax)
         isSum = wire.isSum
         measuresTensor = wire.measuresTensor
+        readsDouble = wire.readsDouble
     }
 }
 

@@ -2,7 +2,8 @@ public import LinearAlgebra
 
 /// Sums of outer products in files → a Kronecker factor, or a partial sum of one.
 ///
-/// It reads no blobs. It makes one: the factor, packed F32, or the partial sum, packed F64. Its subject is the factor.
+/// It reads no blobs. It makes one: the factor, packed F32, or the partial sum, packed F64. On request it
+/// makes a second blob, the factor as F64. Its subject is the factor.
 ///
 /// Source: DESIGN section 3, partial sums.
 public struct SumPartialsOperation: UnitOperation {
@@ -14,6 +15,8 @@ public struct SumPartialsOperation: UnitOperation {
     public var slices: [FileSlice]
     /// The divisor of the sum; `nil` for a partial sum, which stays fp64 and undivided.
     public var divisor: Double?
+    /// Whether the factor is also given as F64.
+    public var givesDouble = false
 
     /// Describes a sum.
     public init(shape: SymmetricShape, elementType: ElementType, slices: [FileSlice], divisor: Double?) {
@@ -35,7 +38,9 @@ public struct SumPartialsOperation: UnitOperation {
     /// Number of blobs that it reads.
     public var inputBlobCount: Int { 0 }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { 1 }
+    public var outputBlobCount: Int { 1 + doubleBlobCount }
+    /// The last blob, if the factor is also given as F64; a partial sum is F64 anyway.
+    public var doubleBlobCount: Int { givesDouble && divisor != nil ? 1 : 0 }
 
     /// A Cholesky factorization in fp64 checks the sum: n³/3 multiply-adds, which count double.
     ///
@@ -44,7 +49,8 @@ public struct SumPartialsOperation: UnitOperation {
         UnitCost(
             multiplyAdds: 2 / 3 * shape.factorizationMultiplyAdds,
             inputBytes: slices.reduce(0) { $0.saturatingSum($1.byteCount) },
-            outputBytes: shape.storedBytes.saturatingProduct(divisor == nil ? 2 : 1),
+            outputBytes: divisor == nil
+                ? shape.storedBytes.saturatingProduct(2) : shape.givenBytes(givesDouble: givesDouble),
             memoryBytes: shape.doubleBytes.saturatingSum(UnitCost.streamingBytes))
     }
 
@@ -64,6 +70,7 @@ public struct SumPartialsOperation: UnitOperation {
         wire.elementType = elementType.rawValue
         for slice in slices { wire.slices.append(slice.wire(&files)) }
         if let divisor { wire.divisor = divisor }
+        wire.givesDouble = givesDouble
         return encoded(wire)
     }
 
@@ -79,6 +86,7 @@ public struct SumPartialsOperation: UnitOperation {
                 try FileSlice(slice, files)
             },
             divisor: wire.hasDivisor ? try UnitOperations.divisor(wire.divisor) : nil)
+        givesDouble = wire.givesDouble
         try checkShape()
     }
 

@@ -3,7 +3,8 @@ public import LinearAlgebra
 
 /// The factors of several uses of one weight → the one product that stands for their sum.
 ///
-/// It reads A of each use, then B of each use, all F32, and makes A and B. Its subject is the block.
+/// It reads A of each use, then B of each use, all F32, and makes A and B. On request it reads F64, and makes A and
+/// B as F32, then as F64. Its subject is the block.
 ///
 /// Source: DESIGN section 2.1.
 public struct SumUsesOperation: UnitOperation {
@@ -13,6 +14,8 @@ public struct SumUsesOperation: UnitOperation {
     public var gradientShape: SymmetricShape
     /// Number of uses.
     public var useCount: Int
+    /// Whether the factors are read as F64, and the sums also given so.
+    public var givesDouble = false
 
     /// Describes a sum over uses.
     public init(inputShape: SymmetricShape, gradientShape: SymmetricShape, useCount: Int) {
@@ -35,13 +38,17 @@ public struct SumUsesOperation: UnitOperation {
     /// Number of blobs that it reads.
     public var inputBlobCount: Int { 2 * useCount }
     /// Number of blobs that it makes.
-    public var outputBlobCount: Int { 2 }
+    public var outputBlobCount: Int { 2 + doubleBlobCount }
+    /// Both sides, if the sums are also given as F64.
+    public var doubleBlobCount: Int { givesDouble ? 2 : 0 }
 
     /// Every factor is read twice, in ranges.
     public var cost: UnitCost {
         let bytes = inputShape.storedBytes.saturatingSum(gradientShape.storedBytes)
+        let read = bytes.saturatingProduct(2 * UInt64(useCount))
+        guard givesDouble else { return .streaming(inputBytes: read, outputBytes: bytes, rows: useCount + 2) }
         return .streaming(
-            inputBytes: bytes.saturatingProduct(2 * UInt64(useCount)), outputBytes: bytes, rows: useCount + 2)
+            inputBytes: read.saturatingProduct(2), outputBytes: bytes.saturatingProduct(3), rows: 2 * useCount + 6)
     }
 
     /// 0: the operation streams, and each range counts as progress.
@@ -57,6 +64,7 @@ public struct SumUsesOperation: UnitOperation {
         wire.gradientDimension = UInt32(gradientShape.dimension)
         wire.hasDiagonalGradient_p = gradientShape.isDiagonal
         wire.uses = UInt32(useCount)
+        wire.givesDouble = givesDouble
         return encoded(wire)
     }
 
@@ -69,6 +77,7 @@ public struct SumUsesOperation: UnitOperation {
             inputShape: try symmetricShape(wire.inputDimension, isDiagonal: wire.hasDiagonalInput_p),
             gradientShape: try symmetricShape(wire.gradientDimension, isDiagonal: wire.hasDiagonalGradient_p),
             useCount: try count(wire.uses, "the number of uses", most: OperationLimits.listCountMax))
+        givesDouble = wire.givesDouble
         guard useCount > 0 else { throw .malformed("a sum over uses has none") }
     }
 }

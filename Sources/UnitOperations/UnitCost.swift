@@ -70,6 +70,9 @@ extension SymmetricShape {
         return dimension.saturatingProduct(dimension.saturatingSum(1)).saturatingProduct(2)
     }
 
+    /// Bytes of the stored elements in the forms in which a unit gives them: fp32, and fp64 on request.
+    func givenBytes(givesDouble: Bool) -> UInt64 { storedBytes.saturatingProduct(givesDouble ? 3 : 1) }
+
     /// Bytes of the fp32 square, or of the diagonal.
     package var fullBytes: UInt64 {
         let dimension = UInt64(dimension)

@@ -24,6 +24,8 @@ public protocol UnitOperation: Equatable, Sendable {
     var inputNumberCount: Int { get }
     /// Number of blobs that it makes.
     var outputBlobCount: Int { get }
+    /// Number of its last blobs that are the first ones in F64, each twice as large.
+    var doubleBlobCount: Int { get }
     /// The cost of the unit.
     var cost: UnitCost { get }
     /// The arithmetic of most of the cost's multiply-adds.
@@ -49,6 +51,8 @@ public protocol UnitOperation: Equatable, Sendable {
 extension UnitOperation {
     /// 0, which is right for most operations.
     public var inputNumberCount: Int { 0 }
+    /// 0: most operations give F32 alone.
+    public var doubleBlobCount: Int { 0 }
     /// Sums over elements, which is right for operations that stream.
     public var kernel: UnitKernel { .elementSum }
 

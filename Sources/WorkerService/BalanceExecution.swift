@@ -20,13 +20,18 @@ struct BalanceExecution {
     ///
     /// - Throws: ``UnitError/badInput(_:)`` without a scalar, or for a B that fp32 cannot hold, or what reading throws.
     func run() async throws -> UnitResult {
+        operation.givesDouble ? try await run(reading: Double.self) : try await run(reading: Float.self)
+    }
+
+    private func run<Scalar: MatrixScalar>(reading type: Scalar.Type) async throws -> UnitResult {
         let scalar = try scalar()
         let (factor, shape) = (input.lease.inputs.blobs[0], operation.shape)
-        try input.blobs.requireFactor(factor, of: Float.self, shape)
+        try input.blobs.requireFactor(factor, of: Scalar.self, shape)
         try await input.blobs.prepare([factor])
-        var elements = try Matrix<Float>(rows: 1, columns: PackedRanges.elements)
+        var elements = try Matrix<Scalar>(rows: 1, columns: PackedRanges.elements)
         var writer = try FactorWriter(
-            shape, capacity: PackedRanges.elements, place: "\(input.lease.title): ", blobs: input.blobs)
+            shape, capacity: PackedRanges.elements, givesDouble: operation.givesDouble,
+            place: "\(input.lease.title): ", blobs: input.blobs)
         var scaled = [Double](repeating: 0, count: PackedRanges.elements)
         for range in try PackedRanges.ranges(of: shape) {
             try input.blobs.read(factor, range, intoRow: 0, of: &elements)

@@ -27,7 +27,7 @@ struct CombineExecution {
         var total = try Matrix<Double>(rows: 1, columns: PackedRanges.elements)
         var writer = try FactorWriter(
             operation.shape, capacity: PackedRanges.elements, divisor: operation.divisor,
-            place: "\(input.lease.title): ", blobs: input.blobs)
+            givesDouble: operation.givesDouble, place: "\(input.lease.title): ", blobs: input.blobs)
         for range in try PackedRanges.ranges(of: operation.shape) {
             for (position, blob) in parts.enumerated() {
                 guard position > 0 else {

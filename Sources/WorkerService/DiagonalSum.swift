@@ -42,15 +42,18 @@ struct DiagonalSum {
     /// - Parameters:
     ///   - total: The sum.
     ///   - divisor: Its divisor.
+    ///   - givesDouble: Whether it is also stored as fp64.
     ///   - place: The factor in words, for messages.
     /// - Returns: The factor, with its trace.
     /// - Throws: ``UnitError/badInput(_:)`` for a factor that fp32 cannot hold.
     func store(
-        _ total: borrowing PackedSymmetricMatrix<Double>, dividedBy divisor: Double = 1, place: String
+        _ total: borrowing PackedSymmetricMatrix<Double>, dividedBy divisor: Double = 1, givesDouble: Bool,
+        place: String
     ) throws -> UnitResult {
         var writer = try FactorWriter(
-            .diagonal(dimension), capacity: dimension, divisor: divisor, place: place, blobs: input.blobs)
-        try total.withSpan { try writer.append($0, at: 0) }
+            .diagonal(dimension), capacity: dimension, divisor: divisor, givesDouble: givesDouble, place: place,
+            blobs: input.blobs)
+        try writer.append(total)
         return try writer.finish()
     }
 }

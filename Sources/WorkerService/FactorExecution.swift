@@ -21,43 +21,113 @@ struct FactorExecution {
     ///
     /// - Throws: ``UnitError/badInput(_:)`` for rows that hold NaN or infinity, or what reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
+        guard !operation.givesDouble else { return try await runInDouble(&scratch) }
         // The squares of a diagonal need no product, so no backend.
         var sum: any FactorAccumulator & ~Copyable =
             operation.isDiagonal ? DiagonalFactorAccumulator() : try scratch.takeAccumulator()
-        try sum.begin(
-            FactorShape(
-                columnCount: operation.columns, appendsOne: operation.appendsOnes, reduction: operation.reduction))
-        var chunk = try scratch.takeChunk(rows: min(operation.chunkRows, operation.rows), columns: operation.columns)
-        var squares = 0.0
-        if let reduction = operation.sampleReduction {
-            squares = try await addSamples(reduction, to: &sum, &chunk, &scratch)
-        } else {
-            for first in stride(from: 0, to: operation.rows, by: operation.chunkRows) {
-                let range = first..<min(first + operation.chunkRows, operation.rows)
-                try await read(range, into: &chunk, &scratch.raw)
-                let start = ContinuousClock.now
-                do { try sum.add(rows: 0..<range.count, of: chunk) } catch { throw located(error) }
-                if operation.sumsRows { squares += try Self.squares(of: range.count, chunk) }
-                scratch.kernels.note(.rankUpdate, since: start)
-                // A unit that is no longer wanted stops here.
-                try input.progress.step()
-            }
-        }
-        scratch.giveBackChunk(chunk)
-        let measured: [MeasurementName: [Double]] = operation.sumsRows ? [.rowSquares: [squares]] : [:]
+        try sum.begin(shape)
+        let squares = try await addRows(&scratch) { rows, chunk throws in try sum.add(rows: rows, of: chunk) }
         guard let divisor = operation.divisor else {
             let partial: PackedSymmetricMatrix<Double>
             do { partial = try sum.finishPartial() } catch { throw located(error) }
             if !operation.isDiagonal { scratch.giveBackAccumulator(sum) }
-            return UnitResult(
-                blobs: [try partial.withBytes { bytes throws in try input.blobs.store(bytes) }], measurements: measured)
+            return try store(partial: partial, squares)
         }
         let factor: PackedSymmetricMatrix<Float>
         do { factor = try sum.finish(divisor: divisor) } catch { throw located(error) }
         if !operation.isDiagonal { scratch.giveBackAccumulator(sum) }
         return UnitResult(
             blobs: [try input.blobs.store(factor, at: 0)],
-            measurements: measured.merging([.trace: [factor.trace]]) { $1 })
+            measurements: measured(squares).merging([.trace: [factor.trace]]) { $1 })
+    }
+
+    private var shape: FactorShape {
+        FactorShape(columnCount: operation.columns, appendsOne: operation.appendsOnes, reduction: operation.reduction)
+    }
+
+    private func measured(_ squares: Double) -> [MeasurementName: [Double]] {
+        operation.sumsRows ? [.rowSquares: [squares]] : [:]
+    }
+
+    private func store(
+        partial: borrowing PackedSymmetricMatrix<Double>, _ squares: Double
+    ) throws -> UnitResult {
+        UnitResult(
+            blobs: [try partial.withBytes { bytes throws in try input.blobs.store(bytes) }],
+            measurements: measured(squares))
+    }
+
+    // MARK: - In fp64
+
+    /// The same with products in fp64; a factor is given in both precisions.
+    private func runInDouble(_ scratch: inout LaneScratch) async throws -> UnitResult {
+        guard !operation.isDiagonal else {
+            var sum = DiagonalFactorAccumulator()
+            try sum.begin(shape)
+            let squares = try await addRows(&scratch) { rows, chunk throws in try sum.add(rows: rows, of: chunk) }
+            return try finish(try sum.finishPartial(), squares)
+        }
+        var sum = try scratch.takeDoubleAccumulator()
+        try sum.begin(shape)
+        let squares =
+            if let reduction = operation.sampleReduction {
+                try await addSamples(reduction, in: Double.self, &scratch) { rows, reduced throws in
+                    try sum.add(rows: rows, of: reduced)
+                }
+            } else {
+                try await addChunks(&scratch) { rows, chunk throws in try sum.add(rows: rows, of: chunk) }
+            }
+        let total: PackedSymmetricMatrix<Double>
+        do { total = try sum.finish() } catch { throw located(error) }
+        scratch.giveBackAccumulator(sum)
+        return try finish(total, squares)
+    }
+
+    /// Stores a sum as it is, or divided in both precisions.
+    private func finish(_ sum: borrowing PackedSymmetricMatrix<Double>, _ squares: Double) throws -> UnitResult {
+        guard let divisor = operation.divisor else { return try store(partial: sum, squares) }
+        var writer = try FactorWriter(
+            operation.shape, capacity: PackedRanges.elements, divisor: divisor, givesDouble: true,
+            place: "\(place(ofRow: 0).path): tensor \"\(input.lease.subject)\": ", blobs: input.blobs)
+        try writer.append(sum)
+        var result = try writer.finish()
+        result.measurements.merge(measured(squares)) { $1 }
+        return result
+    }
+
+    // MARK: - Chunks
+
+    /// Gives all rows, reduced by their sample numbers if they have any.
+    ///
+    /// - Returns: Σ‖g‖² of all rows, if the rows of a sample are summed.
+    private func addRows(
+        _ scratch: inout LaneScratch, add: (Range<Int>, borrowing Matrix<Float>) throws -> Void
+    ) async throws -> Double {
+        guard let reduction = operation.sampleReduction else { return try await addChunks(&scratch, add: add) }
+        return try await addSamples(reduction, in: Float.self, &scratch, add: add)
+    }
+
+    private func addChunks(
+        _ scratch: inout LaneScratch, add: (Range<Int>, borrowing Matrix<Float>) throws -> Void
+    ) async throws -> Double {
+        var chunk = try takeChunk(&scratch)
+        var squares = 0.0
+        for first in stride(from: 0, to: operation.rows, by: operation.chunkRows) {
+            let range = first..<min(first + operation.chunkRows, operation.rows)
+            try await read(range, into: &chunk, &scratch.raw)
+            let start = ContinuousClock.now
+            do { try add(0..<range.count, chunk) } catch { throw located(error) }
+            if operation.sumsRows { squares += try Self.squares(of: range.count, chunk) }
+            scratch.kernels.note(.rankUpdate, since: start)
+            // A unit that is no longer wanted stops here.
+            try input.progress.step()
+        }
+        scratch.giveBackChunk(chunk)
+        return squares
+    }
+
+    private func takeChunk(_ scratch: inout LaneScratch) throws -> Matrix<Float> {
+        try scratch.takeChunk(rows: min(operation.chunkRows, operation.rows), columns: operation.columns)
     }
 
     /// Σ‖g‖² of the first rows of a chunk.
@@ -82,19 +152,21 @@ struct FactorExecution {
 
     // MARK: - Samples with different numbers of rows
 
-    /// Makes one row of each sample's rows, and adds these.
+    /// Makes one row of each sample's rows, and gives these.
     ///
     /// A chunk ends with a sample, unless one sample fills it.
     ///
     /// - Returns: Σ‖g‖² of all rows, if the rows of a sample are summed.
-    private func addSamples(
-        _ reduction: SampleReduction, to sum: inout any FactorAccumulator & ~Copyable, _ chunk: inout Matrix<Float>,
-        _ scratch: inout LaneScratch
+    private func addSamples<Scalar: MatrixScalar>(
+        _ reduction: SampleReduction, in precision: Scalar.Type, _ scratch: inout LaneScratch,
+        add: (Range<Int>, borrowing Matrix<Scalar>) throws -> Void
     ) async throws -> Double {
+        var chunk = try takeChunk(&scratch)
         let borders = SampleBorders(rowSlices: operation.rowSlices, numbers: reduction.numbers, input: input)
         let rows = operation.rows
         var samples = try SampleRowSums(
-            capacity: min(operation.chunkRows, rows), columnCount: operation.columns, isMean: reduction.isMean)
+            capacity: min(operation.chunkRows, rows), columnCount: operation.columns, isMean: reduction.isMean,
+            precision: precision)
         var squares = 0.0
         var first = 0
         while first < rows {
@@ -118,7 +190,7 @@ struct FactorExecution {
                 if leavesOpen, let row = try chunk.firstNonFiniteRow(in: 0..<range.count) {
                     throw KroneckerFactorsError.nonFinite(row: row)
                 }
-                if samples.count > 0 { try sum.add(rows: 0..<samples.count, of: samples.rows) }
+                if samples.count > 0 { try add(0..<samples.count, samples.rows) }
             } catch {
                 throw located(try inRows(error, range, of: chunk))
             }
@@ -128,6 +200,7 @@ struct FactorExecution {
             try input.progress.step()
             first = cut
         }
+        scratch.giveBackChunk(chunk)
         return squares
     }
 

@@ -22,7 +22,8 @@ struct ImportExecution {
         if let compression = operation.compression { return try await runCompressed(compression, &scratch) }
         try checkSlice()
         var writer = try FactorWriter(
-            operation.shape, capacity: operation.dimension, place: place, blobs: input.blobs)
+            operation.shape, capacity: operation.dimension, givesDouble: operation.givesDouble, place: place,
+            blobs: input.blobs)
         var square = try Matrix<Double>(rows: operation.dimension, columns: operation.dimension)
         for rows in rows.pieces {
             try await read(rows, into: &square, &scratch.raw)
@@ -45,7 +46,7 @@ struct ImportExecution {
         let sum = DiagonalSum(
             dimension: operation.dimension, elementType: operation.elementType, slices: [operation.slice], input: input)
         let diagonal = try await sum.total(flawError: { flaw, _ in error(flaw) }, &scratch.raw)
-        return try sum.store(diagonal, place: place)
+        return try sum.store(diagonal, givesDouble: operation.givesDouble, place: place)
     }
 
     /// Decodes a compressed factor as a whole.
@@ -54,7 +55,8 @@ struct ImportExecution {
         guard operation.slice.byteCount == UInt64(compression.form.byteCount(dimension: dimension)) else {
             throw wrongSize
         }
-        var writer = try FactorWriter(operation.shape, capacity: dimension, place: place, blobs: input.blobs)
+        var writer = try FactorWriter(
+            operation.shape, capacity: dimension, givesDouble: operation.givesDouble, place: place, blobs: input.blobs)
         try await input.read(operation.slice, into: &scratch.raw)
         let start = ContinuousClock.now
         let stored = try CompressedSymmetricMatrix(form: compression.form, dimension: dimension, bytes: scratch.raw)
@@ -63,12 +65,7 @@ struct ImportExecution {
             throw error(flaw)
         }
         scratch.kernels.note(.solve, since: start)
-        try matrix.withSpan { elements throws in
-            for row in 0..<dimension {
-                let first = PackedTriangle.offset(ofRow: row)
-                try writer.append(elements.extracting(first..<first + row + 1), at: first)
-            }
-        }
+        try writer.append(matrix)
         return try writer.finish()
     }
 

@@ -40,10 +40,20 @@ struct IndexFactorExecution {
             }
             firstRow += slice.rows
         }
+        guard !operation.givesDouble else { return try store(try sum.finishSum()) }
         let factor = try sum.finish(divisor: operation.divisor)
         return UnitResult(
             blobs: [try input.blobs.store(factor, at: 0)],
             measurements: [.trace: [factor.trace]])
+    }
+
+    /// Stores the diagonal in both precisions.
+    private func store(_ sum: consuming PackedSymmetricMatrix<Double>) throws -> UnitResult {
+        var writer = try FactorWriter(
+            operation.shape, capacity: PackedRanges.elements, divisor: operation.divisor, givesDouble: true,
+            place: "\(input.lease.title): ", blobs: input.blobs)
+        try writer.append(sum)
+        return try writer.finish()
     }
 
     /// The rows of a range at which samples begin; none if rows are not averaged.

@@ -134,4 +134,11 @@ struct InputReader: Sendable {
     func factor(_ blob: BlobReference, of shape: SymmetricShape) async throws -> PackedSymmetricMatrix<Float> {
         try await blobs.matrix(blob, of: shape)
     }
+
+    /// Reads a factor of F64, from the cache or the coordinator.
+    ///
+    /// - Throws: What ``UnitBlobs/matrix(_:of:)`` throws.
+    func doubleFactor(_ blob: BlobReference, of shape: SymmetricShape) async throws -> PackedSymmetricMatrix<Double> {
+        try await blobs.matrix(blob, of: shape)
+    }
 }

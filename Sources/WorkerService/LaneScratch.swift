@@ -45,6 +45,7 @@ struct LaneScratch: ~Copyable, Sendable {
     var kernels = KernelNotes()
     private let backend: any FactorBackend
     private var accumulator: (any FactorAccumulator & ~Copyable)?
+    private var doubleAccumulator: DoubleAccumulator?
     private var chunk: Matrix<Float>
 
     /// Starts empty.
@@ -52,11 +53,13 @@ struct LaneScratch: ~Copyable, Sendable {
         let chunk = try Matrix<Float>(rows: 0, columns: 0)
         self.backend = backend
         accumulator = nil
+        doubleAccumulator = nil
         self.chunk = chunk
     }
 
     /// What sums a factor; it reuses the memory of the last one.
     mutating func takeAccumulator() throws -> any FactorAccumulator & ~Copyable {
+        doubleAccumulator = nil
         guard let taken = accumulator.take() else { return try backend.makeAccumulator() }
         return taken
     }
@@ -64,6 +67,18 @@ struct LaneScratch: ~Copyable, Sendable {
     /// Keeps an accumulator for the next unit.
     mutating func giveBackAccumulator(_ accumulator: consuming any FactorAccumulator & ~Copyable) {
         self.accumulator = .some(consume accumulator)
+    }
+
+    /// What sums a factor in fp64; it reuses the memory of the last one.
+    mutating func takeDoubleAccumulator() throws -> DoubleAccumulator {
+        accumulator = nil
+        guard let taken = doubleAccumulator.take() else { return try DoubleAccumulator() }
+        return taken
+    }
+
+    /// Keeps an accumulator in fp64 for the next unit.
+    mutating func giveBackAccumulator(_ accumulator: consuming DoubleAccumulator) {
+        doubleAccumulator = .some(accumulator)
     }
 
     /// A matrix for at least `rows` rows; it reuses the last chunk's memory when the shape is the same.
@@ -86,6 +101,7 @@ struct LaneScratch: ~Copyable, Sendable {
     /// Releases all memory, so that a unit of another kind finds the memory that it was promised.
     mutating func release() throws {
         accumulator = nil
+        doubleAccumulator = nil
         raw = []
         chunk = try Matrix<Float>(rows: 0, columns: 0)
     }

@@ -180,27 +180,34 @@ struct MergeExecution {
     /// A task's factors, in a pass that reads them.
     private func factors(ofTask position: Int, in pass: MergePass) async throws -> TaskFactors {
         guard pass.contains(.factors) else { return .none }
-        return try await matrices(at: position)
+        return try await matrices(at: position, inDouble: operation.readsDouble)
     }
 
     /// The inverses of a task's target; those for all tasks are the first task's.
     private func inverses(ofTask position: Int) async throws -> TaskFactors {
         guard operation.inverseCount > 0 else { return .none }
-        return try await matrices(at: operation.tasks.count + position)
+        return try await matrices(at: operation.tasks.count + position, inDouble: false)
     }
 
     /// A then B, or F, at a position among the lease's blobs: the tasks' factors, then the inverses.
-    private func matrices(at position: Int) async throws -> TaskFactors {
+    private func matrices(at position: Int, inDouble: Bool) async throws -> TaskFactors {
         let blobs = input.lease.inputs.blobs
         let shapes = operation.parameters.factors.map(\.shape)
         switch operation.parameters {
         case .block(.linear):
-            let factor = try await input.factor(blobs[2 * position], of: shapes[0])
-            let gradient = try await input.factor(blobs[2 * position + 1], of: shapes[1])
+            let factor = try await matrix(blobs[2 * position], of: shapes[0], inDouble: inDouble)
+            let gradient = try await matrix(blobs[2 * position + 1], of: shapes[1], inDouble: inDouble)
             return .layer(LayerFactors(input: factor, gradient: gradient))
-        case .block(.full): return .parameter(try await input.factor(blobs[position], of: shapes[0]))
+        case .block(.full): return .parameter(try await matrix(blobs[position], of: shapes[0], inDouble: inDouble))
         case .tensor: return .none
         }
+    }
+
+    private func matrix(
+        _ blob: BlobReference, of shape: SymmetricShape, inDouble: Bool
+    ) async throws -> TaskFactor {
+        guard inDouble else { return .single(try await input.factor(blob, of: shape)) }
+        return .double(try await input.doubleFactor(blob, of: shape))
     }
 
     // MARK: - The result

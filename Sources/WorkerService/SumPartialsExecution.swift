@@ -23,7 +23,8 @@ struct SumPartialsExecution {
         var square = try Matrix<Double>(rows: operation.dimension, columns: operation.dimension)
         if let divisor = operation.divisor {
             var writer = try FactorWriter(
-                operation.shape, capacity: operation.dimension, divisor: divisor, place: place, blobs: input.blobs)
+                operation.shape, capacity: operation.dimension, divisor: divisor,
+                givesDouble: operation.givesDouble, place: place, blobs: input.blobs)
             try await sum(into: &square, &scratch.raw) { row, index throws in
                 try writer.append(row, at: PackedTriangle.offset(ofRow: index))
             }
@@ -45,7 +46,7 @@ struct SumPartialsExecution {
         guard let divisor = operation.divisor else {
             return UnitResult(blobs: [try total.withBytes { bytes throws in try input.blobs.store(bytes) }])
         }
-        return try sum.store(total, dividedBy: divisor, place: place)
+        return try sum.store(total, dividedBy: divisor, givesDouble: operation.givesDouble, place: place)
     }
 
     // MARK: - Parts

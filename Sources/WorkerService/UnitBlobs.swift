@@ -78,9 +78,11 @@ final class UnitBlobs: Sendable {
     ///
     /// - Throws: ``UnitError/malformedLease(_:)`` when its size does not fit the shape, and what ``prepare(_:)``
     ///   and ``read(_:at:into:)`` throw.
-    func matrix(_ blob: BlobReference, of shape: SymmetricShape) async throws -> PackedSymmetricMatrix<Float> {
-        try requireFactor(blob, of: Float.self, shape)
-        var matrix = try PackedSymmetricMatrix<Float>(shape: shape)
+    func matrix<Scalar: MatrixScalar>(
+        _ blob: BlobReference, of shape: SymmetricShape
+    ) async throws -> PackedSymmetricMatrix<Scalar> {
+        try requireFactor(blob, of: Scalar.self, shape)
+        var matrix = try PackedSymmetricMatrix<Scalar>(shape: shape)
         try await prepare([blob])
         try matrix.withMutableBytes { bytes throws in
             for start in stride(from: 0, to: bytes.byteCount, by: Self.pieceBytes) {

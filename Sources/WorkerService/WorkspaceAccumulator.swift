@@ -4,7 +4,7 @@ import UnitOperations
 
 /// `FactorAccumulation` with the scratch that a lane keeps: the accumulator of backends on the machine's cores.
 struct WorkspaceAccumulator: ~Copyable, FactorAccumulator {
-    private var workspace: FactorWorkspace
+    private var workspace: FactorWorkspace<Float>
     private var sum: FactorAccumulation?
     /// The memory of the last sum.
     private var memory: PackedSymmetricMatrix<Double>

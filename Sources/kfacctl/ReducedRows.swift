@@ -17,7 +17,7 @@ final class ReducedRows {
     private let tensor: CapturedTensor
     /// The rows of each sample that is left.
     private var lengths: ArraySlice<Int>
-    private var samples: SampleRowSums
+    private var samples: SampleRowSums<Float>
     private let capacity: Int
     private var chunk: Matrix<Float>
     /// The rows that are in the chunk.

@@ -27,6 +27,16 @@ extension SerialIntegrationTests {
             return job
         }
 
+        /// A task's reference factors in float64, with the samples that jobs weight them by.
+        private func factorFile(of task: String) throws -> String {
+            var file = try TensorFile(reading: "\(Self.example)/reference/factors.\(task).safetensors")
+            file.metadata["samples"] =
+                try TensorFile(reading: "\(Self.example)/captures/\(task).safetensors").metadata["samples"]
+            let path = directory.appending("factors.\(task).safetensors")
+            try file.bytes.write(to: URL(fileURLWithPath: path))
+            return path
+        }
+
         private func run(_ job: JobFile) async throws {
             let path = directory.appending("job.yaml")
             try job.write(to: path)
@@ -136,6 +146,47 @@ extension SerialIntegrationTests {
             job.outputs = ["merged"]
             try await run(job)
             try await compareMerge(method, tolerance: tolerance)
+        }
+
+        /// Where a task's factors come from, whose fp64 a merge reads.
+        enum Source: Sendable, CaseIterable { case captures, factors }
+
+        /// With factors of F32 the merged vector is off by 4e-3.
+        @Test(arguments: Source.allCases)
+        func `with factors in fp64 little damping costs no digits`(source: Source) async throws {
+            var job = job("disentangle", withCaptures: source == .captures)
+            if source == .factors {
+                for (index, task) in Self.tasks.enumerated() {
+                    job.tasks[index].factors = try factorFile(of: task)
+                }
+            }
+            job.curvature = ["damping: {rule: relative, value: 1e-4}", "precision: float64"]
+            job.others = ["parameters: {beta: 0.1}", "dtype: float64"]
+            job.outputs = ["factors", "merged", "report"]
+            try await run(job)
+            try await compareMerge("disentangle-1e-4", tolerance: "1e-8")
+            for task in Self.tasks {
+                try await compare(
+                    "factors/\(task)/factors.safetensors", "factors.\(task).safetensors", "--tolerance", "1e-7")
+            }
+            let options = try #require(try object("\(output)/report.json")["options"] as? [String: Any])
+            #expect(options["precision"] as? String == "float64")
+        }
+
+        @Test func `merges in fp64 have the same bytes with one, two and three workers`() async throws {
+            var job = job("disentangle")
+            job.curvature = ["damping: {rule: relative, value: 1e-4}", "precision: float64"]
+            job.outputs = ["merged"]
+            var files: [Data] = []
+            for workers in 1...3 {
+                job.output = directory.appending("out\(workers)")
+                let path = directory.appending("job\(workers).yaml")
+                try job.write(to: path)
+                try await Client.runJob(path, workers: workers, in: directory)
+                files.append(
+                    try Data(contentsOf: URL(fileURLWithPath: "\(job.output)/merged/model.safetensors")))
+            }
+            #expect(files[0] == files[1] && files[1] == files[2])
         }
 
         @Test(arguments: [(1, true), (1000, false)])

@@ -114,8 +114,8 @@ import Testing
         expect(
             JobFileText(rest: ["kfac: {dampening: 1}"]),
             "job.yaml:6:8: unknown key \"dampening\" in \"kfac\". Did you mean \"damping\"? Known keys: layers, "
-                + "normalization, damping, regularizer, groups, exact_probes, interference, input_digests, packed, "
-                + "compression, missing_curvature, layout, diagonal."
+                + "normalization, damping, precision, regularizer, groups, exact_probes, interference, input_digests, "
+                + "packed, compression, missing_curvature, layout, diagonal."
         )
         expect(
             JobFileText(rest: ["kfac: {damping: {values: 1}}"]),

@@ -49,6 +49,59 @@ struct FactorAccumulationTests {
         #expect(sums[1].suffix(columns + 1) == sums[0].suffix(columns + 1))
     }
 
+    /// Σ r rᵀ of the reduced rows with a one, packed, in fp64.
+    private func gram(_ rows: borrowing Matrix<Float>, _ reduction: PositionReduction) -> [Double] {
+        let reduced = stride(from: 0, to: rows.rowCount, by: reduction.positions).map { first in
+            (0..<rows.columnCount).map { column in
+                (first..<first + reduction.positions).reduce(0.0) { $0 + Double(rows[$1, column]) } * reduction.scale
+            } + [1]
+        }
+        return (0...rows.columnCount).flatMap { row in
+            (0...row).map { column in reduced.reduce(0.0) { $0 + $1[row] * $1[column] } }
+        }
+    }
+
+    @Test(arguments: [PositionReduction.none, .mean(positions: 3), .sum(positions: 3)])
+    func `products in fp64 keep what those in fp32 drop`(reduction: PositionReduction) throws {
+        let rows = try matrix(300, 21, seed: 8)
+        let expected = gram(rows, reduction)
+        var single = try FactorWorkspace()
+        var double = try FactorWorkspace(precision: Double.self)
+        var singles = try FactorAccumulation(columnCount: 21, appendsOne: true, reduction: reduction)
+        var doubles = try FactorAccumulation(columnCount: 21, appendsOne: true, reduction: reduction)
+        for chunk in [0..<201, 201..<300] {
+            try singles.add(rows: chunk, of: rows, workspace: &single)
+            try doubles.add(rows: chunk, of: rows, workspace: &double)
+        }
+        let rounded = singles.finishPartial().elements
+        expectClose(doubles.finishPartial().elements, expected, absolute: 1e-12)
+        #expect(zip(rounded, expected).contains { abs($0 - $1) > 1e-8 })
+    }
+
+    @Test func `rows that were reduced in fp64 are added as they are`() throws {
+        let rows = try Matrix<Double>(rows: 3, columns: 2, elements: [1 + 0x1p-40, 2, 1, 0.5, 3, -1])
+        var workspace = try FactorWorkspace(precision: Double.self)
+        var sum = try FactorAccumulation(columnCount: 2, appendsOne: true)
+        try sum.add(rows: 1..<3, of: rows, workspace: &workspace)
+        try sum.add(rows: 0..<1, of: rows, workspace: &workspace)
+        #expect(sum.rowCount == 3)
+        let first = 1 + 0x1p-40
+        #expect(
+            sum.finishPartial().elements == [10 + first * first, -2.5 + 2 * first, 5.25, 4 + first, 1.5, 3])
+    }
+
+    @Test(arguments: [PositionReduction.none, .sum(positions: 2)])
+    func `in fp64 too a row that is not finite is named`(reduction: PositionReduction) throws {
+        var rows = try matrix(12, 3, seed: 9)
+        rows[9, 1] = .nan
+        var workspace = try FactorWorkspace(precision: Double.self)
+        var sum = try FactorAccumulation(columnCount: 3, reduction: reduction)
+        try sum.add(rows: 0..<4, of: rows, workspace: &workspace)
+        #expect(throws: KroneckerFactorsError.nonFinite(row: 9)) {
+            try sum.add(rows: 4..<12, of: rows, workspace: &workspace)
+        }
+    }
+
     @Test func `partial sums combine to the bits of one accumulation`() throws {
         let rows = try matrix(64, 5, seed: 2)
         var workspace = try FactorWorkspace()

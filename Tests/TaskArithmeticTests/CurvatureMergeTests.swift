@@ -175,11 +175,10 @@ struct CurvatureMergeTests {
     // MARK: - disentangle
 
     /// The dense minimiser of tr(B(τ−Δ)A(τ−Δ)ᵀ) + β tr((B'+γ_B I)τ(A'+γ_A I)τᵀ) for each task, summed.
-    @Test(arguments: [(3, 5), (5, 3), (1, 4), (4, 1)], [0.1, 1, 20])
-    func `disentangle is the dense minimiser`(shape: (Int, Int), strength: Double) throws {
-        var tasks = Self.tasks(3, shape.0, shape.1, seed: 6)
-        tasks[1].weight = -2
-        var expected = DenseSquare.zeros(shape.0, shape.1)
+    ///
+    /// The relative damping is 1e-3.
+    private static func disentangled(_ tasks: [StreamedMerge.Model], _ strength: Double) -> [[Double]] {
+        var expected = DenseSquare.zeros(tasks[0].delta.count, tasks[0].delta[0].count)
         for (own, task) in tasks.enumerated() {
             let others = tasks.indices.filter { $0 != own }.map { tasks[$0] }
             let input = DenseSquare.sum(
@@ -190,13 +189,72 @@ struct CurvatureMergeTests {
                     matrix, by: 1e-3 * DenseSquare.meanEigenvalue(DenseSquare.sum([matrix, own], times: [1, 1])))
             }
             let (a, b) = (task.input ?? [], task.gradient ?? [])
-            let system = Self.kronecker([(1, b, a), (strength, damped(gradient, b), damped(input, a))])
-            let solution = Self.solve(system, Self.image(task, task.delta))
+            let system = kronecker([(1, b, a), (strength, damped(gradient, b), damped(input, a))])
+            let solution = solve(system, image(task, task.delta))
             expected = DenseSquare.sum([expected, solution], times: [1, task.weight])
         }
+        return expected
+    }
+
+    @Test(arguments: [(3, 5), (5, 3), (1, 4), (4, 1)], [0.1, 1, 20])
+    func `disentangle is the dense minimiser`(shape: (Int, Int), strength: Double) throws {
+        var tasks = Self.tasks(3, shape.0, shape.1, seed: 6)
+        tasks[1].weight = -2
+        let expected = Self.disentangled(tasks, strength)
         let merge = StreamedMerge(
             method: .disentangle, modelArguments: ["beta": .number(strength)], damping: (.relative, 1e-3))
         expectClose(try merge(tasks).rows, expected, share: 1e-8)
+    }
+
+    /// Factors of fewer rows than columns, with digits that fp32 drops: rounded to fp32 they have negative eigenvalues.
+    private static var fineTasks: [StreamedMerge.Model] {
+        var random = SplitMix64(seed: 11)
+        func gram(_ order: Int) -> [[Double]] {
+            let rows = (0..<2).map { _ in random.values(order) }
+            return (0..<order).map { row in
+                (0..<order).map { column in rows.reduce(0) { $0 + $1[row] * $1[column] } }
+            }
+        }
+        return tasks(3, 4, 6, seed: 11).map { task in
+            var task = task
+            (task.input, task.gradient) = (gram(6), gram(4))
+            return task
+        }
+    }
+
+    @Test func `disentangle keeps the digits of factors in fp64`() throws {
+        let expected = Self.disentangled(Self.fineTasks, 0.1)
+        var merge = StreamedMerge(
+            method: .disentangle, modelArguments: ["beta": .number(0.1)], damping: (.relative, 1e-3))
+        let rounded = try merge(Self.fineTasks).rows
+        merge.readsDouble = true
+        expectClose(try merge(Self.fineTasks).rows, expected, share: 1e-8)
+        let lost = DenseSquare.sum([rounded, expected], times: [1, -1])
+        #expect(DenseSquare.norm(lost) > 1e-6 * DenseSquare.norm(expected))
+    }
+
+    @Test(arguments: [MergeMethod.kfac, .kfacExact, .regmean, .fisher, .disentangle])
+    func `factors of fp64 merge as those of fp32 that they equal, and no digit is dropped`(method: MergeMethod) throws {
+        let tasks = Self.tasks(3, 4, 5, seed: 12)
+        let single = StreamedMerge(method: method, damping: (.relative, 0.1))
+        var double = single
+        double.readsDouble = true
+        let merged = try single(tasks).rows
+        #expect(try double(tasks).rows == merged)
+        #expect(try double.parameter(tasks.map(Self.row)).rows == single.parameter(tasks.map(Self.row)).rows)
+        var finer = tasks
+        for index in 0..<5 { finer[0].input?[index][index] *= 1 + 0x1p-30 }
+        #expect(try single(finer).rows == merged)
+        let changed = try double(finer).rows
+        #expect(changed != merged)
+        expectClose(changed, merged, share: 1e-8)
+    }
+
+    /// A parameter with the first row of a layer's vector.
+    private static func row(_ task: StreamedMerge.Model) -> StreamedMerge.Model {
+        var row = task
+        row.delta = [task.delta[0]]
+        return row
     }
 
     @Test func `disentangle solves a parameter by its full blocks`() throws {

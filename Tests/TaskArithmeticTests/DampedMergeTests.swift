@@ -139,7 +139,8 @@ struct DampedMergeTests {
         for task in tasks {
             try merge.add(
                 delta: Matrix(rows: 1, columns: task.delta.count, elements: task.delta),
-                factor: PackedSymmetricMatrix(dimension: task.delta.count, elements: task.block), lambda: task.lambda)
+                factor: .single(PackedSymmetricMatrix(dimension: task.delta.count, elements: task.block)),
+                lambda: task.lambda)
         }
         return try merge.finish(damping: damping).values.elements
     }

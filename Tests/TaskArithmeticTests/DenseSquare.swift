@@ -121,7 +121,7 @@ struct LayerTask {
         while let pass = merge.nextPass {
             for (task, model) in zip(tasks, problem.models) {
                 let factors = TaskFactors.layer(
-                    LayerFactors(input: try packed(task.input), gradient: try packed(task.gradient)))
+                    LayerFactors(input: .single(try packed(task.input)), gradient: .single(try packed(task.gradient))))
                 if pass == .factors {
                     try merge.addFactors(factors, of: model)
                 } else {

@@ -33,8 +33,10 @@ struct DiagonalMergeTests {
             for (task, model) in problem.models.enumerated() {
                 let factors = TaskFactors.layer(
                     LayerFactors(
-                        input: try PackedSymmetricMatrix(shape: input.shape, elements: input.factors[task]),
-                        gradient: try PackedSymmetricMatrix(shape: gradient.shape, elements: gradient.factors[task])))
+                        input: .single(
+                            try PackedSymmetricMatrix(shape: input.shape, elements: input.factors[task])),
+                        gradient: .single(
+                            try PackedSymmetricMatrix(shape: gradient.shape, elements: gradient.factors[task]))))
                 if pass == .factors {
                     try merge.addFactors(factors, of: model)
                 } else {

@@ -65,7 +65,7 @@ struct PaperTests {
         for (delta, block) in [([1.0, 5.0], [3.0, 0]), ([7.0, 2.0], [1.0, 4.0])] {
             try merge.add(
                 delta: Matrix(rows: 1, columns: 2, elements: delta),
-                factor: packed([[block[0], 0], [0, block[1]]]),
+                factor: .single(packed([[block[0], 0], [0, block[1]]])),
                 lambda: 0.5
             )
         }
@@ -109,7 +109,7 @@ struct PaperTests {
         #expect(noBlock == none)
         let weight = #expect(throws: TaskArithmeticError.self) {
             var means = try KroneckerMeans(outputs: .full(1), inputs: .full(1))
-            try means.add(LayerFactors(input: packed([[1]]), gradient: packed([[1]])), lambda: .nan)
+            try means.add(LayerFactors(input: .single(packed([[1]])), gradient: .single(packed([[1]]))), lambda: .nan)
         }
         #expect(weight?.description == "the weight λ is nan; expected a finite number.")
     }
@@ -118,15 +118,17 @@ struct PaperTests {
         let factor = #expect(throws: TaskArithmeticError.self) {
             var means = try KroneckerMeans(outputs: .full(1), inputs: .full(1))
             try means.add(
-                LayerFactors(input: packed(DenseSquare.identity(2)), gradient: packed([[1]])), lambda: 1)
+                LayerFactors(input: .single(packed(DenseSquare.identity(2))), gradient: .single(packed([[1]]))),
+                lambda: 1)
         }
         #expect(factor?.description == "the side of an added matrix: 2 elements; expected 1.")
         let delta = #expect(throws: TaskArithmeticError.self) {
             var means = try KroneckerMeans(outputs: .full(1), inputs: .full(1))
-            try means.add(LayerFactors(input: packed([[1]]), gradient: packed([[1]])), lambda: 1)
+            try means.add(LayerFactors(input: .single(packed([[1]])), gradient: .single(packed([[1]]))), lambda: 1)
             var merge = try KroneckerMerge(means: means, damping: Damping(.absolute, 0))
             try merge.add(
-                delta: Matrix(rows: 1, columns: 2), LayerFactors(input: packed([[1]]), gradient: packed([[1]])))
+                delta: Matrix(rows: 1, columns: 2),
+                LayerFactors(input: .single(packed([[1]])), gradient: .single(packed([[1]]))))
         }
         #expect(delta?.description == "the symmetric factor's rows: 1 elements; expected 2.")
     }

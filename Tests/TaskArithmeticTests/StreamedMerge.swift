@@ -23,6 +23,8 @@ struct StreamedMerge {
     var modelArguments: [String: MergeValue] = [:]
     /// Rule and value of the damping; none without curvature.
     var damping: (DampingRule, Double) = (.absolute, 0)
+    /// Whether factors are fp64.
+    var readsDouble = false
 
     /// The result.
     struct Result {
@@ -69,7 +71,7 @@ struct StreamedMerge {
         while let pass = merge.nextPass {
             passes.append(pass)
             for (model, merged) in zip(models, problem.models) where !pass.isEmpty {
-                let factors = pass.contains(.factors) ? try Self.factors(of: model, problem.shape) : .none
+                let factors = pass.contains(.factors) ? try factors(of: model, problem.shape) : .none
                 guard pass.contains(.values) else {
                     try merge.addFactors(factors, of: merged)
                     continue
@@ -88,12 +90,14 @@ struct StreamedMerge {
         return Result(rows: rows, solution: solution, healths: healths, passes: passes)
     }
 
-    private static func factors(of model: Model, _ shape: MergeProblem.Shape) throws -> TaskFactors {
-        func packed(_ square: [[Double]]?) throws -> PackedSymmetricMatrix<Float> {
+    private func factors(of model: Model, _ shape: MergeProblem.Shape) throws -> TaskFactors {
+        func packed(_ square: [[Double]]?) throws -> TaskFactor {
             let square = try #require(square)
-            return try PackedSymmetricMatrix(
-                dimension: square.count,
-                elements: square.indices.flatMap { row in square[row][...row].map { Float($0) } })
+            let elements = square.indices.flatMap { square[$0][...$0] }
+            guard !readsDouble else {
+                return .double(try PackedSymmetricMatrix(dimension: square.count, elements: elements))
+            }
+            return .single(try PackedSymmetricMatrix(dimension: square.count, elements: elements.map { Float($0) }))
         }
         if case .parameter = shape { return .parameter(try packed(model.input)) }
         return .layer(LayerFactors(input: try packed(model.input), gradient: try packed(model.gradient)))

@@ -94,10 +94,14 @@ extension OperationExample {
             [
                 { $0.shape = .full(4) }, { $0.shape = .diagonal(3) }, change { $0.inputPlace = 0 },
                 change { $0.gradientPlace = 0 }, change { $0.partCount = 1 }, change { $0.known = 0 },
+                { $0.givesDouble = true },
             ])
     }()
 
     static let balanceAsStated = OperationExample(
         BalanceOperation(shape: .diagonal(3), scalar: .stated(0.3)),
-        [{ $0.shape = .full(3) }, { $0.shape = .diagonal(4) }, { $0.scalar = .stated(0.3.nextUp) }])
+        [
+            { $0.shape = .full(3) }, { $0.shape = .diagonal(4) }, { $0.scalar = .stated(0.3.nextUp) },
+            { $0.givesDouble = true },
+        ])
 }

@@ -106,7 +106,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.rowSlices[1].slice.offset += 1 }, { $0.rowSlices[1].slice.byteCount += 1 },
             { $0.rowSlices[1].rows = 0 }, { $0.rowSlices[1].firstRow += 1 }, { $0.chunkRows = 1 },
             { $0.divisor = 0.1.nextUp }, { $0.divisor = nil }, { $0.rowSlices.removeLast() },
-            { $0.rowSlices.reverse() }, { $0.isDiagonal = true },
+            { $0.rowSlices.reverse() }, { $0.isDiagonal = true }, { $0.givesDouble = true },
         ]
     }
 
@@ -130,7 +130,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             changes + [
                 { $0.indexCount = 1 }, { $0.appendsOnes = false }, { $0.indexType = .i32 }, { $0.chunkRows = 1 },
                 { $0.averagedPositions = 4 }, { $0.averagedPositions = nil }, { $0.divisor = 0.1.nextUp },
-                { $0.sampleNumbers = samples.numbers }, { $0.rowSlices.reverse() },
+                { $0.sampleNumbers = samples.numbers }, { $0.rowSlices.reverse() }, { $0.givesDouble = true },
             ])
     }()
 
@@ -148,7 +148,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
                 { $0.indexType = .i32 }, { $0.chunkRows = 1 }, { $0.divisor = 0.1 },
                 { $0.sampleNumbers[0].slice.file = 5 }, { $0.sampleNumbers[0].slice.offset += 1 },
                 { $0.sampleNumbers[0].slice.byteCount += 4 }, { $0.sampleNumbers[0].isWide.toggle() },
-                { $0.sampleNumbers[0].samples += 1 }, { $0.averagedPositions = 2 },
+                { $0.sampleNumbers[0].samples += 1 }, { $0.averagedPositions = 2 }, { $0.givesDouble = true },
             ])
     }()
 
@@ -156,7 +156,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         SumUsesOperation(inputShape: .diagonal(50_257), gradientShape: .full(768), useCount: 2),
         [
             { $0.inputShape = .diagonal(1) }, { $0.inputShape = .full(50_257) }, { $0.gradientShape = .full(1) },
-            { $0.gradientShape = .diagonal(768) }, { $0.useCount = 3 },
+            { $0.gradientShape = .diagonal(768) }, { $0.useCount = 3 }, { $0.givesDouble = true },
         ])
 
     private static let importFactor = OperationExample(
@@ -164,7 +164,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         [
             { $0.shape = .full(4) }, { $0.elementType = .f32 }, { $0.isPacked = false }, { $0.slice.file = 2 },
             { $0.slice.offset = 0 }, { $0.slice.byteCount = 49 }, { $0.shape = .diagonal(3) },
-            { $0.compression = Compression(form: .int8) },
+            { $0.compression = Compression(form: .int8) }, { $0.givesDouble = true },
         ])
 
     private static let importCompressed = OperationExample(
@@ -175,7 +175,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.shape = .full(8) }, { $0.elementType = .f64 }, { $0.isPacked = false }, { $0.slice.file = 2 },
             { $0.slice.offset = 0 }, { $0.slice.byteCount = 71 }, { $0.compression?.shift = 0 },
             { $0.compression?.form = .lowRank(rank: 0) }, { $0.compression?.form = .blockDiagonal(blocks: 1) },
-            { $0.compression?.form = .bf16 }, { $0.compression = nil },
+            { $0.compression?.form = .bf16 }, { $0.compression = nil }, { $0.givesDouble = true },
         ])
 
     private static let compress = OperationExample(
@@ -194,13 +194,14 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.shape = .full(4) }, { $0.elementType = .f32 }, { $0.slices[0].file = 5 }, { $0.slices[0].offset += 1 },
             { $0.slices[0].byteCount += 1 }, { $0.slices[1].file = 4 }, { $0.slices[1].offset += 1 },
             { $0.slices[1].byteCount += 1 }, { $0.divisor = 10.0.nextUp }, { $0.divisor = nil },
-            { $0.slices.removeLast() }, { $0.slices.reverse() }, { $0.shape = .diagonal(3) },
+            { $0.slices.removeLast() }, { $0.slices.reverse() }, { $0.shape = .diagonal(3) }, { $0.givesDouble = true },
         ])
 
     private static let combine = OperationExample(
         CombineOperation(partCount: 2, shape: .full(3), divisor: 10),
         [
             { $0.partCount = 3 }, { $0.shape = .full(4) }, { $0.shape = .diagonal(3) }, { $0.divisor = 10.0.nextUp },
+            { $0.givesDouble = true },
         ])
 
     private static let accumulate = OperationExample(
@@ -293,7 +294,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         let changes: [(inout MergeOperation) -> Void] = [
             { $0.tasks[0].place = 0 }, { $0.tasks[1].place = 5 }, { $0.inverseCount = 1 }, { $0.inverseCount = 0 },
             { $0.roundCount = 0 }, { $0.measures = false }, { $0.rank = 5 }, { $0.isSum = true },
-            { $0.measuresTensor = true },
+            { $0.measuresTensor = true }, { $0.readsDouble = true },
             { $0.parameters = .block(.linear(outputs: 3, inputs: 3, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 2, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 3, hasBias: false)) },

@@ -47,7 +47,7 @@ struct FactorStage {
                 }
             }
         }
-        func ours(_ workspace: inout FactorWorkspace) throws {
+        func ours(_ workspace: inout FactorWorkspace<Float>) throws {
             var sum = try FactorAccumulation(columnCount: columns, appendsOne: appendsOne)
             for first in stride(from: 0, to: rows, by: Self.chunkRows) {
                 try chunk.withMutableBytes { bytes throws in

@@ -102,10 +102,15 @@ struct ReportWriter {
                 .init("normalization", .string(curvature.normalization.rawValue)),
                 .init("exact_probes", .bool(curvature.hasExactProbes)),
                 .init("damping", curvature.damping.description),
-                .init("regularizer", regularizer),
-            ] + groups + [
+            ] + precision + [.init("regularizer", regularizer)] + groups + [
                 .init("outputs", .array(plan.spec.outputs.map(\.rawValue).sorted().map { .string($0) }))
             ])
+    }
+
+    /// The precision of factors in merges, where it is not fp32.
+    private var precision: [JSONValue.Member] {
+        guard let precision = plan.spec.curvature.precision?.value, precision != .float32 else { return [] }
+        return [.init("precision", .string(precision.rawValue))]
     }
 
     /// The job's values of the parameters that only its method has; null for a value that depends on the tensor.

@@ -116,7 +116,7 @@ public struct DisentangleMerge: StreamedComputation, ~Copyable {
 
     /// Subtracts w_t β (F₋ₜ+γI) δ_t of (F_t + β(F₋ₜ+γI))⁻¹, for the parameter δ_t.
     private mutating func addChange(
-        of values: consuming Matrix<Double>, _ block: borrowing PackedSymmetricMatrix<Float>, _ model: MergedModel,
+        of values: consuming Matrix<Double>, _ block: borrowing TaskFactor, _ model: MergedModel,
         _ strength: Double
     ) throws(TaskArithmeticError) {
         var others = try total(of: block, model)
@@ -143,7 +143,7 @@ public struct DisentangleMerge: StreamedComputation, ~Copyable {
 
     /// F_t + F₋ₜ of the inputs' side: F_t + (Σ λ_s F_s − λ_t F_t) / (1 − λ_t).
     private borrowing func total(
-        of factor: borrowing PackedSymmetricMatrix<Float>, _ model: MergedModel
+        of factor: borrowing TaskFactor, _ model: MergedModel
     ) throws(TaskArithmeticError) -> PackedSymmetricMatrix<Double> {
         let rest = 1 - model.lambda
         return try carryingErrors { () throws(LinearAlgebraError) in

@@ -57,9 +57,8 @@ public struct FisherMerge: StreamedComputation, ~Copyable {
         let outputs: [Double]
         let inputs: [Double]
         switch factors {
-        case .layer(let factors):
-            (outputs, inputs) = (factors.gradient.diagonal.map(Double.init), factors.input.diagonal.map(Double.init))
-        case .parameter(let block): (outputs, inputs) = ([1], block.diagonal.map(Double.init))
+        case .layer(let factors): (outputs, inputs) = (factors.gradient.diagonal, factors.input.diagonal)
+        case .parameter(let block): (outputs, inputs) = ([1], block.diagonal)
         case .none: throw .unexpectedOperands("a block without factors")
         }
         let columns = mean.columnCount

@@ -133,6 +133,9 @@ nonisolated struct WireFactorOperation: Sendable {
   /// Whether only the factor's diagonal is made.
   var isDiagonal: Bool = false
 
+  /// Whether rows are multiplied in fp64, and the factor is also given as F64.
+  var givesDouble: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -162,6 +165,9 @@ nonisolated struct WireIndexFactorOperation: Sendable {
   var sampleNumbers: [WireSampleNumbers] = []
 
   var divisor: Double = 0
+
+  /// Whether the factor is also given as F64.
+  var givesDouble: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -235,6 +241,9 @@ nonisolated struct WireBalanceOperation: Sendable {
     set {scalar = .measured(newValue)}
   }
 
+  /// Whether B is read as F64, and also given so.
+  var givesDouble: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Scalar: Equatable, Sendable {
@@ -283,6 +292,9 @@ nonisolated struct WireSumUsesOperation: Sendable {
   var hasDiagonalGradient_p: Bool = false
 
   var uses: UInt32 = 0
+
+  /// Whether the factors are read as F64, and the sums also given so.
+  var givesDouble: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -349,6 +361,9 @@ nonisolated struct WireImportOperation: Sendable {
   /// What is added to the diagonal of a decoded matrix.
   var shift: Double = 0
 
+  /// Whether the factor is also given as F64.
+  var givesDouble: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -406,6 +421,9 @@ nonisolated struct WireSumPartialsOperation: Sendable {
 
   var isDiagonal: Bool = false
 
+  /// Whether the factor is also given as F64.
+  var givesDouble: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -425,6 +443,9 @@ nonisolated struct WireCombineOperation: Sendable {
   var divisor: Double = 0
 
   var isDiagonal: Bool = false
+
+  /// Whether the factor is also given as F64.
+  var givesDouble: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1001,6 +1022,12 @@ nonisolated struct WireMergeOperation: @unchecked Sendable {
     set {_uniqueStorage()._measuresTensor = newValue}
   }
 
+  /// Whether the factors are read as F64.
+  var readsDouble: Bool {
+    get {_storage._readsDouble}
+    set {_uniqueStorage()._readsDouble = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Parameters: Equatable, Sendable {
@@ -1409,7 +1436,7 @@ nonisolated extension WireSampleNumbers: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".FactorOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}columns\0\u{3}appends_ones\0\u{3}element_type\0\u{1}slices\0\u{3}chunk_rows\0\u{1}reduction\0\u{1}positions\0\u{1}divisor\0\u{3}sample_numbers\0\u{3}averages_samples\0\u{3}is_diagonal\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}columns\0\u{3}appends_ones\0\u{3}element_type\0\u{1}slices\0\u{3}chunk_rows\0\u{1}reduction\0\u{1}positions\0\u{1}divisor\0\u{3}sample_numbers\0\u{3}averages_samples\0\u{3}is_diagonal\0\u{3}gives_double\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1428,6 +1455,7 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.sampleNumbers) }()
       case 10: try { try decoder.decodeSingularBoolField(value: &self.averagesSamples) }()
       case 11: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
+      case 12: try { try decoder.decodeSingularBoolField(value: &self.givesDouble) }()
       default: break
       }
     }
@@ -1471,6 +1499,9 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if self.isDiagonal != false {
       try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 11)
     }
+    if self.givesDouble != false {
+      try visitor.visitSingularBoolField(value: self.givesDouble, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1486,6 +1517,7 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.sampleNumbers != rhs.sampleNumbers {return false}
     if lhs.averagesSamples != rhs.averagesSamples {return false}
     if lhs.isDiagonal != rhs.isDiagonal {return false}
+    if lhs.givesDouble != rhs.givesDouble {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1493,7 +1525,7 @@ nonisolated extension WireFactorOperation: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension WireIndexFactorOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".IndexFactorOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}index_count\0\u{3}appends_ones\0\u{3}is_wide\0\u{1}slices\0\u{3}chunk_rows\0\u{1}positions\0\u{3}sample_numbers\0\u{1}divisor\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}index_count\0\u{3}appends_ones\0\u{3}is_wide\0\u{1}slices\0\u{3}chunk_rows\0\u{1}positions\0\u{3}sample_numbers\0\u{1}divisor\0\u{3}gives_double\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1509,6 +1541,7 @@ nonisolated extension WireIndexFactorOperation: SwiftProtobuf.Message, SwiftProt
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
       case 7: try { try decoder.decodeRepeatedMessageField(value: &self.sampleNumbers) }()
       case 8: try { try decoder.decodeSingularDoubleField(value: &self.divisor) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.givesDouble) }()
       default: break
       }
     }
@@ -1539,6 +1572,9 @@ nonisolated extension WireIndexFactorOperation: SwiftProtobuf.Message, SwiftProt
     if self.divisor.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.divisor, fieldNumber: 8)
     }
+    if self.givesDouble != false {
+      try visitor.visitSingularBoolField(value: self.givesDouble, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1551,6 +1587,7 @@ nonisolated extension WireIndexFactorOperation: SwiftProtobuf.Message, SwiftProt
     if lhs.positions != rhs.positions {return false}
     if lhs.sampleNumbers != rhs.sampleNumbers {return false}
     if lhs.divisor != rhs.divisor {return false}
+    if lhs.givesDouble != rhs.givesDouble {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1643,7 +1680,7 @@ nonisolated extension WireExactTraceOperation: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension WireBalanceOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".BalanceOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}is_diagonal\0\u{1}stated\0\u{1}measured\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}is_diagonal\0\u{1}stated\0\u{1}measured\0\u{3}gives_double\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1674,6 +1711,7 @@ nonisolated extension WireBalanceOperation: SwiftProtobuf.Message, SwiftProtobuf
           self.scalar = .measured(v)
         }
       }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.givesDouble) }()
       default: break
       }
     }
@@ -1701,6 +1739,9 @@ nonisolated extension WireBalanceOperation: SwiftProtobuf.Message, SwiftProtobuf
     }()
     case nil: break
     }
+    if self.givesDouble != false {
+      try visitor.visitSingularBoolField(value: self.givesDouble, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1708,6 +1749,7 @@ nonisolated extension WireBalanceOperation: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.dimension != rhs.dimension {return false}
     if lhs.isDiagonal != rhs.isDiagonal {return false}
     if lhs.scalar != rhs.scalar {return false}
+    if lhs.givesDouble != rhs.givesDouble {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1760,7 +1802,7 @@ nonisolated extension WireMeasuredBalance: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension WireSumUsesOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".SumUsesOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}input_dimension\0\u{3}has_diagonal_input\0\u{3}gradient_dimension\0\u{3}has_diagonal_gradient\0\u{1}uses\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}input_dimension\0\u{3}has_diagonal_input\0\u{3}gradient_dimension\0\u{3}has_diagonal_gradient\0\u{1}uses\0\u{3}gives_double\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1773,6 +1815,7 @@ nonisolated extension WireSumUsesOperation: SwiftProtobuf.Message, SwiftProtobuf
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.gradientDimension) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.hasDiagonalGradient_p) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.uses) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.givesDouble) }()
       default: break
       }
     }
@@ -1794,6 +1837,9 @@ nonisolated extension WireSumUsesOperation: SwiftProtobuf.Message, SwiftProtobuf
     if self.uses != 0 {
       try visitor.visitSingularUInt32Field(value: self.uses, fieldNumber: 5)
     }
+    if self.givesDouble != false {
+      try visitor.visitSingularBoolField(value: self.givesDouble, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1803,6 +1849,7 @@ nonisolated extension WireSumUsesOperation: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.gradientDimension != rhs.gradientDimension {return false}
     if lhs.hasDiagonalGradient_p != rhs.hasDiagonalGradient_p {return false}
     if lhs.uses != rhs.uses {return false}
+    if lhs.givesDouble != rhs.givesDouble {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1849,7 +1896,7 @@ nonisolated extension WireCompressedForm: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ImportOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{3}is_packed\0\u{1}slice\0\u{3}is_diagonal\0\u{1}form\0\u{1}shift\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{3}is_packed\0\u{1}slice\0\u{3}is_diagonal\0\u{1}form\0\u{1}shift\0\u{3}gives_double\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1864,6 +1911,7 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
       case 5: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._form) }()
       case 7: try { try decoder.decodeSingularDoubleField(value: &self.shift) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.givesDouble) }()
       default: break
       }
     }
@@ -1895,6 +1943,9 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if self.shift.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.shift, fieldNumber: 7)
     }
+    if self.givesDouble != false {
+      try visitor.visitSingularBoolField(value: self.givesDouble, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1906,6 +1957,7 @@ nonisolated extension WireImportOperation: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.isDiagonal != rhs.isDiagonal {return false}
     if lhs._form != rhs._form {return false}
     if lhs.shift != rhs.shift {return false}
+    if lhs.givesDouble != rhs.givesDouble {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1962,7 +2014,7 @@ nonisolated extension WireCompressOperation: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".SumPartialsOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{1}slices\0\u{1}divisor\0\u{3}is_diagonal\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}dimension\0\u{3}element_type\0\u{1}slices\0\u{1}divisor\0\u{3}is_diagonal\0\u{3}gives_double\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1975,6 +2027,7 @@ nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProt
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.slices) }()
       case 4: try { try decoder.decodeSingularDoubleField(value: &self._divisor) }()
       case 5: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.givesDouble) }()
       default: break
       }
     }
@@ -2000,6 +2053,9 @@ nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProt
     if self.isDiagonal != false {
       try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 5)
     }
+    if self.givesDouble != false {
+      try visitor.visitSingularBoolField(value: self.givesDouble, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2009,6 +2065,7 @@ nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProt
     if lhs.slices != rhs.slices {return false}
     if lhs._divisor != rhs._divisor {return false}
     if lhs.isDiagonal != rhs.isDiagonal {return false}
+    if lhs.givesDouble != rhs.givesDouble {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2016,7 +2073,7 @@ nonisolated extension WireSumPartialsOperation: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension WireCombineOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".CombineOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{1}dimension\0\u{1}divisor\0\u{3}is_diagonal\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{1}dimension\0\u{1}divisor\0\u{3}is_diagonal\0\u{3}gives_double\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2028,6 +2085,7 @@ nonisolated extension WireCombineOperation: SwiftProtobuf.Message, SwiftProtobuf
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.dimension) }()
       case 3: try { try decoder.decodeSingularDoubleField(value: &self.divisor) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.isDiagonal) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.givesDouble) }()
       default: break
       }
     }
@@ -2046,6 +2104,9 @@ nonisolated extension WireCombineOperation: SwiftProtobuf.Message, SwiftProtobuf
     if self.isDiagonal != false {
       try visitor.visitSingularBoolField(value: self.isDiagonal, fieldNumber: 4)
     }
+    if self.givesDouble != false {
+      try visitor.visitSingularBoolField(value: self.givesDouble, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2054,6 +2115,7 @@ nonisolated extension WireCombineOperation: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.dimension != rhs.dimension {return false}
     if lhs.divisor != rhs.divisor {return false}
     if lhs.isDiagonal != rhs.isDiagonal {return false}
+    if lhs.givesDouble != rhs.givesDouble {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2922,7 +2984,7 @@ nonisolated extension WireMatrixShape: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".MergeOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0\u{1}inverses\0\u{1}rounds\0\u{1}measures\0\u{1}rank\0\u{3}is_sum\0\u{3}measures_tensor\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0\u{1}inverses\0\u{1}rounds\0\u{1}measures\0\u{1}rank\0\u{3}is_sum\0\u{3}measures_tensor\0\u{3}reads_double\0")
 
   fileprivate class _StorageClass {
     var _parameters: WireMergeOperation.OneOf_Parameters?
@@ -2940,6 +3002,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
     var _rank: UInt32 = 0
     var _isSum: Bool = false
     var _measuresTensor: Bool = false
+    var _readsDouble: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2965,6 +3028,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
       _rank = source._rank
       _isSum = source._isSum
       _measuresTensor = source._measuresTensor
+      _readsDouble = source._readsDouble
     }
   }
 
@@ -3023,6 +3087,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
         case 14: try { try decoder.decodeSingularUInt32Field(value: &_storage._rank) }()
         case 15: try { try decoder.decodeSingularBoolField(value: &_storage._isSum) }()
         case 16: try { try decoder.decodeSingularBoolField(value: &_storage._measuresTensor) }()
+        case 17: try { try decoder.decodeSingularBoolField(value: &_storage._readsDouble) }()
         default: break
         }
       }
@@ -3083,6 +3148,9 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
       if _storage._measuresTensor != false {
         try visitor.visitSingularBoolField(value: _storage._measuresTensor, fieldNumber: 16)
       }
+      if _storage._readsDouble != false {
+        try visitor.visitSingularBoolField(value: _storage._readsDouble, fieldNumber: 17)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3107,6 +3175,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
         if _storage._rank != rhs_storage._rank {return false}
         if _storage._isSum != rhs_storage._isSum {return false}
         if _storage._measuresTensor != rhs_storage._measuresTensor {return false}
+        if _storage._readsDouble != rhs_storage._readsDouble {return false}
         return true
       }
       if !storagesAreEqual {return false}
