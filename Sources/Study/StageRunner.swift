@@ -18,9 +18,9 @@ struct StageRunner: Sendable {
     /// The id of the merge that the lab computes itself.
     static let drawnMerge = "jacobian-merge"
     /// The mixture that each task shares for it, and the images that are drawn from each.
-    static let mixture = (size: InputMixture.Settings(componentCount: 256, rank: 8), drawnCount: 384)
+    static let mixture = (size: InputMixture.Settings(componentCount: 256, rank: 8), drawnCount: 2048)
     /// Its iterations.
-    static let mergeIterationCount = 21
+    static let mergeIterationCount = 24
 
     /// The result of the stage.
     ///
