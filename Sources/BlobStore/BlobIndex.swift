@@ -62,24 +62,28 @@ struct BlobIndex {
     }
 
     /// Copies a blob to the newest segment, if it still is where `record` says.
-    mutating func move(
-        _ record: BlobRecord, from number: Int, of segment: [UInt8]
-    ) throws(BlobStoreError) {
-        guard blobs[record.digest]?.place == .segment(number, offset: record.offset) else { return }
+    mutating func move(_ record: BlobRecord, from number: Int, _ bytes: [UInt8]) throws(BlobStoreError) {
+        guard holds(record, inSegment: number) else { return }
         var copy = RecordBuffer()
-        copy.append(segment.span.bytes.extracting(record.offset..<record.end))
+        copy.append(bytes.span.bytes)
         copy.seal(as: record.digest)
         let (segment, offset) = try small.append(copy)
         small.forget(number, blobByteCount: record.byteCount)
         blobs[record.digest]?.place = .segment(segment, offset: offset)
     }
 
-    /// The blobs in a segment, from a byte on.
-    func digests(inSegment number: Int, from start: Int = 0) -> [BlobDigest] {
-        blobs.compactMap { digest, blob in
+    /// Whether a record is the place of its blob.
+    func holds(_ record: BlobRecord, inSegment number: Int) -> Bool {
+        blobs[record.digest]?.place == .segment(number, offset: record.offset)
+    }
+
+    /// The blobs in a segment, from a byte on, in their order.
+    func records(inSegment number: Int, from start: Int = 0) -> [BlobRecord] {
+        let records: [BlobRecord] = blobs.compactMap { digest, blob in
             guard case .segment(number, let offset) = blob.place, offset >= start else { return nil }
-            return digest
+            return BlobRecord(digest, offset: offset, byteCount: blob.byteCount)
         }
+        return records.sorted { $0.offset < $1.offset }
     }
 
     /// The file with a blob's bytes.

@@ -105,7 +105,9 @@ extension BlobStore {
         }
         contents.withLock { contents in
             let durable = contents.small.segments[number]?.durableByteCount ?? 0
-            for digest in contents.digests(inSegment: number, from: durable) { lose(digest, fault, in: &contents) }
+            for record in contents.records(inSegment: number, from: durable) {
+                lose(record.digest, fault, in: &contents)
+            }
             contents.small.noteRefused(number)
         }
     }

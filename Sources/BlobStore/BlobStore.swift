@@ -288,7 +288,7 @@ public final class BlobStore: Sendable {
         return lose(digest, fault, in: &contents)
     }
 
-    private func fault(of error: BlobStoreError) -> BlobLoss.Fault? {
+    func fault(of error: BlobStoreError) -> BlobLoss.Fault? {
         guard case .file(.callFailed(_, let call, let code)) = error else { return nil }
         return BlobLoss.Fault(call: call, code: code)
     }
@@ -310,6 +310,7 @@ public final class BlobStore: Sendable {
                 loseSegment(number, fault, in: &contents)
                 return .lost(loss)
             }
+            contents.small.seal(number)
         } else {
             StoreDirectory.discard(file)
         }
@@ -320,9 +321,9 @@ public final class BlobStore: Sendable {
 
     private func loseSegment(_ number: Int, _ fault: BlobLoss.Fault, in contents: inout BlobIndex) {
         let file = contents.small.path(of: number)
-        for digest in contents.digests(inSegment: number) {
-            contents.remove(digest)
-            lossSink.yield(BlobLoss(digest, at: file, fault))
+        for record in contents.records(inSegment: number) {
+            contents.remove(record.digest)
+            lossSink.yield(BlobLoss(record.digest, at: file, fault))
         }
         contents.small.drop(number)
     }

@@ -16,6 +16,7 @@ struct BlobStoreLayout: Sendable {
     private let incomingRoot: FilePath
 
     private static let fanDigits = 2
+    private static let segmentNumberMax = 1 << 52
     private static let hexadecimalDigits = "0123456789abcdef"
 
     init(directory: FilePath) {
@@ -135,11 +136,12 @@ struct BlobStoreLayout: Sendable {
 
     /// The numbers of the segments, in order.
     ///
-    /// Anything with a segment's name that is no file is removed.
+    /// Anything with a segment's name that is no file is removed. Names that no store comes to are of others.
     func segmentNumbers(_ lost: inout [BlobLoss]) throws(BlobStoreError) -> [Int] {
         var numbers: [Int] = []
         for name in try Self.names(in: smallRoot, &lost) {
-            guard let number = Int(name), number > 0, String(number) == name else { continue }
+            guard let number = Int(name), String(number) == name, (1...Self.segmentNumberMax).contains(number)
+            else { continue }
             let file = smallRoot.appending(name)
             guard StoreDirectory.byteCount(ofFileAt: file) != nil else {
                 StoreDirectory.discard(file)

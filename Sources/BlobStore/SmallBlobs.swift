@@ -119,8 +119,13 @@ struct SmallBlobs {
         return OpenSegment(newest, try StoreFile(creating: path(of: newest)))
     }
 
+    /// Ends a segment in which something is wrong, so that no more blobs meet the same fault.
+    mutating func seal(_ number: Int) {
+        if open?.number == number { seal() }
+    }
+
     /// Ends the newest segment; the next record begins another one.
-    mutating func seal() {
+    private mutating func seal() {
         guard let number = open?.number else { return }
         open = nil
         if segments[number]?.liveByteCount == 0 { drop(number) }
@@ -194,7 +199,7 @@ struct SmallBlobs {
     /// Ends a segment of which the disk refused bytes.
     mutating func noteRefused(_ number: Int) {
         if let byteCount = segments[number]?.byteCount { segments[number]?.durableByteCount = byteCount }
-        if open?.number == number { seal() }
+        seal(number)
     }
 
     /// The newest segment if its name is not durable yet.

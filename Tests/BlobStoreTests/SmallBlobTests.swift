@@ -203,6 +203,16 @@ struct SmallBlobTests {
         #expect(try read(digests[2], 100, of: store) == content(2))
     }
 
+    @Test func `a segment that was replaced costs the blobs in it, and no later ones`() throws {
+        let store = try BlobStore(opening: path)
+        let digest = try store.put(content(0).span.bytes)
+        try directory.remove("small/1")
+        try directory.write([UInt8](repeating: 0, count: 140), to: "small/1")
+        #expect(throws: BlobStoreError.self) { try read(digest, 100, of: store) }
+        #expect(try store.put(content(0).span.bytes) == digest)
+        #expect(try read(digest, 100, of: store) == content(0))
+    }
+
     /// What may become of a segment's file.
     enum Fate: CaseIterable {
         case vanished, directory, fullDirectory, link
@@ -273,10 +283,12 @@ struct SmallBlobTests {
 
     @Test func `names that are no segments are left alone`() throws {
         _ = try storedBlobs(1)
-        for name in ["notes", "01", "-1", "0", "2.damaged-7"] { try directory.write([7], to: "small/\(name)") }
+        let names = ["notes", "01", "-1", "0", "2.damaged-7", "\(Int.max)"]
+        for name in names { try directory.write([7], to: "small/\(name)") }
         let store = try BlobStore(opening: path)
         #expect(store.digests.count == 1)
-        for name in ["notes", "01", "-1", "0", "2.damaged-7"] { #expect(try directory.read("small/\(name)") == [7]) }
+        try store.put(content(1, count: 4096).span.bytes)
+        for name in names { #expect(try directory.read("small/\(name)") == [7]) }
     }
 
     /// No record hides in another one, unless the outer one is damaged.
