@@ -20,7 +20,7 @@ public struct BlobLoss: Error, Equatable, Sendable, CustomStringConvertible {
         case unreadable(call: String, code: Errno)
     }
 
-    /// The blob; `nil` for a directory of blobs with unknown names.
+    /// The blob; `nil` for a directory or a segment of unknown blobs.
     public let digest: BlobDigest?
     /// The path of the file or directory.
     public let path: FilePath
@@ -35,7 +35,7 @@ public struct BlobLoss: Error, Equatable, Sendable, CustomStringConvertible {
 
     /// The sentence for the log.
     public var description: String {
-        let what = digest == nil ? "the directory of blobs" : "the blob"
+        let what = digest == nil ? "a part of the store" : "the blob"
         return switch fault {
         case .vanished: "\(path): \(what) is gone. It is made again when it is needed."
         case .noFile: "\(path): \(what) is no file any more; it was removed, and is made again when it is needed."
@@ -53,6 +53,14 @@ public struct BlobLoss: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension BlobLoss.Fault {
+    /// Whether nothing of a file can be read, as opposed to a part of it.
+    var isOfWholeFile: Bool {
+        switch self {
+        case .vanished, .noFile, .unreadable(call: "open", _): true
+        case .size, .otherBytes, .unreadable: false
+        }
+    }
+
     /// The fault of a failed call; `nil` when the process or the machine is the cause.
     init?(call: String, code: Errno) {
         switch code {

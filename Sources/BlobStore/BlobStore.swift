@@ -11,6 +11,9 @@ public import SystemPackage
 /// - `pending/ab/abcd…`: whole blobs that a power failure may still damage. They are hashed when the store is opened,
 ///   and removed if they do not match their names.
 /// - `durable/ab/abcd…`: blobs that survive a power failure.
+/// - `small/N`: segments, files of many blobs of at most 4 KiB each. They are hashed when the store is opened. A record
+///   is whole after the death of the process, and survives a power failure after ``makeDurable()``. A removed blob may
+///   be back after the next opening, if its segment was still needed.
 /// - `format`: the version of this layout.
 ///
 /// **The store does not trust the disk.** A blob that is found damaged, truncated, unreadable or missing is removed at
@@ -24,8 +27,8 @@ public import SystemPackage
 /// coordinator calls ``makeDurable()`` once for all blobs of a journal transaction, BEFORE it commits the transaction.
 /// So a blob that the journal names is whole after any crash.
 ///
-/// Safe to use from any thread. The internal lock is held for calls on single names, but never while bytes are read,
-/// written or made durable.
+/// Safe to use from any thread. The internal lock is held for calls on single names and for the one write of a small
+/// blob's record, but never while bytes are read, other bytes are written, or anything is made durable.
 public final class BlobStore: Sendable {
     /// The store's directory.
     public let directory: FilePath
@@ -34,31 +37,13 @@ public final class BlobStore: Sendable {
     /// Bound: the latest ``lossesMax`` that nobody has read.
     public let losses: AsyncStream<BlobLoss>
     private static let lossesMax = 4096
+    /// The most bytes of a segment of small blobs; their room comes back in pieces of this size.
+    public static let segmentByteCount = UInt64(BlobSegment.byteCountMax)
 
-    private let lossSink: AsyncStream<BlobLoss>.Continuation
-    private let layout: BlobStoreLayout
+    let lossSink: AsyncStream<BlobLoss>.Continuation
+    let layout: BlobStoreLayout
     private let lockFile: StoreFile
-    private let contents: Mutex<Contents>
-
-    private struct Contents {
-        var byteCounts: [BlobDigest: Int] = [:]
-        var pending: Set<BlobDigest> = []
-        var byteCount = 0
-        /// The number of directories made in `durable/`, and how many of the first ones have durable names.
-        var directoriesMade = 0
-        var directoriesDurable = 0
-
-        mutating func insert(_ digest: BlobDigest, byteCount: Int, isPending: Bool) {
-            byteCounts[digest] = byteCount
-            self.byteCount += byteCount
-            if isPending { pending.insert(digest) }
-        }
-
-        mutating func remove(_ digest: BlobDigest) {
-            byteCount -= byteCounts.removeValue(forKey: digest) ?? 0
-            pending.remove(digest)
-        }
-    }
+    let contents: Mutex<BlobIndex>
 
     /// Opens a store, makes its missing directories, and removes what a crash left unfinished.
     ///
@@ -74,14 +59,15 @@ public final class BlobStore: Sendable {
         guard try lockFile.lockExclusively() else { throw .inUse(directory: directory) }
         try layout.claimFormat()
         try layout.removeIncoming()
-        var contents = Contents()
+        var contents = BlobIndex(layout)
         var lost: [BlobLoss] = []
         for (digest, byteCount) in try layout.durableBlobs(&lost) {
-            contents.insert(digest, byteCount: byteCount, isPending: false)
+            contents.insert(digest, byteCount: byteCount, at: .durable)
         }
-        for (digest, byteCount) in try layout.verifiedPendingBlobs(&lost) where contents.byteCounts[digest] == nil {
-            contents.insert(digest, byteCount: byteCount, isPending: true)
+        for (digest, byteCount) in try layout.verifiedPendingBlobs(&lost) where contents.blobs[digest] == nil {
+            contents.insert(digest, byteCount: byteCount, at: .pending)
         }
+        try contents.restoreSegments(&lost)
         let (losses, lossSink) = AsyncStream.makeStream(
             of: BlobLoss.self, bufferingPolicy: .bufferingNewest(Self.lossesMax))
         for loss in lost { lossSink.yield(loss) }
@@ -90,16 +76,16 @@ public final class BlobStore: Sendable {
         self.layout = layout
         self.lockFile = lockFile
         self.contents = Mutex(contents)
+        compact()
     }
 
     // MARK: - Writing
 
     /// Begins a blob whose bytes arrive in parts; it is in the store after ``BlobWriter/finish(expecting:)``.
-    ///
-    /// - Throws: ``BlobStoreError``; nothing is left behind.
-    public func beginWrite() throws(BlobStoreError) -> BlobWriter {
-        try BlobWriter(store: self, path: layout.newIncoming())
-    }
+    public func beginWrite() -> BlobWriter { BlobWriter(store: self) }
+
+    /// A new file for a blob that is not small.
+    func newIncomingFile() throws(BlobStoreError) -> IncomingFile { try IncomingFile(creating: layout.newIncoming()) }
 
     /// Stores bytes in memory; bytes that the store already holds are not written again.
     ///
@@ -108,88 +94,40 @@ public final class BlobStore: Sendable {
     public func put(_ bytes: RawSpan) throws(BlobStoreError) -> BlobDigest {
         let digest = BlobDigest(hashing: bytes)
         if contains(digest) { return digest }
-        let writer = try beginWrite()
+        let writer = beginWrite()
         try writer.append(bytes)
         return try writer.finish(expecting: digest)
     }
 
     /// Gives a finished file its name, or removes it if the store already has the blob.
-    func adopt(_ incoming: FilePath, as digest: BlobDigest, byteCount: Int) throws(BlobStoreError) {
-        try contents.withLock { (contents: inout Contents) throws(BlobStoreError) in
-            if contents.byteCounts[digest] != nil {
-                _ = try StoreDirectory.remove(incoming)
+    func adopt(_ incoming: IncomingFile, as digest: BlobDigest, byteCount: Int) throws(BlobStoreError) {
+        let path = incoming.path
+        try contents.withLock { (contents: inout BlobIndex) throws(BlobStoreError) in
+            if contents.blobs[digest] != nil {
+                _ = try StoreDirectory.remove(path)
                 return
             }
             // The count is not needed: a power failure may take a pending blob and its directory.
             var made = 0
             let (destination, fan) = (layout.pending(digest), layout.fan(of: digest, below: layout.pendingRoot))
             do throws(BlobStoreError) {
-                try StoreDirectory.rename(incoming, to: destination, in: fan, countingMade: &made)
+                try StoreDirectory.rename(path, to: destination, in: fan, countingMade: &made)
             } catch {
                 // Something else may have the file's name, or its directory's.
                 if StoreDirectory.byteCount(ofFileAt: fan) != nil { StoreDirectory.discard(fan) }
                 StoreDirectory.discard(destination)
-                try StoreDirectory.rename(incoming, to: destination, in: fan, countingMade: &made)
+                try StoreDirectory.rename(path, to: destination, in: fan, countingMade: &made)
             }
-            contents.insert(digest, byteCount: byteCount, isPending: true)
+            contents.insert(digest, byteCount: byteCount, at: .pending)
         }
+        incoming.take()
     }
 
-    /// Makes every blob finished so far survive a power failure: one fsync for each blob and each directory, and one
-    /// more when directories were made.
-    ///
-    /// A blob that the disk refuses is lost, because a second fsync would report success for lost pages. A missing blob
-    /// is lost too. Neither is a failure, because a record that names a blob does not promise its bytes.
-    ///
-    /// - Throws: ``BlobStoreError``, the first failure; the other blobs are durable, or will be after the next call.
-    public func makeDurable() throws(BlobStoreError) {
-        let group = contents.withLock { $0.pending }
-        var firstError: BlobStoreError?
-        var moved: Set<FilePath> = []
-        for digest in group {
-            do throws(BlobStoreError) {
-                guard let blob = try openBlob(digest) else { continue }
-                try blob.file.synchronize()
-                if try promote(digest) { moved.insert(layout.fan(of: digest, below: layout.durableRoot)) }
-            } catch .lost {
-                continue
-            } catch {
-                switch error {
-                case .file(.callFailed(_, let call, let code)): _ = lose(digest, .unreadable(call: call, code: code))
-                case .file(.diskFull(_, let call)):
-                    _ = lose(digest, .unreadable(call: call, code: .noSpace))
-                    firstError = firstError ?? error
-                default: firstError = firstError ?? error
-                }
-            }
-        }
-        for directory in moved {
-            do throws(BlobStoreError) { try StoreDirectory.synchronize(directory) } catch {
-                firstError = firstError ?? error
-            }
-        }
-        do throws(BlobStoreError) { try synchronizeNewDirectories() } catch {
-            firstError = firstError ?? error
-        }
-        if let firstError { throw firstError }
-    }
-
-    /// Also covers directories of other calls that are not durable yet, because a blob of this call may be in one.
-    private func synchronizeNewDirectories() throws(BlobStoreError) {
-        let (made, durable) = contents.withLock { ($0.directoriesMade, $0.directoriesDurable) }
-        guard made > durable else { return }
-        try StoreDirectory.synchronize(layout.durableRoot)
-        contents.withLock { $0.directoriesDurable = max($0.directoriesDurable, made) }
-    }
-
-    private func promote(_ digest: BlobDigest) throws(BlobStoreError) -> Bool {
-        try contents.withLock { (contents: inout Contents) throws(BlobStoreError) in
-            guard contents.pending.contains(digest) else { return false }
-            try StoreDirectory.rename(
-                layout.pending(digest), to: layout.durable(digest),
-                in: layout.fan(of: digest, below: layout.durableRoot), countingMade: &contents.directoriesMade)
-            contents.pending.remove(digest)
-            return true
+    /// Writes a small blob's record, unless the store already has the blob.
+    func adopt(_ record: RecordBuffer, as digest: BlobDigest) throws(BlobStoreError) {
+        try contents.withLock { (contents: inout BlobIndex) throws(BlobStoreError) in
+            guard contents.blobs[digest] == nil else { return }
+            try contents.append(record, as: digest)
         }
     }
 
@@ -197,34 +135,30 @@ public final class BlobStore: Sendable {
 
     /// Whether the store holds a blob.
     public func contains(_ digest: BlobDigest) -> Bool {
-        contents.withLock { $0.byteCounts[digest] != nil }
+        contents.withLock { $0.blobs[digest] != nil }
     }
 
     /// The bytes of a blob, or nil if the store does not hold it.
     public func byteCount(of digest: BlobDigest) -> Int? {
-        contents.withLock { $0.byteCounts[digest] }
+        contents.withLock { $0.blobs[digest]?.byteCount }
     }
 
     /// Bytes of all blobs, without those being written.
     public var bytesInUse: Int { contents.withLock { $0.byteCount } }
 
     /// All blobs in the store, in no order.
-    public var digests: [BlobDigest] { contents.withLock { Array($0.byteCounts.keys) } }
+    public var digests: [BlobDigest] { contents.withLock { Array($0.blobs.keys) } }
 
     /// All blobs in the store with their sizes, in no order; reads no file.
     public var blobs: [(digest: BlobDigest, byteCount: Int)] {
-        contents.withLock { contents in contents.byteCounts.map { (digest: $0.key, byteCount: $0.value) } }
+        contents.withLock { contents in contents.blobs.map { (digest: $0.key, byteCount: $0.value.byteCount) } }
     }
 
-    /// The path of a blob, for messages; nil if the store does not hold it.
+    /// The path of the file with a blob's bytes, for messages; nil if the store does not hold it.
     public func path(of digest: BlobDigest) -> FilePath? {
         contents.withLock { contents in
-            contents.byteCounts[digest] == nil ? nil : path(of: digest, contents)
+            contents.blobs[digest].map { contents.path(of: digest, at: $0.place) }
         }
-    }
-
-    private func path(of digest: BlobDigest, _ contents: borrowing Contents) -> FilePath {
-        contents.pending.contains(digest) ? layout.pending(digest) : layout.durable(digest)
     }
 
     /// The free bytes of the store's file system for this process.
@@ -270,7 +204,7 @@ public final class BlobStore: Sendable {
             throw .rangeOutside(digest: digest, start: offset, count: count, byteCount: byteCount)
         }
         let read: Int
-        do throws(BlobStoreError) { read = try blob.file.read(at: offset, into: &destination) } catch {
+        do throws(BlobStoreError) { read = try blob.file.read(at: blob.start + offset, into: &destination) } catch {
             throw lossOrFailure(of: digest, error)
         }
         guard read == count else { throw lose(digest, .size(expected: byteCount, found: offset + read)) }
@@ -289,7 +223,7 @@ public final class BlobStore: Sendable {
     ) throws(BlobStoreError) -> Bool? {
         guard let blob = try openBlob(digest) else { throw .missing(directory: directory, digest: digest) }
         let found: BlobDigest?
-        do throws(BlobStoreError) { found = try blob.file.digest(while: goesOn) } catch {
+        do throws(BlobStoreError) { found = try blob.file.digest(of: blob.range, while: goesOn) } catch {
             throw lossOrFailure(of: digest, error)
         }
         guard let found else { return nil }
@@ -297,21 +231,46 @@ public final class BlobStore: Sendable {
         return true
     }
 
-    private struct OpenBlob: ~Copyable {
+    struct OpenBlob: ~Copyable {
         let file: StoreFile
+        /// Where the blob's bytes begin in the file.
+        let start: Int
         let byteCount: Int
+        /// The bytes that are hashed: a file as a whole, so that what was added to it is noticed.
+        let range: Range<Int>
     }
 
     /// Opens under the lock, so that the file cannot be renamed between look-up and opening.
-    private func openBlob(_ digest: BlobDigest) throws(BlobStoreError) -> OpenBlob? {
-        do throws(BlobStoreError) {
-            return try contents.withLock { (contents: inout Contents) throws(BlobStoreError) -> OpenBlob? in
-                guard let byteCount = contents.byteCounts[digest] else { return nil }
-                let file = try StoreFile(opening: path(of: digest, contents), flags: O_RDONLY)
-                return OpenBlob(file: file, byteCount: byteCount)
+    func openBlob(_ digest: BlobDigest) throws(BlobStoreError) -> OpenBlob? {
+        try contents.withLock { (contents: inout BlobIndex) throws(BlobStoreError) -> OpenBlob? in
+            guard let blob = contents.blobs[digest] else { return nil }
+            do throws(BlobStoreError) {
+                let file = try StoreFile(opening: contents.path(of: digest, at: blob.place), flags: O_RDONLY)
+                guard case .segment(_, let start) = blob.place else {
+                    return OpenBlob(file: file, start: 0, byteCount: blob.byteCount, range: 0..<Int.max)
+                }
+                return OpenBlob(
+                    file: file, start: start, byteCount: blob.byteCount, range: start..<start + blob.byteCount)
+            } catch {
+                throw lossOrFailure(of: digest, error, in: &contents)
             }
-        } catch {
-            throw lossOrFailure(of: digest, error)
+        }
+    }
+
+    /// Opens a segment in the same way; `nil` when it was removed.
+    ///
+    /// - Throws: ``BlobStoreError/lost(_:)`` when the segment and its blobs are lost, or the failed call.
+    func openSegment(_ number: Int) throws(BlobStoreError) -> StoreFile? {
+        try contents.withLock { (contents: inout BlobIndex) throws(BlobStoreError) -> StoreFile? in
+            guard contents.small.segments[number] != nil else { return nil }
+            let path = contents.small.path(of: number)
+            do throws(BlobStoreError) {
+                return try StoreFile(opening: path, flags: O_RDONLY)
+            } catch {
+                guard let fault = fault(of: error) else { throw error }
+                loseSegment(number, fault, in: &contents)
+                throw .lost(BlobLoss(nil, at: path, fault))
+            }
         }
     }
 
@@ -319,25 +278,54 @@ public final class BlobStore: Sendable {
 
     /// The error after a failed read: the blob's loss, or the failure itself when the blob is not its cause.
     private func lossOrFailure(of digest: BlobDigest, _ error: BlobStoreError) -> BlobStoreError {
-        guard case .file(.callFailed(_, let call, let code)) = error,
-            let fault = BlobLoss.Fault(call: call, code: code)
-        else { return error }
-        return lose(digest, fault)
+        contents.withLock { lossOrFailure(of: digest, error, in: &$0) }
+    }
+
+    private func lossOrFailure(
+        of digest: BlobDigest, _ error: BlobStoreError, in contents: inout BlobIndex
+    ) -> BlobStoreError {
+        guard let fault = fault(of: error) else { return error }
+        return lose(digest, fault, in: &contents)
+    }
+
+    func fault(of error: BlobStoreError) -> BlobLoss.Fault? {
+        guard case .file(.callFailed(_, let call, let code)) = error else { return nil }
+        return BlobLoss.Fault(call: call, code: code)
     }
 
     /// Removes a blob that does not match its name, reports the loss, and returns the error for the caller.
+    @discardableResult
     func lose(_ digest: BlobDigest, _ fault: BlobLoss.Fault) -> BlobStoreError {
-        let place = contents.withLock { (contents: inout Contents) -> FilePath? in
-            guard contents.byteCounts[digest] != nil else { return nil }
-            let file = path(of: digest, contents)
+        contents.withLock { lose(digest, fault, in: &$0) }
+    }
+
+    /// The same under the lock; a segment that is gone or cannot be opened is lost with all its blobs.
+    @discardableResult
+    func lose(_ digest: BlobDigest, _ fault: BlobLoss.Fault, in contents: inout BlobIndex) -> BlobStoreError {
+        guard let blob = contents.blobs[digest] else { return .missing(directory: directory, digest: digest) }
+        let file = contents.path(of: digest, at: blob.place)
+        let loss = BlobLoss(digest, at: file, fault)
+        if case .segment(let number, _) = blob.place {
+            if fault.isOfWholeFile {
+                loseSegment(number, fault, in: &contents)
+                return .lost(loss)
+            }
+            contents.small.seal(number)
+        } else {
             StoreDirectory.discard(file)
-            contents.remove(digest)
-            return file
         }
-        guard let place else { return .missing(directory: directory, digest: digest) }
-        let loss = BlobLoss(digest, at: place, fault)
+        contents.remove(digest)
         lossSink.yield(loss)
         return .lost(loss)
+    }
+
+    private func loseSegment(_ number: Int, _ fault: BlobLoss.Fault, in contents: inout BlobIndex) {
+        let file = contents.small.path(of: number)
+        for record in contents.records(inSegment: number) {
+            contents.remove(record.digest)
+            lossSink.yield(BlobLoss(record.digest, at: file, fault))
+        }
+        contents.small.drop(number)
     }
 
     // MARK: - Removing
@@ -349,16 +337,20 @@ public final class BlobStore: Sendable {
     /// - Throws: ``BlobStoreError/callFailed(path:call:code:)``; the blob is then kept.
     @discardableResult
     public func remove(_ digest: BlobDigest) throws(BlobStoreError) -> Bool {
-        try contents.withLock { (contents: inout Contents) throws(BlobStoreError) in
-            guard contents.byteCounts[digest] != nil else { return false }
-            let file = path(of: digest, contents)
-            do throws(BlobStoreError) { _ = try StoreDirectory.remove(file) } catch {
-                // Something other than our file has the name.
-                StoreDirectory.discard(file)
-                guard !Directories.exists(file) else { throw error }
+        let place = try contents.withLock { (contents: inout BlobIndex) throws(BlobStoreError) -> BlobIndex.Place? in
+            guard let place = contents.blobs[digest]?.place else { return nil }
+            if place == .pending || place == .durable {
+                let file = contents.path(of: digest, at: place)
+                do throws(BlobStoreError) { _ = try StoreDirectory.remove(file) } catch {
+                    // Something other than our file has the name.
+                    StoreDirectory.discard(file)
+                    guard !Directories.exists(file) else { throw error }
+                }
             }
             contents.remove(digest)
-            return true
+            return place
         }
+        if case .segment = place { compact() }
+        return place != nil
     }
 }

@@ -11,15 +11,19 @@ struct BlobStoreLayout: Sendable {
     let durableRoot: FilePath
     /// The same for ``pending(_:)``.
     let pendingRoot: FilePath
+    /// The directory of the segments.
+    let smallRoot: FilePath
     private let incomingRoot: FilePath
 
     private static let fanDigits = 2
+    private static let segmentNumberMax = 1 << 52
     private static let hexadecimalDigits = "0123456789abcdef"
 
     init(directory: FilePath) {
         self.directory = directory
         durableRoot = directory.appending("durable")
         pendingRoot = directory.appending("pending")
+        smallRoot = directory.appending("small")
         incomingRoot = directory.appending("incoming")
     }
 
@@ -50,11 +54,12 @@ struct BlobStoreLayout: Sendable {
     ///
     /// Anything else that has one of these names is set aside.
     func createDirectories() throws(BlobStoreError) {
-        for path in [incomingRoot, pendingRoot, durableRoot] {
+        for path in [incomingRoot, pendingRoot, durableRoot, smallRoot] {
             if Directories.exists(path), !Directories.isDirectory(path) { _ = StoreDirectory.setAside(path) }
             try StoreDirectory.create(path)
         }
         try StoreDirectory.synchronize(durableRoot)
+        try StoreDirectory.synchronize(smallRoot)
         try StoreDirectory.synchronize(directory)
     }
 
@@ -129,6 +134,25 @@ struct BlobStoreLayout: Sendable {
         }
     }
 
+    /// The numbers of the segments, in order.
+    ///
+    /// Anything with a segment's name that is no file is removed. Names that no store comes to are of others.
+    func segmentNumbers(_ lost: inout [BlobLoss]) throws(BlobStoreError) -> [Int] {
+        var numbers: [Int] = []
+        for name in try Self.names(in: smallRoot, &lost) {
+            guard let number = Int(name), String(number) == name, (1...Self.segmentNumberMax).contains(number)
+            else { continue }
+            let file = smallRoot.appending(name)
+            guard StoreDirectory.byteCount(ofFileAt: file) != nil else {
+                StoreDirectory.discard(file)
+                lost.append(BlobLoss(nil, at: file, .noFile))
+                continue
+            }
+            numbers.append(number)
+        }
+        return numbers.sorted()
+    }
+
     private static func isFan(_ name: String) -> Bool {
         name.count == fanDigits && name.allSatisfy { hexadecimalDigits.contains($0) }
     }
@@ -174,14 +198,16 @@ struct BlobStoreLayout: Sendable {
 }
 
 extension StoreFile {
-    /// The SHA-256 of the whole file.
+    /// The SHA-256 of a range, or of the whole file.
     ///
     /// `goesOn` is called between blocks; the result is nil when it stopped the reading.
-    func digest(while goesOn: () -> Bool = { true }) throws(BlobStoreError) -> BlobDigest? {
+    func digest(
+        of range: Range<Int> = 0..<Int.max, while goesOn: () -> Bool = { true }
+    ) throws(BlobStoreError) -> BlobDigest? {
         var hash = SHA256()
         var isStopped = false
-        _ = try forEachBlock { block, offset throws(BlobStoreError) in
-            isStopped = offset > 0 && !goesOn()
+        _ = try forEachBlock(in: range) { block, offset throws(BlobStoreError) in
+            isStopped = offset > range.lowerBound && !goesOn()
             if !isStopped { hash.update(block) }
             return !isStopped
         }

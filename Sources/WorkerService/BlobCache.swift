@@ -188,26 +188,10 @@ final class BlobCache: Sendable {
     ///
     /// - Parameter byteCount: The blob's size.
     /// - Returns: A writer for one task at a time. The blob that it finishes is pinned once.
-    /// - Throws: ``BlobCacheError/noSpace(directory:needed:limit:inUse:free:)`` or ``BlobCacheError/store(_:)``.
+    /// - Throws: ``BlobCacheError/noSpace(directory:needed:limit:inUse:free:)``.
     func beginWrite(byteCount: UInt64) throws(BlobCacheError) -> CacheWriter {
         try reserve(byteCount)
-        do {
-            return CacheWriter(cache: self, writer: try openWriter(byteCount), reserved: byteCount)
-        } catch {
-            release(byteCount)
-            throw error
-        }
-    }
-
-    private func openWriter(_ byteCount: UInt64) throws(BlobCacheError) -> BlobWriter {
-        do {
-            return try store.beginWrite()
-        } catch .file(.diskFull) {
-            try relieve(byteCount)
-        } catch {
-            throw .store(error)
-        }
-        do { return try store.beginWrite() } catch { throw failure(error, needed: byteCount) }
+        return CacheWriter(cache: self, writer: store.beginWrite(), reserved: byteCount)
     }
 
     /// Reserves bytes, and evicts blobs to make room.

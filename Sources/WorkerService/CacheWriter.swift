@@ -41,23 +41,32 @@ final class CacheWriter {
         do { try writer.append(bytes) } catch { throw cache.failure(error, needed: missing) }
     }
 
-    /// Adds the blob to the cache, pinned once.
+    /// Adds the blob to the cache, pinned once; on a full disk, unused blobs are evicted once.
     ///
     /// - Parameter expected: The digest that the sender announced, or nil to accept any bytes.
     /// - Returns: The blob.
-    /// - Throws: ``BlobCacheError/store(_:)`` with `BlobStoreError.digestMismatch` for other bytes than expected.
+    /// - Throws: ``BlobCacheError/store(_:)`` with `BlobStoreError.digestMismatch` for other bytes than expected, or
+    ///   ``BlobCacheError/noSpace(directory:needed:limit:inUse:free:)``.
     func finish(expecting expected: BlobDigest? = nil) throws(BlobCacheError) -> BlobReference {
         guard let writer else { preconditionFailure("a cache writer was used after its end") }
         let byteCount = UInt64(writer.byteCount)
+        let digest: BlobDigest
         do {
-            let blob = BlobReference(digest: try writer.finish(expecting: expected), byteCount: byteCount)
-            self.writer = nil
-            cache.admit(blob, reserved: reserved)
-            reserved = 0
-            return blob
+            digest = try writer.finish(expecting: expected)
+        } catch .file(.diskFull) {
+            // A small blob takes its room only here. Room comes back in whole segments.
+            try cache.relieve(max(byteCount, BlobStore.segmentByteCount))
+            do { digest = try writer.finish(expecting: expected) } catch {
+                throw cache.failure(error, needed: byteCount)
+            }
         } catch {
-            throw cache.failure(error, needed: byteCount)
+            throw .store(error)
         }
+        let blob = BlobReference(digest: digest, byteCount: byteCount)
+        self.writer = nil
+        cache.admit(blob, reserved: reserved)
+        reserved = 0
+        return blob
     }
 
     /// Removes what was written.

@@ -14,7 +14,7 @@ struct BlobStoreDiskFullTests {
         let store = try BlobStore(opening: FilePath(disk.directory.path))
         let kept = try store.put([UInt8](repeating: 1, count: 1 << 20).span.bytes)
         do {
-            let writer = try store.beginWrite()
+            let writer = store.beginWrite()
             let error = #expect(throws: BlobStoreError.self) {
                 try writer.append([UInt8](repeating: 2, count: 8 << 20).span.bytes)
             }

@@ -14,6 +14,13 @@ struct BlobStoreTests {
 
     /// SHA-256 of "abc", FIPS 180-4.
     private let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    /// A blob that is a file.
+    private let large = [UInt8](repeating: 0x61, count: 5000)
+    /// SHA-256 of it, by another implementation.
+    private let largeName = "c526c6222044dab5674de9c4ac7f4566ebb5e4d8bf9d8ea34c9cc8a7cc3c869c"
+
+    /// The path of its file below one of the store's directories.
+    private func largeFile(in part: String) -> String { "\(part)/\(largeName.prefix(2))/\(largeName)" }
 
     private func digest(_ hexadecimal: String) throws -> BlobDigest {
         try #require(BlobDigest(hexadecimal: hexadecimal))
@@ -45,12 +52,14 @@ struct BlobStoreTests {
         #expect(store.byteCount(of: name) == 3)
         #expect(store.contains(name))
         #expect(store.bytesInUse == 3)
-        #expect(try directory.read("pending/ba/\(abc)") == Array("abc".utf8))
+        #expect(try directory.read("small/1").suffix(3) == Array("abc".utf8))
+        #expect(try store.put(large.span.bytes).description == largeName)
+        #expect(try directory.read(largeFile(in: "pending")) == large)
     }
 
     @Test func `a blob is hashed as it is on the disk`() throws {
         let store = try BlobStore(opening: path)
-        let name = try store.put(Array("abc".utf8).span.bytes)
+        let name = try store.put(large.span.bytes)
         #expect(try store.verify(name) == true)
         let file = try #require(store.path(of: name))
         try Data("abd".utf8).write(to: URL(fileURLWithPath: file.string))
@@ -85,7 +94,7 @@ struct BlobStoreTests {
     @Test func `the same bytes are kept once`() throws {
         let store = try BlobStore(opening: path)
         let first = try store.put(Array("abc".utf8).span.bytes)
-        let writer = try store.beginWrite()
+        let writer = store.beginWrite()
         try writer.append(Array("ab".utf8).span.bytes)
         try writer.append(Array("c".utf8).span.bytes)
         #expect(try writer.finish() == first)
@@ -103,7 +112,7 @@ struct BlobStoreTests {
     @Test func `bytes of another digest are refused and removed`() throws {
         let store = try BlobStore(opening: path)
         let expected = try digest(String(repeating: "0", count: 64))
-        let writer = try store.beginWrite()
+        let writer = store.beginWrite()
         try writer.append(Array("abc".utf8).span.bytes)
         #expect(
             message { () throws(BlobStoreError) in _ = try writer.finish(expecting: expected) }
@@ -116,7 +125,7 @@ struct BlobStoreTests {
     @Test func `a dropped writer leaves nothing behind`() throws {
         let store = try BlobStore(opening: path)
         do {
-            let writer = try store.beginWrite()
+            let writer = store.beginWrite()
             try writer.append(Array("abc".utf8).span.bytes)
             #expect(writer.byteCount == 3)
         }
@@ -169,15 +178,15 @@ struct BlobStoreTests {
         let name: BlobDigest
         do {
             let store = try BlobStore(opening: path)
-            name = try store.put(Array("abc".utf8).span.bytes)
+            name = try store.put(large.span.bytes)
             try store.makeDurable()
             try store.makeDurable()
-            #expect(try directory.read("durable/ba/\(abc)") == Array("abc".utf8))
-            #expect(try bytes(store, name, count: 3) == Array("abc".utf8))
+            #expect(try directory.read(largeFile(in: "durable")) == large)
+            #expect(try bytes(store, name, count: 5000) == large)
         }
         let store = try BlobStore(opening: path)
         #expect(store.digests == [name])
-        #expect(try bytes(store, name, at: 2, count: 1) == Array("c".utf8))
+        #expect(try bytes(store, name, at: 2, count: 1) == [0x61])
     }
 
     @Test func `directories are made with the first blob that needs them`() throws {
@@ -185,17 +194,17 @@ struct BlobStoreTests {
         let store = try BlobStore(opening: path)
         #expect(try names("pending") == [])
         #expect(try names("durable") == [])
-        let name = try store.put(Array("abc".utf8).span.bytes)
-        #expect(try names("pending") == ["ba"])
+        let name = try store.put(large.span.bytes)
+        #expect(try names("pending") == ["c5"])
         try store.makeDurable()
-        #expect(try names("durable") == ["ba"])
+        #expect(try names("durable") == ["c5"])
         // One that somebody removed behind the store's back is made again, and its blob is gone.
-        try directory.remove("durable/ba")
-        #expect(throws: BlobStoreError.self) { try bytes(store, name, count: 3) }
+        try directory.remove("durable/c5")
+        #expect(throws: BlobStoreError.self) { try bytes(store, name, count: 5000) }
         try store.remove(name)
-        #expect(try store.put(Array("abc".utf8).span.bytes) == name)
+        #expect(try store.put(large.span.bytes) == name)
         try store.makeDurable()
-        #expect(try bytes(store, name, count: 3) == Array("abc".utf8))
+        #expect(try bytes(store, name, count: 5000) == large)
     }
 
     @Test func `what is no directory of blobs is left alone`() throws {
@@ -209,35 +218,37 @@ struct BlobStoreTests {
     }
 
     @Test func `after a crash whole pending blobs are kept and damaged or unfinished ones removed`() throws {
+        let other = [UInt8](repeating: 0x62, count: 5000)
         do {
             let store = try BlobStore(opening: path)
-            try store.put(Array("abc".utf8).span.bytes)
-            try store.put(Array("d".utf8).span.bytes)
+            try store.put(large.span.bytes)
+            try store.put(other.span.bytes)
         }
         // What a power failure leaves of a file whose bytes never reached the disk.
-        let damaged = BlobDigest(hashing: Array("d".utf8).span.bytes).description
+        let damaged = BlobDigest(hashing: other.span.bytes).description
         try directory.write([], to: "pending/\(damaged.prefix(2))/\(damaged)")
         try directory.write([1, 2], to: "incoming/17")
         let store = try BlobStore(opening: path)
-        #expect(store.digests.map(\.description) == [abc])
-        #expect(store.bytesInUse == 3)
+        #expect(store.digests.map(\.description) == [largeName])
+        #expect(store.bytesInUse == 5000)
         #expect(try FileManager.default.contentsOfDirectory(atPath: directory.appending("incoming")) == [])
         try store.makeDurable()
-        #expect(try directory.read("durable/ba/\(abc)") == Array("abc".utf8))
+        #expect(try directory.read(largeFile(in: "durable")) == large)
     }
 
     @Test func `a blob that was cut on the disk is truncated`() throws {
         let store = try BlobStore(opening: path)
-        let name = try store.put(Array("abc".utf8).span.bytes)
-        truncate(directory.appending("pending/ba/\(abc)"), 1)
+        let name = try store.put(large.span.bytes)
+        truncate(directory.appending(largeFile(in: "pending")), 1)
+        let file = largeFile(in: "pending")
         #expect(
             message { () throws(BlobStoreError) in
                 var bytes: [UInt8] = [0, 0]
                 var span = bytes.mutableSpan
                 var raw = span.mutableBytes
                 try store.read(name, into: &raw)
-            } == "\(path)/pending/ba/\(abc): the blob has 1 bytes; expected 3. It was removed, and is made again when "
-                + "it is needed. Check the disk."
+            } == "\(path)/\(file): the blob has 1 bytes; expected 5000. It was removed, and is made "
+                + "again when it is needed. Check the disk."
         )
     }
 

@@ -101,15 +101,17 @@ struct DamagedBlobTests {
         #expect(try read(name, of: store) == bytes)
     }
 
-    @Test(arguments: ["durable", "pending", "incoming", "durable/ab", "format"])
+    @Test(arguments: ["durable", "pending", "incoming", "small", "durable/ab", "small/1", "format"])
     func `something else in the place of a part of the store is set aside`(part: String) throws {
         do { _ = try BlobStore(opening: path) }
         try? FileManager.default.removeItem(atPath: directory.appending(part))
         try directory.write(Array("stranger".utf8), to: part)
         let store = try BlobStore(opening: path)
         let digest = try store.put(bytes.span.bytes)
+        let small = try store.put(Array("abc".utf8).span.bytes)
         try store.makeDurable()
         #expect(try read(digest, of: store) == bytes)
+        #expect(try store.verify(small) == true)
     }
 
     @Test func `what is gone before it is durable is lost, and no failure`() throws {

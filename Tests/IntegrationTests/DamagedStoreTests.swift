@@ -42,17 +42,36 @@ extension SerialDisturbanceTests {
             }
         }
 
-        /// Damages every blob below a directory.
+        /// Damages every file with blobs below a directory: those of one blob, and segments of small ones.
         ///
-        /// - Returns: The number of damaged blobs.
+        /// - Returns: The number of damaged files.
         private func damageBlobs(_ damage: Damage, below directory: String) throws -> Int {
             let blobs = blobs(below: directory)
-            for blob in blobs { try damage.inflict(on: "\(directory)/\(blob)") }
+            for blob in blobs {
+                let file = "\(directory)/\(blob)"
+                if blob.hasPrefix("small/"), damage == .flipped {
+                    try flipEachRecord(of: file)
+                } else {
+                    try damage.inflict(on: file)
+                }
+            }
             return blobs.count
         }
 
+        /// Changes a byte of each 32, so that no record of a segment stays as it is.
+        private func flipEachRecord(of segment: String) throws {
+            let url = URL(fileURLWithPath: segment)
+            var bytes = try [UInt8](Data(contentsOf: url))
+            for index in stride(from: 16, to: bytes.count, by: 32) { bytes[index] ^= 0x10 }
+            let handle = try FileHandle(forWritingTo: url)
+            defer { try? handle.close() }
+            try handle.write(contentsOf: Data(bytes))
+        }
+
         private func blobs(below directory: String) -> [String] {
-            OutputTree.paths(below: directory).filter { $0.hasPrefix("durable/") || $0.hasPrefix("pending/") }
+            OutputTree.paths(below: directory).filter { path in
+                ["durable/", "pending/", "small/"].contains { path.hasPrefix($0) }
+            }
         }
 
         /// Holds the workers when a dozen units are finished, and later until the coordinator has what the test needs.

@@ -23,10 +23,10 @@ extension SerialDisturbanceTests {
             return OutputTree.paths(below: staging).filter { $0.hasSuffix(".staged") }.map { "\(staging)/\($0)" }
         }
 
-        /// The bytes of packed factors that the coordinator's store holds.
+        /// The files with blobs that the coordinator's store holds.
         private func storedBlobs(_ cluster: Cluster) -> [String] {
             OutputTree.paths(below: cluster.directory.appending("state/blobs"))
-                .filter { $0.hasPrefix("durable/") || $0.hasPrefix("pending/") }
+                .filter { path in ["durable/", "pending/", "small/"].contains { path.hasPrefix($0) } }
         }
 
         /// Whether a file holds another byte than zero after its header.

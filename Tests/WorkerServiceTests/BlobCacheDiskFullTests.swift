@@ -27,6 +27,28 @@ struct BlobCacheDiskFullTests {
         #expect(cache.takeChanges().dropped == [idle.digest])
     }
 
+    /// Small blobs share files, whose room comes back with the last of them.
+    @Test(.enabled(if: TemporaryDisk.isPossible, "\(TemporaryDisk.reason)"))
+    func `on a full disk small blobs that nobody uses give way`() throws {
+        let disk = try TemporaryDisk(size: "4m")
+        defer { disk.unmount() }
+        let cache = try BlobCache(opening: FilePath(disk.directory.path), limit: .bytes(1 << 30))
+        var latest: BlobReference?
+        for number in 0..<4000 {
+            let blob = try TemporaryDisk.whenRoomIsBack {
+                let writer = try cache.beginWrite(byteCount: 2008)
+                try writer.append([UInt8](repeating: 1, count: 2000).span.bytes)
+                try writer.append([number].span.bytes)
+                return try writer.finish()
+            }
+            cache.unpin(blob.digest)
+            latest = blob
+        }
+        #expect(cache.held.contains(try #require(latest)))
+        #expect(cache.held.count < 2000)
+        #expect(cache.heldBytes > 1 << 20)
+    }
+
     @Test(.enabled(if: TemporaryDisk.isPossible, "\(TemporaryDisk.reason)"))
     func `where all is in use a full disk is an error of its own`() throws {
         let disk = try TemporaryDisk(size: "8m")

@@ -80,13 +80,19 @@ struct UnitInputTests {
         }
     }
 
+    /// Makes all bytes of a file equal, which holds one blob or more.
+    private func overwrite(_ path: FilePath, with byte: UInt8) throws {
+        let url = URL(fileURLWithPath: path.string)
+        try Data(repeating: byte, count: try Data(contentsOf: url).count).write(to: url)
+    }
+
     @Test func `a damaged file is removed, told, and missing`() async throws {
         try await Bench.run { bench in
             for operation in [sum, { inverse($0[0]) }] as [([BlobReference]) -> BenchUnit] {
                 let damaged = try bench.put([Float(2), 0, 4])
                 _ = bench.cache.takeChanges()
                 let path = bench.cache.path(of: damaged.digest)
-                try Data(repeating: 7, count: 12).write(to: URL(fileURLWithPath: path.string))
+                try overwrite(path, with: 7)
                 let (fault, message) = try await bench.fault(operation([damaged]))
                 #expect(fault == .inputMissing)
                 let found = BlobDigest(hashing: [UInt8](repeating: 7, count: 12).span.bytes)
@@ -105,7 +111,7 @@ struct UnitInputTests {
             _ = try bench.put([Float(2), 0, 4])
             bench.coordinator.offer(bytes, as: .blob(wanted.digest))
             let path = bench.cache.path(of: wanted.digest)
-            try Data(repeating: 7, count: 12).write(to: URL(fileURLWithPath: path.string))
+            try overwrite(path, with: 7)
             #expect(try await bench.fault(sum([wanted])).fault == .inputMissing)
             #expect(try await bench.result(sum([wanted])).blobs == [wanted])
         }

@@ -212,14 +212,9 @@ actor TransferService {
             await refuse(key, "too many transfers at once")
             return
         }
-        do {
-            incoming[key] = Incoming(
-                blob: blob, writer: try store.beginWrite(), chunksUntilCredit: WireLimits.chunkCredit / 2)
-            await grant(key, WireLimits.chunkCredit)
-        } catch {
-            await report(.paused(blob.digest, reason: "\(error)"), key.peer)
-            await refuse(key, "\(error)")
-        }
+        incoming[key] = Incoming(
+            blob: blob, writer: store.beginWrite(), chunksUntilCredit: WireLimits.chunkCredit / 2)
+        await grant(key, WireLimits.chunkCredit)
     }
 
     private func append(_ payload: Frame, at offset: UInt64, _ key: Key) async {
