@@ -30,6 +30,7 @@ struct DaemonProcess {
     ///   - reread: Reads the settings again.
     /// - Throws: `ExitCode` 1 when the daemon fails. The log has the reason.
     func run(_ daemon: any Service, reread: @escaping @Sendable () throws -> Settings) async throws {
+        await TimerDescriptors.take()
         let environment = ServiceEnvironment.take()
         let notifier = try notifier(environment)
         reloadHandlers.add { reload(reread) }
