@@ -175,8 +175,10 @@ class SafetensorsFile:
         return digest.hexdigest()
 
 
-def partials_file(summed: Summed, run: str, rank: int, sequence: int) -> SafetensorsFile:
-    """The sums of one rank since its last file, in fp64."""
+def partials_file(
+    summed: Summed, run: str, rank: int, sequence: int, joint_rows: SummedRows | None = None
+) -> SafetensorsFile:
+    """The sums of one rank since its last file, in fp64, and the joint rows of their samples."""
     tensors: list[_Tensor] = []
 
     def add(name: str, size: int, diagonal: bool, make: Make) -> None:
@@ -190,6 +192,9 @@ def partials_file(summed: Summed, run: str, rank: int, sequence: int) -> Safeten
         add(f"{parameter.name}.F", parameter.size, False, parameter.sum)
     traces = {layer.name: layer.exact_trace for layer in summed.layers if layer.exact_trace is not None}
     places: dict[str, str | None] = {"exact_trace": text_of(traces) if traces else None}
+    if joint_rows is not None:
+        tensors += [_in_fp32(tensor) for tensor in joint_rows.tensors]
+        places["joint_rows"] = _joint_text(joint_rows)
     places |= {"format": "kfacd.partials/1", "run": run, "rank": str(rank), "sequence": str(sequence)}
     return SafetensorsFile(tensors, {**summed.strings(), **places})
 
@@ -224,7 +229,7 @@ def write_factors(path: Path, summed: Summed, packed: bool, joint_rows: SummedRo
     strings: dict[str, str | None] = {"balance": text_of(balances) if balances else None}
     if joint_rows is not None:
         tensors += [_in_fp32(tensor) for tensor in joint_rows.tensors]
-        strings["joint_rows"] = text_of({"ranks": joint_rows.ranks, "kept": joint_rows.kept})
+        strings["joint_rows"] = _joint_text(joint_rows)
     strings |= {"format": "kfacd.factors/1", "storage": "packed" if packed else "full", "damping": "none"}
     write(path, SafetensorsFile(tensors, {**summed.strings(), **strings}))
 
@@ -232,6 +237,10 @@ def write_factors(path: Path, summed: Summed, packed: bool, joint_rows: SummedRo
 def write_tensors(path: Path, tensors: Iterable[StoredTensor], strings: Mapping[str, str | None]) -> None:
     """Writes tensors in fp32 and metadata; what is none of these is left out."""
     write(path, SafetensorsFile([_in_fp32(tensor) for tensor in tensors], strings))
+
+
+def _joint_text(rows: SummedRows) -> str:
+    return text_of({"ranks": rows.ranks, "kept": rows.kept})
 
 
 def _in_fp32(tensor: StoredTensor) -> _Tensor:

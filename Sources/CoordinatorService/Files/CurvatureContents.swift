@@ -181,15 +181,15 @@ struct CurvatureContents: Sendable {
             kept: .init(inputs: keptInputs, gradients: keptGradients))
     }
 
-    /// What a finished set states of its joint rows stays true of the same rows.
+    /// What one file states of its joint rows stays true of the same rows.
     private func importedRows(of task: TaskName) -> JointRowsMetadata? {
         guard plan.spec.curvature.regularizer.form == .pseudoRows,
-            let rows = plan.inventory.factorSets[task]?.jointRows, rows.kept.count == 2,
+            let rows = plan.inventory.givenJointRows(of: task), let kept = rows.kept,
             let inputs = rows.rank(.input, of: plan.blocks), let gradients = rows.rank(.gradient, of: plan.blocks)
         else { return nil }
         return JointRowsMetadata(
             ranks: .init(inputs: inputs, gradients: gradients),
-            kept: .init(inputs: rows.kept[0], gradients: rows.kept[1]))
+            kept: .init(inputs: kept.inputs, gradients: kept.gradients))
     }
 
     private func inverses(for target: TargetName, _ measured: Measurements) throws -> InversesMetadata {
