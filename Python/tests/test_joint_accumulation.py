@@ -107,6 +107,23 @@ def test_rows_are_compressed_under_weights_that_are_means_over_the_tasks(
             torch.testing.assert_close(found[name], value.float())
 
 
+def test_weights_take_the_place_of_numbers_of_samples(tasks: tuple[nn.Sequential, list[Path]], tmp_path: Path) -> None:
+    _, files = tasks
+    path = kfacd.accumulate_joint_rows(files[:2], tmp_path / "r", ranks=(99, 99), weights={"t0": 1, "t1": 3})
+    found, metadata = stored(path)
+    assert json.loads(metadata["lambda"]) == {"t0": 0.25, "t1": 0.75}
+    rows = joined(files[:2])
+    first, second = (stored(file)[0] for file in files[:2])
+    for name in rows:
+        if name.endswith("input_rows"):
+            rows[name] = torch.cat([first[name].double() * 0.5, second[name].double() * 0.75**0.5])
+        elif name.endswith(".A"):
+            rows[name] = 0.25 * first[name].double() + 0.75 * second[name].double()
+    delta = deltas()
+    assert omega(found, delta, "complement").item() == pytest.approx(omega(rows, delta, "complement").item(), rel=1e-5)
+    assert torch.equal(found["0.input_squares"], rows["0.input_squares"].float())
+
+
 def test_the_complement_of_several_tasks_is_positive_semidefinite(
     tasks: tuple[nn.Sequential, list[Path]], tmp_path: Path
 ) -> None:
@@ -171,6 +188,15 @@ def test_files_without_joint_rows_and_of_other_models_are_refused(
         f"{files[0]}: the file is of the task t0, which {files[0]} has already.",
         f"{files[1]}: the file is of the task t1, which is the target; expected the other tasks.",
     ]
+    assert refused([files[0]], target, weights={"t1": 1}) == "weights are of the tasks t1; expected t0."
+    assert refused(files[:2], target, weights={"t0": 1, "t1": -1}) == (
+        "weights are [1.0, -1.0]; expected numbers of at least 0 with a sum above 0."
+    )
+    tensors, metadata = stored(files[0])
+    altered = tmp_path / "altered.safetensors"
+    for text in ("0", '{"0":4,"3":true}', "many"):
+        save_file(tensors, altered, metadata | {"samples": text})
+        assert refused([altered], target) == (f"{altered}: samples are {text!r}; expected whole numbers of at least 1.")
 
 
 def test_factor_files_that_lack_tensors_are_refused(tasks: tuple[nn.Sequential, list[Path]], tmp_path: Path) -> None:

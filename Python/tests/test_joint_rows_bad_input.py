@@ -29,10 +29,8 @@ OPTIONS: dict[str, dict[str, object]] = {
     "positions.": {"normalization": "tak"},
     'joint_rows= with products="bfloat16": expected "float32", as what joint rows hold is subtracted from the '
     "factors.": {"products": "bfloat16"},
-    'joint_rows= with sink="rows": workers sum rows; expected "sums", and save.': {"sink": "rows"},
+    'joint_rows= with sink="rows": workers sum rows, and know no samples; expected "sums".': {"sink": "rows"},
     "memory= and passes= make several passes, and joint rows need one; leave them out.": {"passes": True},
-    "joint rows need the rows of all samples in one process, and rank=, sequence= or torch.distributed tell of "
-    "several. Collect them in one process, or leave joint_rows= out.": {"rank": 1, "run": "r"},
     'layer "2" has a diagonal factor, which joint rows do not cover yet. Leave it out with "!2".': {"diagonal": "2.B"},
 }
 
@@ -52,12 +50,6 @@ def test_a_directory_that_is_none_is_refused(tmp_path: Path) -> None:
         f"{tmp_path / 'none'}: no temporary file can be made there (No such file or directory). Name a directory with "
         "room by scratch=."
     )
-
-
-def test_a_process_group_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    assert refused(run="r").startswith("joint rows need the rows of all samples in one process")
 
 
 def steps(module: nn.Module, batches: list[Tensor], mask: Tensor | None = None, **options: object) -> kfacd.Collection:
@@ -143,11 +135,3 @@ def test_a_full_disk_is_refused() -> None:
         ": the rows of the samples, 0.0 GB so far, have no room there (No space left on device). Name a larger "
         "directory by scratch=, or collect fewer samples or probes."
     )
-
-
-@pytest.mark.parametrize("call", ["save_partials", "commit"])
-def test_partial_sums_have_no_joint_rows(tmp_path: Path, call: str) -> None:
-    collection = steps(model(), [torch.randn(4, 3)])
-    with pytest.raises(kfacd.OptionError) as caught:
-        getattr(collection, call)(tmp_path)
-    assert str(caught.value) == (f"{call} takes sums, and joint rows are none. Use save, or leave joint_rows= out.")

@@ -219,7 +219,7 @@ def test_a_penalty_refuses_what_it_cannot_use(tmp_path: Path) -> None:
         ({"format": "kfacd.factors/1"}, "format"),
         ({"tasks": "[]"}, "expected names"),
         ({"bounds": "[1, 0]"}, "ascending"),
-        ({"-means": ""}, 'lacks means'),
+        ({"-means": ""}, "lacks means"),
         ({"+shares": ""}, "shares sum to"),
         ({"+means": ""}, "not finite"),
     ],

@@ -199,6 +199,15 @@ extension InventoryReader {
             counts: set.counts.mapValues { PartialsInventory.Counts(rows: $0.rows, samples: $0.samples) },
             sums: Dictionary(sums, uniquingKeysWith: { first, _ in first }))
         inventory.exactTraces = set.exactTraces
+        let files = Dictionary(zip(set.files.map(\.path), indexes)) { first, _ in first }
+        let parameters = Set(set.sums.lazy.filter { $0.name.side == .full }.map(\.name.owner))
+        inventory.jointParts = set.jointParts.map { part in
+            PartialsInventory.JointPart(
+                tensors: JointRowTensors(part.entries, part.metadata, parameters: parameters, files: files) {
+                    part.rowsPerSample[$0]
+                },
+                samples: part.samples)
+        }
         return inventory
     }
 }

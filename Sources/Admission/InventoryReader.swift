@@ -365,7 +365,12 @@ struct InventoryReader {
                 compression: entry.compression?.compression)
         }
         var found = inventory(of: metadata, factors)
-        found.jointRows = FactorSetInventory.JointRowTensors(set, metadata, files: indexes)
+        found.jointRows = metadata.jointRows.map { stated in
+            JointRowTensors(
+                set.jointEntries, stated,
+                parameters: Set(set.entries.lazy.filter { $0.name.side == .full }.map(\.name.owner)), files: indexes
+            ) { OwnerCounts.rowsPerSample(of: $0, metadata.rowCounts, metadata.sampleCounts) }
+        }
         return found
     }
 

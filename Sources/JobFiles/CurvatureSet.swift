@@ -30,18 +30,6 @@ public final class CurvatureSet: Sendable {
         public var dimension: Int { shape.dimension }
     }
 
-    /// A tensor of joint rows in a factor set.
-    public struct JointEntry: Equatable, Sendable {
-        /// The owner of the rows, and what the tensor holds.
-        public let name: JointTensorName
-        /// The shape, outermost first.
-        public let shape: [Int]
-        /// The file that holds the tensor.
-        public let file: FilePath
-        /// The tensor's bytes, F32, from the start of the file.
-        public let fileRange: Range<Int>
-    }
-
     /// The kind as which the set was opened.
     public let kind: JobFileKind
     /// The underlying tensors.
@@ -83,7 +71,10 @@ public final class CurvatureSet: Sendable {
             let hasJointRows = kind == .factors && file.header.metadata[MetadataKey.jointRows] != nil
             for info in file.header.tensors {
                 if hasJointRows, let name = JointTensorName(info.name) {
-                    do throws(JobFileError) { jointEntries.append(try Self.entry(name, info, in: file)) } catch {
+                    do throws(JobFileError) {
+                        jointEntries.append(
+                            try JointEntry(name, info, after: file.header.dataOffset, of: file.path))
+                    } catch {
                         problems.append(error)
                     }
                     continue
@@ -165,17 +156,6 @@ public final class CurvatureSet: Sendable {
             file: file.path,
             fileRange: start..<start + info.byteCount
         )
-    }
-
-    private static func entry(
-        _ name: JointTensorName, _ info: TensorInfo, in file: SafetensorsFile
-    ) throws(JobFileError) -> JointEntry {
-        guard info.dataType == .float32 else {
-            throw .dataType(file: file.path, tensor: info.name, found: info.dataType, expected: "F32")
-        }
-        let start = file.header.dataOffset + info.byteRange.lowerBound
-        return JointEntry(
-            name: name, shape: info.shape, file: file.path, fileRange: start..<start + info.byteCount)
     }
 
     /// Requires the type and the shape of the tensor that holds a compressed matrix.

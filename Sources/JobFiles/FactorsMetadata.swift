@@ -69,7 +69,7 @@ public struct FactorsMetadata: Equatable, Sendable {
         self.balances =
             try reader.object(MetadataKey.balance, "an object of numbers above 0 by layer", \.positiveNumber)
             ?? [:]
-        self.jointRows = try JointRowsMetadata(ofFactors: reader)
+        self.jointRows = try JointRowsMetadata(ofTask: reader)
     }
 
     private static func rowCounts(_ reader: MetadataReader) throws(JobFileError) -> OwnerCounts? {
@@ -103,7 +103,7 @@ public struct FactorsMetadata: Equatable, Sendable {
         strings[MetadataKey.weight] = weight.map { String($0) }
         strings[MetadataKey.baseDigest] = baseDigest?.description
         strings[MetadataKey.layout] = layouts.metadataText
-        strings[MetadataKey.jointRows] = jointRows?.textOfFactors
+        strings[MetadataKey.jointRows] = jointRows?.textOfTask
         if !uses.isEmpty {
             strings[MetadataKey.uses] =
                 JSONValue.sortedObject(uses) { .array($0.sorted().map(JSONValue.string)) }.text()

@@ -116,7 +116,7 @@ public enum MetadataKey {
     public static let coefficients = "coefficients"
     /// For the form `optimal`, object by layer: the share of the per-task form's norm that the products miss.
     public static let relativeError = "relative_error"
-    /// Of a factor file with joint rows: an object with the objects `ranks` and `kept`.
+    /// Of a factor file or a file of partial sums with joint rows: an object with the objects `ranks` and `kept`.
     public static let jointRows = "joint_rows"
     /// For the form `pseudo_rows`, object: the number of rows of `inputs` and of `gradients`.
     public static let ranks = "ranks"

@@ -56,10 +56,10 @@ public struct JointRowsMetadata: Equatable, Sendable {
         self.buckets = found
     }
 
-    /// Reads the values of a factor file; nil if it has no joint rows.
+    /// Reads the values of a factor file or a file of partial sums; nil if it has no joint rows.
     ///
     /// - Throws: ``JobFileError`` for a value of the wrong type.
-    init?(ofFactors reader: MetadataReader) throws(JobFileError) {
+    init?(ofTask reader: MetadataReader) throws(JobFileError) {
         let words = "an object of \"ranks\", \(Self.rankWords), and \"kept\", \(Self.keptWords)"
         guard let stated = try reader.object(MetadataKey.jointRows, words, { $0 }) else { return nil }
         guard let ranks = Self.numbers(stated["ranks"]).flatMap(Self.ranks),
@@ -113,8 +113,8 @@ public struct JointRowsMetadata: Equatable, Sendable {
         return strings
     }
 
-    /// The values as a string of a factor file.
-    var textOfFactors: String {
+    /// The values as a string of a factor file or a file of partial sums.
+    var textOfTask: String {
         JSONValue.object(
             [.init("ranks", Self.value(ranks) { "\($0)" }), .init("kept", Self.value(kept) { "\($0)" })]
                 + (buckets.map { [.init("buckets", $0.json)] } ?? [])

@@ -33,6 +33,7 @@ struct PartialsAssembly {
         alike = Self.alike(alike, SumSignature.init(of:)) { file, found, expected, other in
             flaws.append((file, found.flaw(expected: expected, other: other)))
         }
+        flaws += Self.jointFlaws(alike)
         problems = PartialsProblem.grouped(flaws)
         order(alike)
         guard isComplete, problems.isEmpty else { return }
@@ -49,6 +50,41 @@ struct PartialsAssembly {
         ("the number of probes", { String($0.metadata.probeCount) }),
         ("the normalization", { "\"\($0.metadata.normalization)\"" }),
     ]
+
+    /// Files without joint rows beside files with them, and joint rows of other positions than the first file's.
+    ///
+    /// Their ranks may differ: a file of few samples has few rows.
+    private static func jointFlaws(_ files: [PartialsFile]) -> [(file: FilePath, flaw: PartialsFlaw)] {
+        guard let first = files.first(where: { $0.metadata.jointRows != nil }) else { return [] }
+        let expected = first.positionsOfRows
+        return files.compactMap { file in
+            guard file.metadata.jointRows != nil else {
+                return (file.file.path, .withoutJointRows(other: first.file.path))
+            }
+            let found = file.positionsOfRows
+            let missing = expected.keys.filter { found[$0] == nil }.sorted()
+            let unknown = found.keys.filter { expected[$0] == nil }.sorted()
+            guard missing.isEmpty, unknown.isEmpty else {
+                return (
+                    file.file.path, .sums(missing: missing, unknown: unknown, other: first.file.path)
+                )
+            }
+            let (own, other) = (file.metadata.jointRows?.buckets, first.metadata.jointRows?.buckets)
+            guard own == other else {
+                return (
+                    file.file.path,
+                    .differs(
+                        subject: "the pooling of positions", found: PositionBuckets.words(own),
+                        expected: PositionBuckets.words(other), other: first.file.path)
+                )
+            }
+            guard let name = found.keys.sorted().first(where: { found[$0] != expected[$0] }) else { return nil }
+            let flaw = PartialsFlaw.differs(
+                subject: "the number of positions in \"\(name.excerpt)\"", found: "\(found[name] ?? 0)",
+                expected: "\(expected[name] ?? 0)", other: first.file.path)
+            return (file.file.path, flaw)
+        }
+    }
 
     /// The files that have the value of most files; the first such value if two have equally many.
     ///
@@ -141,6 +177,14 @@ struct PartialsAssembly {
 }
 
 extension PartialsFile {
+    /// The positions of each tensor of joint rows, which do not depend on the ranks; 1 for a parameter.
+    fileprivate var positionsOfRows: [String: Int] {
+        let rows = jointEntries.filter { [.inputRows, .gradientRows].contains($0.name.content) }
+        return Dictionary(rows.map { ($0.name.description, $0.shape.count == 3 ? $0.shape[1] : 1) }) { first, _ in
+            first
+        }
+    }
+
     /// The layers and parameters, sorted by name.
     fileprivate var owners: [(name: String, isLayer: Bool)] {
         entries.filter { $0.name.side != .gradient }.map { ($0.name.owner, $0.name.side == .input) }

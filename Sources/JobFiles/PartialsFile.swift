@@ -13,6 +13,8 @@ struct PartialsFile {
     var metadata: PartialsMetadata { header.metadata }
     /// The sums, sorted by name.
     var entries: [Entry] { header.entries }
+    /// The tensors of joint rows, sorted by name; none unless the metadata states them.
+    var jointEntries: [JointEntry] { header.jointEntries }
     /// What is wrong in the file itself, besides what made the initializer throw.
     var flaws: [PartialsFlaw] { header.flaws }
 
@@ -39,6 +41,8 @@ struct PartialsHeader {
     let metadata: PartialsMetadata
     /// The sums, sorted by name.
     let entries: [Entry]
+    /// The tensors of joint rows, sorted by name; none unless the metadata states them.
+    let jointEntries: [JointEntry]
     /// What is wrong in the file itself, besides what made the initializer throw.
     let flaws: [PartialsFlaw]
 
@@ -46,7 +50,7 @@ struct PartialsHeader {
     ///
     /// - Throws: ``JobFileError``: all problems of its tensors and metadata.
     init(_ header: SafetensorsHeader, of path: FilePath) throws(JobFileError) {
-        let (entries, problems) = Self.entries(of: header, path)
+        let (entries, jointEntries, problems) = Self.entries(of: header, path)
         let metadata: PartialsMetadata
         do throws(JobFileError) {
             metadata = try PartialsMetadata(parsing: header.metadata, file: path)
@@ -58,21 +62,31 @@ struct PartialsHeader {
         if let error = JobFileError.bundle(problems) { throw error }
         self.metadata = metadata
         self.entries = entries
-        flaws = Self.flaws(metadata, entries)
+        self.jointEntries = jointEntries
+        let flaws = Self.flaws(metadata, entries)
+        let joint = metadata.jointRows.map { PartialsJointRows(entries, jointEntries, $0, metadata).flaws } ?? []
+        // The checks of joint rows count with the numbers of the metadata.
+        self.flaws = flaws.isEmpty ? joint : flaws
     }
 
     private static func entries(
         of header: SafetensorsHeader, _ path: FilePath
-    ) -> (entries: [Entry], problems: [JobFileError]) {
+    ) -> (entries: [Entry], jointEntries: [JointEntry], problems: [JobFileError]) {
         var problems: [JobFileError] = []
         var entries: [Entry] = []
+        var jointEntries: [JointEntry] = []
+        let hasJointRows = header.metadata[MetadataKey.jointRows] != nil
         // Metadata that cannot be read is reported with its other values.
         let reader = MetadataReader(metadata: header.metadata, file: path)
         let diagonals = (try? reader.diagonals()) ?? []
         entries.reserveCapacity(header.tensors.count)
         for info in header.tensors {
             do throws(JobFileError) {
-                entries.append(try entry(info, after: header.dataOffset, of: path, diagonals))
+                if hasJointRows, let name = JointTensorName(info.name) {
+                    jointEntries.append(try JointEntry(name, info, after: header.dataOffset, of: path))
+                } else {
+                    entries.append(try entry(info, after: header.dataOffset, of: path, diagonals))
+                }
             } catch {
                 problems.append(error)
             }
@@ -83,7 +97,10 @@ struct PartialsHeader {
             guard let partner = entry.name.partner, !names.contains(partner) else { continue }
             problems.append(.missingTensor(file: path, tensor: partner.name))
         }
-        return (entries.sorted { $0.name.name < $1.name.name }, problems)
+        return (
+            entries.sorted { $0.name.name < $1.name.name },
+            jointEntries.sorted { $0.name.description < $1.name.description }, problems
+        )
     }
 
     private static func entry(

@@ -35,6 +35,8 @@ public struct PartialsMetadata: Equatable, Sendable {
     public var diagonals: Set<CurvatureTensorName> = []
     /// Σ ‖Σ_p g_p ã_pᵀ‖² over samples and probes, by layer; empty if the file states none.
     public var exactTraces: [String: Double] = [:]
+    /// The joint rows of the file's samples; nil if it has none.
+    public var jointRows: JointRowsMetadata?
     /// SHA-256 of the base checkpoint, if the file states it.
     public var baseDigest: BlobDigest?
 
@@ -90,6 +92,7 @@ public struct PartialsMetadata: Equatable, Sendable {
         exactTraces =
             try reader.object(
                 MetadataKey.exactTrace, "an object of numbers of at least 0 by layer", \.nonNegativeNumber) ?? [:]
+        jointRows = try JointRowsMetadata(ofTask: reader)
     }
 
     /// The metadata as the strings of a file.
@@ -111,6 +114,7 @@ public struct PartialsMetadata: Equatable, Sendable {
         }
         strings[MetadataKey.layout] = layouts.metadataText
         strings[MetadataKey.diagonal] = diagonals.metadataText
+        strings[MetadataKey.jointRows] = jointRows?.textOfTask
         strings[MetadataKey.baseDigest] = baseDigest?.description
         return strings
     }

@@ -51,6 +51,10 @@ public enum PartialsFlaw: Hashable, Sendable, CustomStringConvertible {
     case differs(subject: String, found: String, expected: String, other: FilePath)
     /// The file holds other sums than most.
     case sums(missing: [String], unknown: [String], other: FilePath)
+    /// The file's joint rows contradict its sums, its counts or its metadata: a clause.
+    case jointRows(String)
+    /// The file holds no joint rows, but another file of the run does.
+    case withoutJointRows(other: FilePath)
     /// Two files of one rank and sequence have different bytes.
     case repeated(rank: Int, sequence: Int, other: FilePath)
     /// Numbers below the last one have no file.
@@ -71,6 +75,10 @@ public enum PartialsFlaw: Hashable, Sendable, CustomStringConvertible {
         case .sums(let missing, let unknown, let other):
             "\(Self.words(missing, unknown)); expected the sums of \(other). All ranks must sum the same layers: repeat the "
                 + "run."
+        case .jointRows(let words): "\(words). Make the sums and the joint rows again from the same samples."
+        case .withoutJointRows(let other):
+            "holds no joint rows, but \(other) does; expected them in all files of a run, or in none. Repeat the run with "
+                + "joint rows in every process."
         case .repeated(let rank, let sequence, let other):
             "is sequence \(sequence) of rank \(rank), as \(other) is, but has other bytes; expected one file of that "
                 + "sequence. Remove the wrong one."

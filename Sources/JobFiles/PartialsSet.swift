@@ -27,6 +27,18 @@ public final class PartialsSet: Sendable {
         public let samples: Int
     }
 
+    /// The joint rows of one file: of its own samples, as a factor file of these samples would have them.
+    public struct JointPart: Equatable, Sendable {
+        /// The tensors.
+        public let entries: [JointEntry]
+        /// What the file states of them.
+        public let metadata: JointRowsMetadata
+        /// Samples of the file.
+        public let samples: Int
+        /// The mean rows of the file's samples in each layer whose positions were pooled.
+        public let rowsPerSample: [String: Double]
+    }
+
     /// A file whose rank and sequence another file has too; it counts only once.
     public struct Repetition: Sendable {
         /// The file that is left out.
@@ -61,6 +73,8 @@ public final class PartialsSet: Sendable {
     public let counts: [String: Counts]
     /// Σ ‖Σ_p g_p ã_pᵀ‖² over samples and probes, by layer; only of layers for which every file with rows states it.
     public let exactTraces: [String: Double]
+    /// The joint rows of each of ``PartialsSet/files``; none if the run has none.
+    public let jointParts: [JointPart]
 
     /// Checks files one by one and together.
     ///
@@ -89,6 +103,7 @@ public final class PartialsSet: Sendable {
         baseDigest = first.metadata.baseDigest
         counts = assembly.counts
         exactTraces = assembly.exactTraces
+        jointParts = assembly.files.compactMap(\.jointPart)
         sums = first.entries.indices.map { position in
             let entry = first.entries[position]
             return Sum(
@@ -114,5 +129,22 @@ public final class PartialsSet: Sendable {
             problems.append(.partials(PartialsProblem(flaw, in: [file.path])))
         }
         if let error = JobFileError.bundle(problems) { throw error }
+    }
+}
+
+extension PartialsFile {
+    /// The file's joint rows; nil if it has none.
+    fileprivate var jointPart: PartialsSet.JointPart? {
+        metadata.jointRows.map { stated in
+            // A file's layers and parameters with joint rows have the same samples.
+            let owners = Set(jointEntries.compactMap(\.name.owner))
+            return PartialsSet.JointPart(
+                entries: jointEntries, metadata: stated,
+                samples: owners.lazy.compactMap { metadata.sampleCounts[$0] }.max() ?? 0,
+                rowsPerSample: Dictionary(
+                    uniqueKeysWithValues: (stated.buckets?.layers ?? []).compactMap { layer in
+                        OwnerCounts.rowsPerSample(of: layer, metadata.rowCounts, metadata.sampleCounts).map { (layer, $0) }
+                    }))
+        }
     }
 }

@@ -20,6 +20,13 @@ public struct PositionBuckets: Equatable, Sendable {
         self.rowsPerSample = rowsPerSample
     }
 
+    /// A pooling in a message.
+    static func words(_ buckets: PositionBuckets?) -> String {
+        guard let buckets else { return "none" }
+        let count = buckets.layers.count
+        return "by the codebook \"\(buckets.codebook.prefix(12))\" in \(count) layer\(count == 1 ? "" : "s")"
+    }
+
     /// What a factor file must state.
     static let words = "an object of \"codebook\", a text, and \"layers\", a list of layers"
     /// What a regularizer must state.

@@ -64,12 +64,12 @@ extension JobSpec {
     private func jointTaskProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         curvedTasks.compactMap { task in
             let isCaptured = inventory.captures[task.name] != nil
-            guard isCaptured || inventory.factorSets[task.name]?.jointRows != nil else {
+            guard isCaptured || inventory.givenJointRows(of: task.name) != nil else {
                 guard !task.factors.isEmpty else { return nil }
                 return JobProblem(
                     at: task.location,
-                    "the form \"pseudo_rows\" is made of captured rows or of the joint rows of finished factors, but the "
-                        + "\"factors\" of task \"\(task.name)\" have none. Make them with this form, give its "
+                    "the form \"pseudo_rows\" is made of captured rows, or of the joint rows of factors and partial sums, but "
+                        + "the \"factors\" of task \"\(task.name)\" have none. Make them with joint rows, give its "
                         + "\"captures\", or choose the form \"accumulated\".")
             }
             let empty = blocks.filter { inventory.isEmpty($0, in: task.name) }
@@ -86,7 +86,7 @@ extension JobSpec {
     private func jointPoolingProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         let names = Set(blocks.map(\.name))
         let poolings = curvedTasks.map { task in
-            let rows = inventory.factorSets[task.name]?.jointRows
+            let rows = inventory.givenJointRows(of: task.name)
             let layers = names.intersection(rows.map { Array($0.pooledRows.keys) } ?? [])
             return (task: task, codebook: layers.isEmpty ? nil : rows?.codebook, layers: layers)
         }
@@ -118,8 +118,8 @@ extension JobSpec {
         var faults = SharedFaults()
         var positions: [String: (task: TaskName, count: Int)] = [:]
         for task in curvedTasks {
-            if let problem = inventory.factorSets[task.name]?.jointRows?.constantProblem(blocks) {
-                faults.append(problem, about: nil, of: "sets", at: "factors of task \"\(task.name)\"")
+            if let rows = inventory.givenJointRows(of: task.name), let problem = rows.constantProblem(blocks) {
+                faults.append(problem, about: nil, of: "sets", at: "\(rows.noun) of task \"\(task.name)\"")
             }
             var check = JointBlockCheck(task.name, blocks, inventory)
             for block in blocks where !inventory.isEmpty(block, in: task.name) {
@@ -144,7 +144,9 @@ extension JobSpec {
     private func jointCountProblems(_ blocks: [CurvatureBlock], _ inventory: JobInventory) -> [JobProblem] {
         let most = JointRows.countMax
         let problems = curvedTasks.compactMap { task -> JobProblem? in
-            guard let captures = inventory.captures[task.name] else { return nil }
+            guard let captures = inventory.captures[task.name] else {
+                return jointPartProblem(of: task.name, blocks, inventory)
+            }
             let count = captures.samples.saturatingProduct(max(1, captures.probes))
             guard count > most else { return nil }
             return JobProblem(
@@ -169,45 +171,60 @@ extension JobSpec {
         return problems + (largest.map { [JobProblem(at: fileName, $0.message)] } ?? [])
     }
 
-    /// The pseudo-rows of a task's side: those of its finished factors, or as many as are asked and captured.
+    /// More rows than a Gram matrix may have, in all files of a run.
+    private func jointPartProblem(
+        of task: TaskName, _ blocks: [CurvatureBlock], _ inventory: JobInventory
+    ) -> JobProblem? {
+        guard let rows = inventory.givenJointRows(of: task), !rows.isWhole else { return nil }
+        let ranks = [FactorSide.input, .gradient].map { ($0.noun, rows.rank($0, of: blocks) ?? 0) }
+        guard let (noun, count) = ranks.max(by: { $0.1 < $1.1 }), count > JointRows.countMax else { return nil }
+        return JobProblem(
+            at: "partial sums of task \"\(task)\"",
+            "\(rows.parts.count) files have \(count) joint rows of \(noun), whose Gram matrix is decomposed whole; expected at "
+                + "most \(JointRows.countMax). Collect fewer joint rows in each file, or write fewer files.")
+    }
+
+    /// The pseudo-rows of a task's side: those of one file, or as many as are asked and there.
     private func jointRank(
         of task: TaskName, _ side: FactorSide, _ blocks: [CurvatureBlock], _ inventory: JobInventory
     ) -> Int {
-        guard let captures = inventory.captures[task] else {
-            return inventory.factorSets[task]?.jointRows?.rank(side, of: blocks) ?? 0
-        }
         let settings = curvature.regularizer.jointRows
+        guard let captures = inventory.captures[task] else {
+            guard let rows = inventory.givenJointRows(of: task) else { return 0 }
+            let rank = rows.rank(side, of: blocks) ?? 0
+            return rows.isWhole ? rank : min(rank, side == .input ? settings.inputRank : settings.gradientRank)
+        }
         return side == .input
             ? min(settings.inputRank, captures.samples)
             : min(settings.gradientRank, captures.samples.saturatingProduct(max(1, captures.probes)))
     }
 }
 
-/// The joint rows of one task, block by block: captured, or those of its finished factors.
+/// The joint rows of one task, block by block: captured, or those of its factors or partial sums.
 private struct JointBlockCheck {
     /// The task's files, for messages.
     let place: String
     private var captured: JointCaptureCheck?
     private let captures: CaptureInventory?
     private let factors: [FactorName: FactorSetInventory.Factor]
-    private let finished: FactorSetInventory.JointRowTensors?
-    private let ranks: (inputs: Int?, gradients: Int?)
+    private let given: GivenJointRows?
+    private let blocks: [CurvatureBlock]
 
     init(_ task: TaskName, _ blocks: [CurvatureBlock], _ inventory: JobInventory) {
         captures = inventory.captures[task]
         captured = captures.map(JointCaptureCheck.init)
         factors = inventory.factorSets[task]?.factors ?? [:]
-        finished = inventory.factorSets[task]?.jointRows
-        place = "\(captures == nil ? "factors" : "captures") of task \"\(task)\""
-        ranks = (finished?.rank(.input, of: blocks), finished?.rank(.gradient, of: blocks))
+        given = inventory.givenJointRows(of: task)
+        place = "\(captures == nil ? given?.noun ?? "factors" : "captures") of task \"\(task)\""
+        self.blocks = blocks
     }
 
     /// What keeps a block from having joint rows; `nil` if nothing does.
     mutating func problem(of block: CurvatureBlock) -> String? {
-        captured?.problem(of: block) ?? finished.flatMap { problem(of: block, finished: $0) }
+        captured?.problem(of: block) ?? given.flatMap { problem(of: block, given: $0) }
     }
 
-    private func problem(of block: CurvatureBlock, finished: FactorSetInventory.JointRowTensors) -> String? {
+    private func problem(of block: CurvatureBlock, given: GivenJointRows) -> String? {
         if let problem = JointCaptureCheck.useProblem(of: block) { return problem }
         let compressed = block.factors.lazy.map { FactorName(owner: block.name, side: $0.side) }
             .first { factors[$0]?.compression != nil }
@@ -215,14 +232,14 @@ private struct JointBlockCheck {
             return "the factor \"\(compressed)\" is compressed, but \"pseudo_rows\" subtracts what the rows hold from "
                 + "exact factors. Give the exact factors."
         }
-        return finished.problem(of: block, ranks)
+        return given.problem(of: block, in: blocks)
     }
 
     /// The positions of a layer.
     func positions(of block: CurvatureBlock) -> Int? {
         guard block.factors.count == 2 else { return nil }
         return captures?.layers[LayerName(rawValue: block.name)]?.positions
-            ?? finished?.operation(block, .input)?.positions
+            ?? given?.operation(block, .input)?.positions
     }
 }
 

@@ -1,39 +1,44 @@
-public import Identifiers
+import Identifiers
 import LinearAlgebra
-public import UnitOperations
+import UnitOperations
 
-extension FactorSetInventory.JointRowTensors {
+extension JointRowTensors {
+    /// A part of an import, with its shape.
+    struct Imported {
+        let part: ImportJointRowsOperation.Part
+        let positions: Int
+        let columns: Int
+    }
+
     /// The import of a block's side; `nil` without such rows, or if their shapes contradict the block.
     ///
     /// - Parameters:
     ///   - block: The layer or parameter.
     ///   - side: Inputs or gradients; a parameter has gradients only.
-    /// - Returns: The operation.
-    func operation(_ block: CurvatureBlock, _ side: FactorSide) -> ImportJointRowsOperation? {
+    ///   - share: The share of the task's samples.
+    /// - Returns: The tensors with their shape.
+    func imported(_ block: CurvatureBlock, _ side: FactorSide, share: Double) -> Imported? {
         let expected = ExpectedTensors(block, side)
         guard expected.problem(of: self) == nil, let rows = rows[expected.name], let squares = squares[expected.name]
         else { return nil }
-        return ImportJointRowsOperation(
-            content: side == .input ? .inputs : .gradients, rows: rows.slice, rank: rows.shape[0],
-            positions: expected.positions(of: rows), columns: expected.width, squares: squares.slice,
-            pooledRows: pooledRows[block.name])
+        return Imported(
+            part: .init(rows: rows.slice, rank: rows.shape[0], squares: squares.slice, share: share),
+            positions: expected.positions(of: rows), columns: expected.width)
     }
 
     /// The import of the constant; `nil` without it.
-    var constantOperation: ImportJointRowsOperation? {
+    func importedConstant(share: Double) -> ImportJointRowsOperation.Part? {
         guard let constant, constant.shape.count == 1, let rank = constant.shape.first,
             (1...JointRows.countMax).contains(rank), let constantSquares, constantSquares.shape == [1]
         else { return nil }
-        return ImportJointRowsOperation(
-            content: .constant, rows: constant.slice, rank: rank, positions: 1, columns: 1,
-            squares: constantSquares.slice)
+        return .init(rows: constant.slice, rank: rank, squares: constantSquares.slice, share: share)
     }
 
     /// The number of rows of a side, by the first block that has any.
-    public func rank(_ side: FactorSide, of blocks: [CurvatureBlock]) -> Int? {
+    func rank(_ side: FactorSide, of blocks: [CurvatureBlock]) -> Int? {
         let sided = blocks.filter { side != .input || $0.factors.count == 2 }
-        let found = sided.lazy.compactMap { operation($0, side)?.rank }.first
-        return found ?? (side == .input ? constantOperation?.rank : nil)
+        let found = sided.lazy.compactMap { imported($0, side, share: 1)?.part.rank }.first
+        return found ?? (side == .input ? importedConstant(share: 1)?.rank : nil)
     }
 
     /// What the constant lacks: a sentence, or `nil` if it has everything.
@@ -89,10 +94,10 @@ private struct ExpectedTensors {
         width = block.factors.first { $0.side == own }?.shape.dimension ?? 0
     }
 
-    func positions(of rows: FactorSetInventory.JointRowTensors.Tensor) -> Int { isLayer ? rows.shape[1] : 1 }
+    func positions(of rows: JointRowTensors.Tensor) -> Int { isLayer ? rows.shape[1] : 1 }
 
     /// What is missing or of another shape: a clause, or `nil`.
-    func problem(of tensors: FactorSetInventory.JointRowTensors) -> String? {
+    func problem(of tensors: JointRowTensors) -> String? {
         let expected = "expected the shape [rows, \(isLayer ? "positions, " : "")\(width)]"
         guard let rows = tensors.rows[name] else { return "\"\(rowsName)\" is missing; \(expected)" }
         guard rows.shape.count == (isLayer ? 3 : 2), rows.shape.last == width,

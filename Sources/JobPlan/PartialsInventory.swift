@@ -36,6 +36,20 @@ public struct PartialsInventory: Equatable, Sendable {
         }
     }
 
+    /// The joint rows of one file.
+    public struct JointPart: Equatable, Sendable {
+        /// The tensors, as those of a finished set of the file's samples.
+        public var tensors: JointRowTensors
+        /// N of the file.
+        public var samples: Int
+
+        /// Describes the joint rows of a file.
+        public init(tensors: JointRowTensors, samples: Int) {
+            self.tensors = tensors
+            self.samples = samples
+        }
+    }
+
     /// The convention that the sums were made for; `tak` and `expand` have the same sums.
     public var normalization: FactorNormalization
     /// M.
@@ -50,6 +64,8 @@ public struct PartialsInventory: Equatable, Sendable {
     public var sums: [FactorName: Sum]
     /// Σ ‖Σ_p g_p ã_pᵀ‖² over samples and probes, by layer; only of layers for which every file states it.
     public var exactTraces: [String: Double] = [:]
+    /// The joint rows of every file; none if the run has none.
+    public var jointParts: [JointPart] = []
 
     /// Collects the contents of the files.
     public init(

@@ -14,12 +14,12 @@ extension Planner {
     /// Plans the pseudo-rows of each task and target whose file has them, and of the tasks that targets sum.
     mutating func planJointRows() {
         guard spec.curvature.regularizer.form == .pseudoRows else { return }
-        // A factor file has the rows of its task.
+        // A factor file has the rows of its task, and so have partial sums of one file.
         let tasks = spec.curvedTasks.map(\.name).filter { task in
             spec.outputs.contains(.factors) || targets.contains { $0.includes(task) }
         }
         for task in tasks {
-            if let rows = inventory.factorSets[task]?.jointRows { planImport(of: rows, task) }
+            if let rows = inventory.givenJointRows(of: task) { planImport(of: rows, task) }
             guard let captures = inventory.captures[task] else { continue }
             planRowSquares(of: task, captures)
             planJointRows(of: .task(task), tasks: [task]) { planner, position, side in
@@ -82,6 +82,20 @@ extension Planner {
             JointRows(
                 columns: first.rowWidth, positions: first.rowPositions, appendsOnes: false,
                 source: .parts(parts)), outputs
+        )
+    }
+
+    /// The rows of all of a task's files one after the other, as one unit has imported them.
+    private func importedRows(
+        _ position: Int, _ side: FactorSide, _ task: TaskName
+    ) -> (JointRows, [UnitOutput])? {
+        guard let output = products[block: position, .importedRows(side, of: task)],
+            let operation = units[output.unit.position].operation as? ImportJointRowsOperation
+        else { return nil }
+        return (
+            JointRows(
+                columns: operation.columns, positions: operation.positions, appendsOnes: false,
+                source: .parts([.init(rows: operation.rank, scale: 1)])), [output]
         )
     }
 
@@ -156,7 +170,7 @@ extension Planner {
     /// The number of input rows of a model without layers.
     private func constantCount(of owner: JointRowsOwner, _ tasks: [TaskName]) -> Int? {
         switch owner {
-        case .task(let task): inventory.captures[task]?.samples
+        case .task(let task): inventory.captures[task]?.samples ?? importedConstant(of: task)?.part.rows
         case .target: constantParts(tasks).map { $0.parts.reduce(0) { $0 + $1.rows } }
         }
     }
@@ -218,6 +232,9 @@ extension Planner {
             if case .target = owner, let constants = constantParts(tasks) {
                 operation.constant = .parts(constants.parts)
                 numbers += constants.numbers
+            } else if case .task(let task) = owner, let constant = importedConstant(of: task) {
+                operation.constant = .parts([constant.part])
+                numbers.append(constant.numbers)
             } else {
                 operation.constant = .equal(1 / Double(count).squareRoot())
             }
@@ -245,6 +262,15 @@ extension Planner {
         )
     }
 
+    /// The constants of all of a task's files, if they are compressed again.
+    private func importedConstant(of task: TaskName) -> (part: JointRows.Part, numbers: UnitMeasurement)? {
+        products[JointRowsOwner.subject, .importedRows(.input, of: task)].flatMap { output in
+            constantRank(of: output).map {
+                (JointRows.Part(rows: $0, scale: 1), UnitMeasurement(output.unit, .constantRows))
+            }
+        }
+    }
+
     /// The number of a task's input rows, by the unit that measures its constants.
     private func constantRank(of output: UnitOutput) -> Int? {
         switch units[output.unit.position].operation {
@@ -254,9 +280,13 @@ extension Planner {
         }
     }
 
-    /// Plans the import of a finished set's joint rows.
-    private mutating func planImport(of rows: FactorSetInventory.JointRowTensors, _ task: TaskName) {
+    /// Plans the import of a task's joint rows.
+    ///
+    /// Those of one file are the task's. Those of several files are compressed again, as a target's are.
+    private mutating func planImport(of rows: GivenJointRows, _ task: TaskName) {
         for side in [FactorSide.input, .gradient] {
+            let purpose: UnitPurpose =
+                rows.isWhole ? .jointRows(side, of: .task(task)) : .importedRows(side, of: task)
             for position in positions(side) {
                 let name = blocks[position].name
                 let isLayer = blocks[position].factors.count == 2
@@ -269,11 +299,21 @@ extension Planner {
                         title: "import of the joint rows of the \(side.noun) of \"\(name)\" of task \"\(task)\"",
                         about: name, block: name))
                 products[block: position, .rowSquares(side, of: task)] = output
-                products[block: position, .jointRows(side, of: .task(task))] = output
+                products[block: position, purpose] = output
             }
         }
+        planConstantImport(of: rows, task)
+        guard !rows.isWhole else { return }
+        planJointRows(of: .task(task), tasks: [task]) { planner, position, side in
+            planner.importedRows(position, side, task)
+        }
+    }
+
+    private mutating func planConstantImport(of rows: GivenJointRows, _ task: TaskName) {
         guard !parameterPositions.isEmpty, let operation = rows.constantOperation else { return }
-        products[JointRowsOwner.subject, .jointEigenvectors(.input, of: .task(task))] = UnitOutput(
+        let purpose: UnitPurpose =
+            rows.isWhole ? .jointEigenvectors(.input, of: .task(task)) : .importedRows(.input, of: task)
+        products[JointRowsOwner.subject, purpose] = UnitOutput(
             add(
                 operation, title: "import of the joint rows of the constant of task \"\(task)\"",
                 about: JointRowsOwner.subject, block: nil))

@@ -75,10 +75,7 @@ extension FactorSetInventory: Renamable {
         set.rows = owners.renamed(rows)
         set.layouts = owners.renamed(layouts)
         set.balances = owners.renamed(balances)
-        if let jointRows {
-            set.jointRows?.rows = owners.renamed(jointRows.rows)
-            set.jointRows?.squares = owners.renamed(jointRows.squares)
-        }
+        set.jointRows = jointRows.map(owners.renamed)
         set.uses = owners.renamed(uses).mapValues(owners.renamed)
         return set
     }
@@ -94,6 +91,9 @@ extension PartialsInventory: Renamable {
         partials.hasBias = owners.renamed(hasBias)
         partials.layouts = owners.renamed(layouts)
         partials.exactTraces = owners.renamed(exactTraces)
+        partials.jointParts = jointParts.map { part in
+            PartialsInventory.JointPart(tensors: owners.renamed(part.tensors), samples: part.samples)
+        }
         return partials
     }
 }
@@ -114,6 +114,13 @@ private struct NewOwners {
             guard let owner = (name.side == .full ? parameters : layers)[name.owner] else { continue }
             renamed[FactorName(owner: owner, side: name.side)] = value
         }
+        return renamed
+    }
+
+    func renamed(_ tensors: JointRowTensors) -> JointRowTensors {
+        var renamed = tensors
+        renamed.rows = self.renamed(tensors.rows)
+        renamed.squares = self.renamed(tensors.squares)
         return renamed
     }
 

@@ -17,6 +17,8 @@ public enum UnitPurpose: Hashable, Sendable {
     case optimalAccumulation
     /// The mean squares of a side's captured rows, by position; a parameter has gradients only.
     case rowSquares(FactorSide, of: TaskName)
+    /// The joint rows of a side of all of a task's files, before they are compressed again.
+    case importedRows(FactorSide, of: TaskName)
     /// The pseudo-rows of a side.
     case jointRows(FactorSide, of: JointRowsOwner)
     /// The eigenvectors of a side over all layers; their subject is that of ``JointRowsOwner``.

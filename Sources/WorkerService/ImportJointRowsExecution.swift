@@ -8,12 +8,12 @@ extension ImportJointRowsOperation: ExecutableOperation {
     }
 }
 
-/// Copies the joint rows of a finished set, and checks that they are finite and agree with their factor.
+/// Copies the joint rows of a task's files, and checks that they are finite and agree with their factor.
 ///
 /// The mean squares of all samples sum to the trace of B or F, and to that of A times the positions. Those of pooled
 /// positions are at most as large, with the rows of a sample in place of the positions. Pseudo-rows are a part of the
-/// samples, so their squares are at most as large as these. Rows of other samples than the factor's would make the
-/// complement indefinite. Source: DESIGN section 2.2, joint form.
+/// samples, so their squares are at most as large as these, in each file. Rows of other samples than the factor's would
+/// make the complement indefinite. Source: DESIGN section 2.2, joint form.
 struct ImportJointRowsExecution {
     let operation: ImportJointRowsOperation
     let input: InputReader
@@ -28,25 +28,44 @@ struct ImportJointRowsExecution {
     /// - Throws: ``UnitError/nonFinite(_:)`` for NaN or infinity, ``UnitError/badInput(_:)`` for squares or rows that
     ///   contradict the factor, or what reading throws.
     func run(_ scratch: inout LaneScratch) async throws -> UnitResult {
-        let squares = try await numbers(operation.squares, squaresName, &scratch.raw)
-        try checkSquares(squares)
-        let whole = squares.reduce(0, +)
-        guard operation.content != .constant else {
-            let rows = try await numbers(operation.rows, rowsName, &scratch.raw)
-            try checkRows(rows.reduce(0) { $0 + $1 * $1 }, within: whole)
-            return UnitResult(measurements: [.constantRows: rows])
+        var means = [Double](repeating: 0, count: operation.positions)
+        var sums: [Double] = []
+        for part in operation.parts {
+            let squares = try await numbers(part.squares, squaresName, &scratch.raw)
+            try requirePositive(squares, in: part)
+            sums.append(squares.reduce(0, +))
+            for position in means.indices { means[position] += part.share * squares[position] }
         }
-        let writer = try input.blobs.beginWrite(byteCount: operation.rows.byteCount)
-        let sum = try await copy(to: writer, &scratch.raw)
-        try checkRows(sum, within: whole)
-        return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.positionSquares: squares])
+        try checkSquares(means.reduce(0, +))
+        guard operation.content != .constant else {
+            return UnitResult(measurements: [.constantRows: try await constants(sums, &scratch.raw)])
+        }
+        let writer = try input.blobs.beginWrite(byteCount: UInt64(4 * operation.elementCount))
+        for (part, whole) in zip(operation.parts, sums) {
+            try checkRows(try await copy(part, to: writer, &scratch.raw), of: part, within: whole)
+        }
+        return UnitResult(blobs: [try input.blobs.finish(writer)], measurements: [.positionSquares: means])
     }
 
-    /// Copies the rows.
+    private func constants(_ sums: [Double], _ raw: inout [UInt8]) async throws -> [Double] {
+        var rows: [Double] = []
+        for (part, whole) in zip(operation.parts, sums) {
+            let own = try await numbers(part.rows, rowsName, &raw)
+            try checkRows(own.reduce(0) { $0 + $1 * $1 }, of: part, within: whole)
+            let scale = part.share.squareRoot()
+            rows += own.map { $0 * scale }
+        }
+        return rows
+    }
+
+    /// Copies the rows of a file, times the root of its share.
     ///
-    /// - Returns: The sum of their squares.
-    private func copy(to writer: CacheWriter, _ raw: inout [UInt8]) async throws -> Double {
-        let rows = operation.rows
+    /// - Returns: The sum of their squares in the file.
+    private func copy(
+        _ part: ImportJointRowsOperation.Part, to writer: CacheWriter, _ raw: inout [UInt8]
+    ) async throws -> Double {
+        let rows = part.rows
+        let scale = Float(part.share.squareRoot())
         var values = try Matrix<Float>(rows: 1, columns: Self.pieceBytes / 4)
         var sum = 0.0
         for first in stride(from: 0, to: rows.byteCount, by: Self.pieceBytes) {
@@ -54,7 +73,6 @@ struct ImportJointRowsExecution {
             try await input.read(
                 FileSlice(file: rows.file, offset: rows.offset + first, byteCount: byteCount), into: &raw)
             try requireFinite(raw.span.bytes, in: rows.file, rowsName)
-            try writer.append(raw.span.bytes)
             let count = Int(byteCount / 4)
             try values.withMutablePrefix(count) { target throws in
                 try ElementType.f32.decode(raw.span.bytes, into: &target)
@@ -63,6 +81,8 @@ struct ImportJointRowsExecution {
                 let own = span.extracting(first: count)
                 sum += try VectorOperations.dot(own, own)
             }
+            try values.withMutablePrefix(count) { target throws in VectorOperations.multiply(&target, by: scale) }
+            try values.withSpan { span throws in try writer.append(span.extracting(first: count).bytes) }
             try input.progress.step()
         }
         return sum
@@ -79,28 +99,34 @@ struct ImportJointRowsExecution {
 
     // MARK: - Checks
 
-    private func checkSquares(_ squares: [Double]) throws {
-        let path = input.path(of: operation.squares.file)
+    private func requirePositive(_ squares: [Double], in part: ImportJointRowsOperation.Part) throws {
         guard squares.allSatisfy({ $0 >= 0 }) else {
             throw UnitError.badInput(
-                "\(path): tensor \"\(squaresName)\" has a negative element; expected means of squares. "
-                    + "Make the factors again.")
+                "\(input.path(of: part.squares.file)): tensor \"\(squaresName)\" has a negative element; expected means of "
+                    + "squares. Make the factors again.")
         }
+    }
+
+    /// Compares the sum of the task's mean squares with its factor.
+    private func checkSquares(_ sum: Double) throws {
         let expected = try self.expected()
-        let sum = squares.reduce(0, +)
         let isPooled = operation.pooledRows != nil
         let excess = isPooled ? sum - expected.sum : abs(sum - expected.sum)
         guard excess > Self.tolerance * max(sum, expected.sum) else { return }
+        let count = operation.parts.count
+        let others = count > 1 ? " and \(count - 1) more" : ""
         throw UnitError.badInput(
-            "\(path): the elements of \"\(squaresName)\" sum to \(sum); expected \(isPooled ? "at most " : "")"
-                + "\(expected.sum), \(expected.reason). "
-                + "Make factors and joint rows again from the same samples.")
+            "\(input.path(of: operation.parts[0].squares.file))\(others): the elements of \"\(squaresName)\" sum to \(sum)"
+                + "\(count > 1 ? ", weighed by samples" : ""); expected \(isPooled ? "at most " : "")\(expected.sum), "
+                + "\(expected.reason). Make factors and joint rows again from the same samples.")
     }
 
-    private func checkRows(_ sum: Double, within whole: Double) throws {
+    private func checkRows(
+        _ sum: Double, of part: ImportJointRowsOperation.Part, within whole: Double
+    ) throws {
         guard sum > (1 + Self.tolerance) * whole else { return }
         throw UnitError.badInput(
-            "\(input.path(of: operation.rows.file)): the squares of \"\(rowsName)\" sum to \(sum); expected at most "
+            "\(input.path(of: part.rows.file)): the squares of \"\(rowsName)\" sum to \(sum); expected at most "
                 + "\(whole), the sum of \"\(squaresName)\". Make factors and joint rows again from the same samples.")
     }
 

@@ -57,8 +57,17 @@ struct CaptureSums: Sendable {
 
     /// Finds the sums of captures.
     ///
+    /// - Parameters:
+    ///   - captures: The captures of one task.
+    ///   - task: The task.
+    ///   - normalization: That of the sums.
+    ///   - bias: Which layers have a bias.
+    ///   - sumsTraces: Whether the exact traces of layers are summed too.
     /// - Throws: ``CommandFailure`` with all problems.
-    init(of captures: CaptureSet, task: TaskName, normalization: FactorNormalization, bias: BiasStatement) throws {
+    init(
+        of captures: CaptureSet, task: TaskName, normalization: FactorNormalization, bias: BiasStatement,
+        sumsTraces: Bool
+    ) throws {
         var found = CaptureSumFinder(captures, isReduced: normalization == .reduce, bias)
         try found.find()
         sums = found.sums
@@ -69,6 +78,11 @@ struct CaptureSums: Sendable {
             normalization: normalization.rawValue, hasBias: found.hasBias, layouts: found.layouts,
             baseDigest: captures.baseDigest)
         metadata.diagonals = found.diagonals
+        if sumsTraces {
+            metadata.exactTraces = try CaptureTraces(captures: captures, hasBias: found.hasBias).sums()
+            // A layer that no row reached adds nothing.
+            for layer in found.rowCounts.keys { metadata.exactTraces[layer] = metadata.exactTraces[layer] ?? 0 }
+        }
         self.metadata = metadata
     }
 
@@ -76,7 +90,7 @@ struct CaptureSums: Sendable {
     var offer: RowStreamOffer {
         let later: Set = [
             MetadataKey.format, MetadataKey.run, MetadataKey.processRank, MetadataKey.sequence, MetadataKey.rows,
-            MetadataKey.samples,
+            MetadataKey.samples, MetadataKey.exactTrace,
         ]
         return RowStreamOffer(
             metadata: metadata.strings.filter { !later.contains($0.key) },
@@ -86,7 +100,7 @@ struct CaptureSums: Sendable {
     /// The metadata that a client states when all rows are sent.
     var commitment: [String: String] {
         metadata.strings.filter { key, _ in
-            key == MetadataKey.samples || statesRows && key == MetadataKey.rows
+            [MetadataKey.samples, MetadataKey.exactTrace].contains(key) || statesRows && key == MetadataKey.rows
         }
     }
 

@@ -37,6 +37,9 @@ struct RowOptions: ParsableArguments {
     @Flag(help: "No layer has a bias, instead of --base.")
     var noBias = false
 
+    @Flag(help: "Also state the exact trace of each layer, for \"balance: trace\"; this machine sums it first.")
+    var balance = false
+
     /// The place in the run.
     var place: PartialsPlace { PartialsPlace(rank: rank ?? 0, sequence: sequence ?? 0) }
 
@@ -47,7 +50,7 @@ struct RowOptions: ParsableArguments {
         guard rows else {
             let isUnused =
                 run == nil && rank == nil && sequence == nil && task == nil && normalization == nil && base == nil
-                && bias.isEmpty && !noBias
+                && bias.isEmpty && !noBias && !balance
             guard isUnused else {
                 throw ValidationError(
                     "Files of partial sums say their run, task and biases themselves. These options need --rows.")
@@ -104,7 +107,8 @@ struct RowPush: Sendable {
         let bias = try BiasStatement(base: options.base, patterns: options.bias, isNone: options.noBias)
         self.captures = captures
         sums = try CaptureSums(
-            of: captures, task: task, normalization: options.normalization?.value ?? .tak, bias: bias)
+            of: captures, task: task, normalization: options.normalization?.value ?? .tak, bias: bias,
+            sumsTraces: options.balance)
         offer = PushOffer(
             run: RunName(rawValue: options.run ?? ""), place: options.place,
             host: ProcessInfo.processInfo.hostName, content: .rows(sums.offer))

@@ -225,6 +225,11 @@ extension SerialIntegrationTests {
                 (["--rows", file("captures/alpha.safetensors")] + base, "--rows needs --run"),
                 (["--rows", file("captures/alpha.safetensors"), "--run", ".r"] + base, "cannot name a run"),
                 ([file("captures/alpha.safetensors"), "--run", "r"], "These options need --rows."),
+                ([file("captures/alpha.safetensors"), "--balance"], "These options need --rows."),
+                (
+                    ["--rows", file("uneven.safetensors"), "--run", "r", "--balance"] + base,
+                    "\"--balance\" needs the sample of each row."
+                ),
                 (
                     ["--rows", file("uneven.safetensors"), "--run", "r", "--normalization", "reduce"] + base,
                     "\"reduce\" needs the sample of each row."

@@ -43,6 +43,19 @@ extension SerialIntegrationTests {
             }
         }
 
+        /// Compares the scalars that balance layers.
+        private func expectBalances(_ found: TensorFile, _ expected: TensorFile) throws {
+            func balances(_ file: TensorFile) throws -> [String: Double] {
+                let text = try #require(file.metadata["balance"])
+                return try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Double])
+            }
+            let (found, expected) = (try balances(found), try balances(expected))
+            #expect(found.keys.sorted() == expected.keys.sorted() && !expected.isEmpty)
+            for (layer, value) in expected {
+                TestSupport.expectClose(found[layer] ?? 0, value, relative: 1e-5)
+            }
+        }
+
         private func submit(_ cluster: Cluster, into output: String) async throws {
             try use({ "run:\($0)" }, output: output)
             let result = try await cluster.client("submit", model.jobPath, "--watch")
@@ -75,6 +88,23 @@ extension SerialIntegrationTests {
             }
         }
 
+        @Test func `exact traces are those of the captures, from any number of ranks`() async throws {
+            model.job.curvature = ["normalization: expand", "regularizer: {balance: trace}"]
+            _ = try await model.run(to: "captured")
+            try await Cluster.with { cluster in
+                try await startRowWorkers(1, cluster)
+                try await streamAll(cluster, ranks: 2, normalization: "tak", ["--balance"])
+                try await submit(cluster, into: "streamed")
+            }
+            for task in SmallModel.taskNames {
+                let files = try ["streamed", "captured"].map { output in
+                    try TensorFile(
+                        reading: model.directory.appending("\(output)/factors/\(task)/factors.safetensors"))
+                }
+                try expectBalances(files[0], files[1])
+            }
+        }
+
         @Test(arguments: [Tensor.ElementType.bfloat16, .float16])
         func `rows of 2 bytes are sent as they are`(type: Tensor.ElementType) async throws {
             model.convertCaptures(to: type)
@@ -94,14 +124,17 @@ extension SerialIntegrationTests {
         func `samples of different lengths and experts without rows are streamed`(normalization: String) async throws {
             var routed = try RoutedModel()
             routed.job.outputs = ["factors", "report"]
-            routed.job.curvature = ["normalization: \(normalization)", "missing_curvature: renormalize"]
+            routed.job.curvature = [
+                "normalization: \(normalization)", "missing_curvature: renormalize",
+                "regularizer: {balance: trace}",
+            ]
             let captured = try await routed.run("captured")
             try await Cluster.with { cluster in
                 try await startRowWorkers(1, cluster)
                 for (index, task) in RoutedModel.tasks.enumerated() {
                     let paths = [0, 1].map { routed.directory.appending("captures/\(task)-\($0).safetensors") }
                     let result = try await Client.run(
-                        ["push", "--quiet", "--rows"] + paths + [
+                        ["push", "--quiet", "--rows", "--balance"] + paths + [
                             "--run", task, "--normalization", normalization, "--base",
                             routed.directory.appending("base.safetensors"),
                         ], in: cluster.directory, environment: ["KFACD_COORDINATOR": cluster.endpoint])
@@ -120,6 +153,7 @@ extension SerialIntegrationTests {
                 let expected = try TensorFile(reading: "\(captured)/\(name)")
                 let found = try TensorFile(reading: routed.directory.appending("streamed/\(name)"))
                 try #require(found.tensors.map(\.name) == expected.tensors.map(\.name))
+                try expectBalances(found, expected)
                 for (found, expected) in zip(found.tensors, expected.tensors) {
                     #expect(relativeDistance(found.values, expected.values) < 1e-6, "\(task) \(found.name)")
                 }
@@ -130,7 +164,7 @@ extension SerialIntegrationTests {
         func `ids of an embedding are one row, and B of a head is a diagonal`(normalization: String) async throws {
             var tied = try TiedModel()
             tied.job.outputs = ["factors", "report"]
-            tied.job.curvature.append("normalization: \(normalization)")
+            tied.job.curvature = ["normalization: \(normalization)", "regularizer: {targets: all, balance: trace}"]
             for task in TiedModel.tasks {
                 var captures = try tied.captures(of: task)
                 captures.metadata["diagonal"] = #"["lm_head.B"]"#
@@ -145,9 +179,9 @@ extension SerialIntegrationTests {
                 for (index, task) in TiedModel.tasks.enumerated() {
                     let result = try await Client.run(
                         [
-                            "push", "--quiet", "--rows", tied.directory.appending("\(task)-captures.safetensors"),
-                            "--run",
-                            task, "--normalization", normalization, "--base",
+                            "push", "--quiet", "--rows", "--balance",
+                            tied.directory.appending("\(task)-captures.safetensors"), "--run", task, "--normalization",
+                            normalization, "--base",
                             tied.directory.appending("base.safetensors"),
                         ], in: cluster.directory, environment: ["KFACD_COORDINATOR": cluster.endpoint])
                     try #require(result.exitCode == 0, "\(result.errors)")
@@ -164,6 +198,7 @@ extension SerialIntegrationTests {
                     try TensorFile(reading: tied.directory.appending("\($0)/factors/\(task)/factors.safetensors"))
                 }
                 try #require(files[0].tensors.map(\.name) == files[1].tensors.map(\.name))
+                try expectBalances(files[1], files[0])
                 for (expected, found) in zip(files[0].tensors, files[1].tensors) {
                     #expect(relativeDistance(found.values, expected.values) < 1e-6, "\(task) \(found.name)")
                 }

@@ -26,9 +26,9 @@ import UnitOperations
         return spec.problems(against: inventory).map(\.description)
     }
 
-    private static func joint(_ rank: Int, positions: Int) -> FactorSetInventory.JointRowTensors {
-        var joint = FactorSetInventory.JointRowTensors()
-        func tensor(_ shape: [Int]) -> FactorSetInventory.JointRowTensors.Tensor {
+    static func joint(_ rank: Int, positions: Int) -> JointRowTensors {
+        var joint = JointRowTensors()
+        func tensor(_ shape: [Int]) -> JointRowTensors.Tensor {
             .init(shape: shape, slice: FileSlice(file: 1, offset: 0, byteCount: UInt64(4 * shape.reduce(1, *))))
         }
         for (layer, inputs, outputs) in [("fc1", 5, 3), ("fc2", 3, 2)] {
@@ -46,7 +46,7 @@ import UnitOperations
         return joint
     }
 
-    private func problems(withJoint change: (inout FactorSetInventory.JointRowTensors) -> Void) throws -> [String] {
+    private func problems(withJoint change: (inout JointRowTensors) -> Void) throws -> [String] {
         try found { inventory in
             var joint = Self.joint(4, positions: 3)
             change(&joint)
@@ -206,8 +206,8 @@ import UnitOperations
         let problems = try found { $0.factorSets["a"]?.jointRows = nil }
         #expect(
             problems.map { String($0.drop { $0 != " " }.dropFirst()) } == [
-                "the form \"pseudo_rows\" is made of captured rows or of the joint rows of finished factors, but the "
-                    + "\"factors\" of task \"a\" have none. Make them with this form, give its \"captures\", or choose the "
+                "the form \"pseudo_rows\" is made of captured rows, or of the joint rows of factors and partial sums, but the "
+                    + "\"factors\" of task \"a\" have none. Make them with joint rows, give its \"captures\", or choose the "
                     + "form \"accumulated\"."
             ], "\(problems)")
     }

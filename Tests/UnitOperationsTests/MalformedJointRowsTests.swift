@@ -77,10 +77,14 @@ struct MalformedJointRowsTests {
         func expectImport(_ problem: String, _ change: (inout WireImportJointRowsOperation) -> Void) throws {
             try expect(problem, .importJointRows, as: WireImportJointRowsOperation.self, change)
         }
-        try expectImport("0 joint rows have 3 positions of 5 columns") { $0.rank = 0 }
-        try expectImport("the number of joint rows is 8193") { $0.rank = 8193 }
-        try expectImport("45 elements of joint rows have 120 bytes") { $0.rank = 3 }
-        try expectImport("3 squares of joint rows have 16 bytes") { $0.squares.byteCount = 16 }
+        try expectImport("0 joint rows have 3 positions of 5 columns") { $0.parts = [] }
+        try expectImport("2 joint rows have 3 positions of 5 columns") { $0.parts[1].rank = 0 }
+        try expectImport("the number of joint rows is 8193") { $0.parts[0].rank = 8193 }
+        try expectImport("there are 8193 joint rows; expected 1 to 8192") { $0.parts[0].rank = 8192 }
+        try expectImport("45 elements of joint rows have 120 bytes") { $0.parts[0].rank = 3 }
+        try expectImport("30 elements of joint rows have 60 bytes") { $0.parts[1].rank = 2 }
+        try expectImport("3 squares of joint rows have 16 bytes") { $0.parts[1].squares.byteCount = 16 }
+        try expectImport("a divisor is not positive") { $0.parts[1].share = 0 }
         try expectImport("the content of joint rows is \"rows\"") { $0.content = "rows" }
         try expectImport("a constant has 3 positions of 5 columns") { $0.content = "constant" }
     }

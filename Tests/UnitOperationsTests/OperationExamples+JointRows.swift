@@ -70,21 +70,31 @@ extension OperationExample {
 
     static let importJointRows = OperationExample(
         ImportJointRowsOperation(
-            content: .inputs, rows: slice(4, offset: 1 << 40, byteCount: 120), rank: 2, positions: 3, columns: 5,
-            squares: slice(2, byteCount: 12)),
-        importChanges + [{ $0.content = .gradients }])
+            content: .inputs,
+            parts: [
+                .init(rows: slice(4, offset: 1 << 40, byteCount: 120), rank: 2, squares: slice(2, byteCount: 12)),
+                .init(rows: slice(1, byteCount: 60), rank: 1, squares: slice(3, byteCount: 12), share: 0.25),
+            ], positions: 3, columns: 5),
+        importChanges + [
+            { $0.content = .gradients }, { $0.parts[1].share = 0.5 }, { $0.parts[1].rank = 2 },
+            { $0.parts[1].rows.file = 5 }, { $0.parts[1].rows.offset += 1 }, { $0.parts[1].rows.byteCount += 4 },
+            { $0.parts[1].squares.file = 5 }, { $0.parts[1].squares.offset += 1 },
+            { $0.parts[1].squares.byteCount += 4 },
+        ])
 
     static let importJointConstant = OperationExample(
         ImportJointRowsOperation(
-            content: .constant, rows: slice(4, byteCount: 8), rank: 2, positions: 1, columns: 1,
-            squares: slice(2, byteCount: 4)),
+            content: .constant,
+            parts: [.init(rows: slice(4, byteCount: 8), rank: 2, squares: slice(2, byteCount: 4))], positions: 1,
+            columns: 1),
         importChanges + [{ $0.content = .inputs }])
 
     private static var importChanges: [Change<ImportJointRowsOperation>] {
         [
-            { $0.rows.file = 5 }, { $0.rows.offset += 1 }, { $0.rows.byteCount += 4 }, { $0.rank = 3 },
-            { $0.positions = 4 }, { $0.columns = 4 }, { $0.squares.file = 5 }, { $0.squares.offset += 1 },
-            { $0.squares.byteCount += 4 }, { $0.pooledRows = 4.5 },
+            { $0.parts[0].rows.file = 5 }, { $0.parts[0].rows.offset += 1 }, { $0.parts[0].rows.byteCount += 4 },
+            { $0.parts[0].rank = 3 }, { $0.parts[0].share = 0.5 },
+            { $0.positions = 4 }, { $0.columns = 4 }, { $0.parts[0].squares.file = 5 },
+            { $0.parts[0].squares.offset += 1 }, { $0.parts[0].squares.byteCount += 4 }, { $0.pooledRows = 4.5 },
         ]
     }
 

@@ -187,8 +187,9 @@ struct JointRowsTests {
         let isConstant = content == .constant
         return BenchUnit(
             ImportJointRowsOperation(
-                content: content, rows: slices[0].slice, rank: isConstant ? 2 : 1, positions: isConstant ? 1 : 2,
-                columns: isConstant ? 1 : 3, squares: slices[1].slice, pooledRows: pooledRows),
+                content: content,
+                parts: [.init(rows: slices[0].slice, rank: isConstant ? 2 : 1, squares: slices[1].slice)],
+                positions: isConstant ? 1 : 2, columns: isConstant ? 1 : 3, pooledRows: pooledRows),
             numbers: trace.map { [[$0]] } ?? [], files: files, about: isConstant ? "joint rows" : "l")
     }
 
@@ -227,6 +228,62 @@ struct JointRowsTests {
                 message.hasSuffix(
                     "sum to 92.0; expected at most 90.0, 4.5 rows of a sample times the trace of \"l.A\". Make factors and "
                         + "joint rows again from the same samples."), "\(message)")
+        }
+    }
+
+    @Test func `the rows of a run's files stand one after the other, weighed by their samples`() async throws {
+        let values: [[Float]] = [[2, 4, 6, 8], [80, 40], [10, 20, 30, 40, 50, 60, 70, 80], [8000, 14_000]]
+        func unit(
+            _ content: ImportJointRowsOperation.Content, _ slices: [RowSlice], _ files: [Int: LeasedFile],
+            trace: Double
+        ) -> BenchUnit {
+            let parts = [0.25, 0.75].enumerated().map { index, share in
+                ImportJointRowsOperation.Part(
+                    rows: slices[2 * index].slice, rank: index + 1, squares: slices[2 * index + 1].slice, share: share)
+            }
+            return BenchUnit(
+                ImportJointRowsOperation(content: content, parts: parts, positions: 2, columns: 2), numbers: [[trace]],
+                files: files, about: "l")
+        }
+        // 1/4 (80 + 40) + 3/4 (8000 + 14 000)
+        let trace = 16_530.0
+        try await Bench.run { bench in
+            let (slices, files) = try written(bench, values, columns: 1)
+            let result = try await bench.result(unit(.gradients, slices, files, trace: trace))
+            let root = Float(Double(0.75).squareRoot())
+            #expect(try bench.elements(result.blobs[0]) == [1, 2, 3, 4] + values[2].map { $0 * root })
+            #expect(result.measurements == [.positionSquares: [6020, 10_510]])
+            let (fault, message) = try await bench.fault(unit(.inputs, slices, files, trace: trace))
+            #expect(fault == .badInput)
+            let path = try #require(files[1]).path
+            #expect(
+                message
+                    == "\(path) and 1 more: the elements of \"l.input_squares\" sum to 16530.0, weighed by samples; expected "
+                    + "33060.0, 2 positions times the trace of \"l.A\". Make factors and joint rows again from the same "
+                    + "samples.")
+        }
+        // The rows of the second file alone are too large for it.
+        try await Bench.run { bench in
+            var large = values
+            large[2] = large[2].map { 2 * $0 }
+            let (slices, files) = try written(bench, large, columns: 1)
+            let (fault, message) = try await bench.fault(unit(.gradients, slices, files, trace: trace))
+            #expect(fault == .badInput)
+            let path = try #require(files[2]).path
+            #expect(message.hasPrefix("\(path): the squares of \"l.gradient_rows\" sum to 81600.0"), "\(message)")
+        }
+        try await Bench.run { bench in
+            let (slices, files) = try written(bench, [[0.5, 0.75], [1], [0.25], [1]], columns: 1)
+            let parts = [0, 2].map { first in
+                ImportJointRowsOperation.Part(
+                    rows: slices[first].slice, rank: first == 0 ? 2 : 1, squares: slices[first + 1].slice,
+                    share: first == 0 ? 0.25 : 0.75)
+            }
+            let unit = BenchUnit(
+                ImportJointRowsOperation(content: .constant, parts: parts, positions: 1, columns: 1), files: files,
+                about: "joint rows")
+            let root = Double(0.75).squareRoot()
+            #expect(try await bench.result(unit).measurements == [.constantRows: [0.25, 0.375, 0.25 * root]])
         }
     }
 

@@ -61,9 +61,10 @@ class Accumulation(Steps):
 
     def emptied(self) -> Accumulation:
         """Empty sums of the same layers."""
-        assert self._sample_rows is None, "joint rows are of one sequence"
+        if self._sample_rows is not None:
+            self._sample_rows.clear()
         blocks: list[Layer | Normalization] = [*self.layers, *self.normalizations]
-        return Accumulation(blocks, self._normalization, self._products, self._traces is not None)
+        return Accumulation(blocks, self._normalization, self._products, self._traces is not None, self._sample_rows)
 
     @property
     def is_whole(self) -> bool:

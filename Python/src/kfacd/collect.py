@@ -89,8 +89,9 @@ def collect(
         balance: Whether the exact trace of each layer is summed too, which the job's `regularizer: {balance: trace}`
             needs. It takes about as long as the factors.
         joint_rows: How many joint rows of inputs and of gradients `save` writes beside the factors, for
-            `accumulate_joint_rows`. They need `normalization="expand"`, one process, and layers that have as many rows
-            of every sample, or a codebook; a sample is an index of the first dimension.
+            `accumulate_joint_rows` and jobs. `save_partials` and `commit` write those of a file's samples beside its
+            sums, for jobs. They need `normalization="expand"`, and layers that have as many rows of every sample, or a
+            codebook; a sample is an index of the first dimension.
         scratch: The directory of a temporary file for the rows of all samples, until joint rows are made of them:
             4 bytes for each input of a layer, and for each output and probe. By default the system's.
         codebook: Pools the positions of joint rows into buckets by content, for samples of different lengths; see
@@ -112,7 +113,8 @@ def collect(
         raise OptionError("codebook= pools joint rows; add joint_rows=, or leave it out.")
     if joint_rows is not None:
         _require_joint(joint_rows, normalization, products, sink)
-        _require_whole_run(memory, passes, rank, sequence)
+        if memory is not None or passes:
+            raise OptionError("memory= and passes= make several passes, and joint rows need one; leave them out.")
     if products == "tf32" and all(parameter.is_cpu for parameter in model.parameters()):
         # A CPU has none, and the files state what was computed.
         products = "float32"
@@ -172,19 +174,7 @@ def _require_joint(ranks: tuple[int, int], normalization: str, products: str, si
             "the factors."
         )
     if sink != "sums":
-        raise OptionError('joint_rows= with sink="rows": workers sum rows; expected "sums", and save.')
-
-
-def _require_whole_run(memory: int | None, passes: bool, rank: int, sequence: int) -> None:
-    """Refuses runs of which one process and pass has not all rows."""
-    if memory is not None or passes:
-        raise OptionError("memory= and passes= make several passes, and joint rows need one; leave them out.")
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if rank or sequence or (distributed and torch.distributed.get_world_size() > 1):
-        raise OptionError(
-            "joint rows need the rows of all samples in one process, and rank=, sequence= or torch.distributed tell of "
-            "several. Collect them in one process, or leave joint_rows= out."
-        )
+        raise OptionError('joint_rows= with sink="rows": workers sum rows, and know no samples; expected "sums".')
 
 
 def _require_rows(watched: list[Watched], codebook: Codebook | None) -> None:

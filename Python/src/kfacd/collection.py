@@ -22,6 +22,7 @@ from .errors import GraphError, NonFiniteError, OptionError, SelectionError, Sha
 from .job import Coordinator
 from .masks import Mask, Masks
 from .partials import (
+    SafetensorsFile,
     Stated,
     StatedLayer,
     Summed,
@@ -337,7 +338,7 @@ class Collection:
         return self._sample_rows.summed(names, summed.samples, summed.probes)
 
     def save_partials(self, directory: str | os.PathLike[str]) -> Path:
-        """Writes this rank's sums, `kfacd.partials/1`, and begins new ones.
+        """Writes this rank's sums, `kfacd.partials/1`, with the joint rows of their samples, and begins new ones.
 
         Args:
             directory: May be the same for all ranks.
@@ -347,7 +348,7 @@ class Collection:
         """
         self._require_one_group("save_partials")
         file = Path(directory) / f"{self._run}-{self._rank}-{self._sequence}.safetensors"
-        write(file, partials_file(self._summed(), self._run, self._rank, self._sequence))
+        write(file, self._partials())
         self._begin_sequence()
         return file
 
@@ -380,8 +381,7 @@ class Collection:
             self._commit_rows(coordinator)
         else:
             reached = self._coordinator if coordinator is None else Coordinator.of(coordinator)
-            content = partials_file(self._summed(), self._run, self._rank, self._sequence)
-            push(reached or Coordinator(), self._place(), content)
+            push(reached or Coordinator(), self._place(), self._partials())
         self._begin_sequence()
         return f"run:{self._run}"
 
@@ -399,12 +399,14 @@ class Collection:
             self._fail(f"the commit failed ({error})")
             raise
 
+    def _partials(self) -> SafetensorsFile:
+        summed = self._summed()
+        return partials_file(summed, self._run, self._rank, self._sequence, self._summed_rows(summed))
+
     def _place(self) -> Place:
         return Place(self._run, self._rank, self._sequence)
 
     def _require_one_group(self, call: str) -> None:
-        if self._sample_rows is not None:
-            raise OptionError(f"{call} takes sums, and joint rows are none. Use save, or leave joint_rows= out.")
         if len(self._groups) > 1:
             raise OptionError(f"{call} cannot begin new sums after several passes; use save, or more memory.")
 

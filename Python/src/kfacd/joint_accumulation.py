@@ -5,6 +5,8 @@ Source: Sources/DESIGN.md, section 2.2, joint form, several tasks.
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,11 +75,13 @@ def accumulate_joint_rows(
     ranks: tuple[int, int] | None = None,
     floor: Literal["complement", "none"] | float = "complement",
     scale: Literal["paper", "mean"] = "paper",
+    weights: Mapping[str, float] | None = None,
 ) -> Path:
-    """Writes a regularizer of the joint rows of several tasks, all with the same weight λ.
+    """Writes a regularizer of the joint rows of several tasks, as a job does with the form ``pseudo_rows``.
 
-    The tasks' rows are put one after the other, inputs divided by √T', and compressed again with weights that are means
-    over these tasks. The floor has a mean of A, and sums of B and F; with the scale ``mean`` they are means too.
+    The tasks' rows are put one after the other, inputs times √λ, and compressed again with weights of positions that
+    are plain means over these tasks. The floor has the sum of λ A, and sums of B and F; with the scale ``mean`` the
+    latter are means. λ is a task's share of the samples, or of the weights.
 
     Args:
         factors: The factor files with joint rows, or their directories; a task that is left out is not among them.
@@ -87,6 +91,8 @@ def accumulate_joint_rows(
         floor: What is added for directions that the rows do not see: K-FAC on the complement of the rows, nothing, or
             a number times K-FAC.
         scale: ``paper``, or ``mean``, which does not grow with the number of tasks.
+        weights: The weight of each task by its name, as ``curvature_weight`` in a job; by default its number of
+            samples. Only their ratios count.
 
     Returns:
         The file.
@@ -103,30 +109,31 @@ def accumulate_joint_rows(
     names = [task.metadata.required("task") for task in tasks]
     _require_names(tasks, names, target)
     _require_equal(tasks)
+    shares = _shares(tasks, names, weights)
     count = len(tasks)
     parameters = {name for name, sides in tasks[0].rows.tensors.items() if name and "input_rows" not in sides}
     chosen = JointRanks(*(ranks or (max(task.rows.ranks[side] for task in tasks) for side in (0, 1))))
     owners = sorted(tasks[0].rows.tensors)
     rows = compressed_rows(
-        [_side(tasks, owner, "input") for owner in owners if owner not in parameters],
-        [_side(tasks, owner, "gradient") for owner in owners if owner],
+        [_side(tasks, owner, "input", [share**0.5 for share in shares]) for owner in owners if owner not in parameters],
+        [_side(tasks, owner, "gradient", [1.0] * count) for owner in owners if owner],
         parameters,
         chosen,
-        (count**-0.5, count**-0.5 if scale == "mean" else 1.0),
+        (1.0, count**-0.5 if scale == "mean" else 1.0),
     )
     tensors = list(rows.tensors)
     if number != 0:
-        sums = 1 / count if scale == "mean" else 1.0
+        sums = [1 / count if scale == "mean" else 1.0] * count
         for owner, sides in sorted(tasks[0].rows.tensors.items()):
             if owner in parameters:
                 tensors.append(_sum(tasks, f"{owner}.F", sides["gradient_rows"].shape[-1], sums))
             elif owner:
-                tensors.append(_sum(tasks, f"{owner}.A", sides["input_rows"].shape[-1], 1 / count))
+                tensors.append(_sum(tasks, f"{owner}.A", sides["input_rows"].shape[-1], shares))
                 tensors.append(_sum(tasks, f"{owner}.B", sides["gradient_rows"].shape[-1], sums))
     strings = {key: tasks[0].metadata.values.get(key) for key in _EQUAL}
     strings |= {"format": FORMAT, "target": target, "form": "pseudo_rows", "scale": scale, "floor": str(floor)}
     strings |= {"normalization": "expand", "one_dimensional": "sum", "tasks": text_of(names)}
-    strings |= {"summed_tasks": str(count), "lambda": text_of(dict.fromkeys(names, 1 / count))}
+    strings |= {"summed_tasks": str(count), "lambda": text_of(dict(zip(names, shares, strict=True)))}
     strings |= {"ranks": text_of(rows.ranks), "kept": text_of(rows.kept), "storage": "full"}
     if tasks[0].codebook:
         # A divides by the rows of a sample. Of the longest samples, the rows never hold more than A.
@@ -262,25 +269,60 @@ def _pooling(task: _Task) -> str:
     return f"pooled by the codebook {task.codebook[:12]}" if task.codebook else "not pooled"
 
 
-def _side(tasks: Sequence[_Task], owner: str, kind: str) -> RowSide:
-    """The rows of all tasks, one after the other, with weights that are means over the tasks."""
+def _shares(tasks: Sequence[_Task], names: Sequence[str], weights: Mapping[str, float] | None) -> list[float]:
+    """λ of each task; source: DESIGN section 2.2.
+
+    Raises:
+        InputError: A weight is missing, none of a number from 0 on, or of another task; or all are 0.
+    """
+    if weights is None:
+        numbers = [_samples(task) for task in tasks]
+    else:
+        if sorted(weights) != sorted(names):
+            raise InputError(f"weights are of the tasks {listed(sorted(weights))}; expected {listed(sorted(names))}.")
+        numbers = [float(weights[name]) for name in names]
+    total = sum(numbers)
+    if not (math.isfinite(total) and total > 0) or min(numbers) < 0:
+        raise InputError(f"weights are {numbers}; expected numbers of at least 0 with a sum above 0.")
+    return [number / total for number in numbers]
+
+
+def _samples(task: _Task) -> float:
+    """N, the most samples of a layer.
+
+    Raises:
+        InputError: The file states none.
+    """
+    text = task.metadata.required("samples")
+    try:
+        stated = json.loads(text)
+        counts = list(stated.values()) if isinstance(stated, dict) else [stated]
+        if all(type(count) is int and count > 0 for count in counts):
+            return float(max(counts))
+    except ValueError:
+        pass
+    raise InputError(f"{task.path}: samples are {text[:60]!r}; expected whole numbers of at least 1.")
+
+
+def _side(tasks: Sequence[_Task], owner: str, kind: str, scales: Sequence[float]) -> RowSide:
+    """The rows of all tasks, one after the other, times a factor, with weights that are means over the tasks."""
     rows = [task.rows.tensors[owner][f"{kind}_rows"] for task in tasks]
     squares = torch.stack([task.rows.tensors[owner][f"{kind}_squares"].double() for task in tasks]).mean(0)
     width = 1 if owner == "" else rows[0].shape[-1]
     parts = [each.reshape(len(each), len(squares), width) for each in rows]
 
     def read(first: int, end: int) -> Tensor:
-        return torch.cat([part[:, first:end] for part in parts])
+        return torch.cat([part[:, first:end] * scale for part, scale in zip(parts, scales, strict=True)])
 
     count = sum(len(each) for each in rows)
     return RowSide(owner, count, len(squares), width, squares, torch.device("cpu"), read)
 
 
-def _sum(tasks: Sequence[_Task], name: str, size: int, factor: float) -> StoredTensor:
+def _sum(tasks: Sequence[_Task], name: str, size: int, factors: Sequence[float]) -> StoredTensor:
     def make() -> Values:
         total = torch.zeros(size, size, dtype=torch.float64)
-        for task in tasks:
-            total += task.matrix(name, size)
-        return (total * factor).numpy()
+        for task, factor in zip(tasks, factors, strict=True):
+            total += factor * task.matrix(name, size)
+        return total.numpy()
 
     return StoredTensor(name, (size, size), make)

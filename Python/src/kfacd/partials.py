@@ -186,8 +186,10 @@ class SafetensorsFile:
         return digest.hexdigest()
 
 
-def partials_file(summed: Summed, run: str, rank: int, sequence: int) -> SafetensorsFile:
-    """The sums of one rank since its last file, in fp64."""
+def partials_file(
+    summed: Summed, run: str, rank: int, sequence: int, joint_rows: SummedRows | None = None
+) -> SafetensorsFile:
+    """The sums of one rank since its last file, in fp64, and the joint rows of their samples."""
     tensors: list[_Tensor] = []
 
     def add(name: str, size: int, diagonal: bool, make: Make) -> None:
@@ -201,6 +203,9 @@ def partials_file(summed: Summed, run: str, rank: int, sequence: int) -> Safeten
         add(f"{parameter.name}.F", parameter.size, False, parameter.sum)
     traces = {layer.name: layer.exact_trace for layer in summed.layers if layer.exact_trace is not None}
     places: dict[str, str | None] = {"exact_trace": text_of(traces) if traces else None}
+    if joint_rows is not None:
+        tensors += [_in_fp32(tensor) for tensor in joint_rows.tensors]
+        places["joint_rows"] = text_of(joint_rows.statement())
     places |= {"format": "kfacd.partials/1", "run": run, "rank": str(rank), "sequence": str(sequence)}
     return SafetensorsFile(tensors, {**summed.strings(), **places})
 

@@ -21,7 +21,7 @@ from .calls import Call, Layer
 from .codebook import Codebook, Pooled, pooled
 from .errors import OptionError, SelectionError, ShapeError, UnusedLayerError, listed
 from .joint_compression import JointRanks, RowSide, compressed_rows
-from .partials import SummedRows
+from .partials import StoredTensor, SummedRows, Values
 from .rows import Batch, MaskOf, Rows3, calls_by_layer
 
 ROWS_MAX = 16384
@@ -73,7 +73,14 @@ class SampleRows:
                 "room by scratch=."
             ) from error
         weakref.finalize(self, self._file.close)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets all rows, and begins an empty file."""
+        self._file.seek(0)
+        self._file.truncate()
         self._size = 0
+        self._made: SummedRows | None = None
         self._inputs: dict[str, _Stored] = {}
         self._gradients: dict[str, _Stored] = {}
         self._parameters: set[str] = set()
@@ -93,6 +100,7 @@ class SampleRows:
         Raises:
             KfacdError: The codebook's layer is not among them.
         """
+        self._made = None
         self._batch, self._mask_of = batch, mask_of
         self._places = {id(call): place for place, call in enumerate(calls)}
         self._calls = {layer: len(own) for layer, own in calls_by_layer(calls).items()}
@@ -161,7 +169,9 @@ class SampleRows:
     # Joint rows
 
     def summed(self, names: Iterable[str], samples: int, probes: int) -> SummedRows:
-        """The joint rows of the task, under its own weights.
+        """The joint rows of the samples, under their own weights; the same bytes until the next step.
+
+        They go to a temporary file too: a push reads them several times.
 
         Args:
             names: The layers and parameters with factors.
@@ -170,7 +180,13 @@ class SampleRows:
 
         Raises:
             UnusedLayerError: Some samples have no rows in a layer or a parameter.
+            OptionError: There is no room for them.
         """
+        if self._made is None:
+            self._made = self._kept(self._compressed(names, samples, probes))
+        return self._made
+
+    def _compressed(self, names: Iterable[str], samples: int, probes: int) -> SummedRows:
         count = max((each.count for each in self._gradients.values()), default=0)
 
         def is_whole(side: dict[str, _Stored], name: str, count: int) -> bool:
@@ -198,6 +214,30 @@ class SampleRows:
             return rows
         layers = sorted(name for layer, is_pooled in self._is_pooled.items() if is_pooled for name in layer.names)
         return replace(rows, codebook=self._codebook.digest, pooled=layers)
+
+    def _kept(self, rows: SummedRows) -> SummedRows:
+        """The same rows, whose values are read from a temporary file."""
+        # It ends with the last tensor that reads it.
+        file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
+        tensors = []
+        offset = 0
+        for tensor in rows.tensors:
+            values = np.ascontiguousarray(tensor.make(), dtype="<f4").reshape(tensor.shape)
+            try:
+                file.write(values.data)
+            except OSError as error:
+                raise OptionError(
+                    f"{self._directory}: the joint rows have no room there ({error.strerror}). Name a larger directory "
+                    "by scratch=, or ask for fewer joint rows."
+                ) from error
+
+            def read(offset: int = offset, shape: tuple[int, ...] = tensor.shape) -> Values:
+                return np.memmap(file, dtype="<f4", mode="r", offset=offset, shape=shape)
+
+            tensors.append(StoredTensor(tensor.name, tensor.shape, read))
+            offset += values.nbytes
+        file.flush()
+        return replace(rows, tensors=tensors)
 
     def _side(self, name: str, stored: _Stored, count: int, divisor: int) -> RowSide:
         def read(first: int, end: int) -> Tensor:

@@ -136,6 +136,7 @@ struct CurvatureContents: Sendable {
             weight: plan.curvatureWeight(of: task), baseDigest: try job.inputs.baseDigest())
         metadata.layouts = plan.layouts
         metadata.jointRows = jointRows(of: .task(task), measured) ?? importedRows(of: task)
+        metadata.jointRows?.buckets = buckets(of: [task])
         for block in plan.blocks where !block.uses.isEmpty { metadata.uses[block.name] = block.uses.map(\.name) }
         for block in plan.blocks {
             // What a finished set states stays true of the same factors.
@@ -187,27 +188,25 @@ struct CurvatureContents: Sendable {
     /// A divides by the rows of a sample. The joint rows never hold more than A, if they are divided by those of the task
     /// with the longest samples.
     private func buckets(of tasks: [TaskName]) -> PositionBuckets? {
-        let pooled = tasks.compactMap { plan.inventory.factorSets[$0]?.jointRows }
-        guard let codebook = pooled.first?.codebook else { return nil }
+        let given = tasks.compactMap { plan.inventory.givenJointRows(of: $0) }
+        guard let codebook = given.lazy.compactMap(\.codebook).first else { return nil }
         let names = Set(plan.blocks.map(\.name))
         var rows: [String: Double] = [:]
-        for (layer, count) in pooled.flatMap(\.pooledRows) where names.contains(layer) {
+        for (layer, count) in given.flatMap(\.pooledRows) where names.contains(layer) {
             rows[layer] = max(count, rows[layer] ?? 0)
         }
         return rows.isEmpty ? nil : PositionBuckets(codebook: codebook, layers: Set(rows.keys), rowsPerSample: rows)
     }
 
-    /// What a finished set states of its joint rows stays true of the same rows.
+    /// What one file states of its joint rows stays true of the same rows.
     private func importedRows(of task: TaskName) -> JointRowsMetadata? {
         guard plan.spec.curvature.regularizer.form == .pseudoRows,
-            let rows = plan.inventory.factorSets[task]?.jointRows, rows.kept.count == 2,
+            let rows = plan.inventory.givenJointRows(of: task), let kept = rows.kept,
             let inputs = rows.rank(.input, of: plan.blocks), let gradients = rows.rank(.gradient, of: plan.blocks)
         else { return nil }
-        let pooled = Set(plan.blocks.map(\.name)).intersection(rows.pooledRows.keys)
         return JointRowsMetadata(
             ranks: .init(inputs: inputs, gradients: gradients),
-            kept: .init(inputs: rows.kept[0], gradients: rows.kept[1]),
-            buckets: pooled.isEmpty ? nil : rows.codebook.map { PositionBuckets(codebook: $0, layers: pooled) })
+            kept: .init(inputs: kept.inputs, gradients: kept.gradients))
     }
 
     private func inverses(for target: TargetName, _ measured: Measurements) throws -> InversesMetadata {

@@ -28,12 +28,13 @@ struct PseudoRowsSection {
 
     /// The codebook by which owners pooled positions; null if they did not.
     private var codebook: JSONValue {
-        plan.inventory.factorSets.values.lazy.compactMap { $0.jointRows?.codebook }.first.map(JSONValue.string) ?? .null
+        plan.spec.curvedTasks.lazy.compactMap { plan.inventory.givenJointRows(of: $0.name)?.codebook }.first
+            .map(JSONValue.string) ?? .null
     }
 
     private func row(_ owner: JointRowsOwner, _ name: String) -> JSONValue? {
         let sides = [("inputs", FactorSide.input), ("gradients", .gradient)].compactMap { word, side in
-            (self.side(side, owner) ?? finishedSide(side, owner)).map { JSONValue.Member(word, $0) }
+            (self.side(side, owner) ?? statedSide(side, owner)).map { JSONValue.Member(word, $0) }
         }
         return sides.isEmpty ? nil : .object([.init("name", .string(name))] + sides)
     }
@@ -50,14 +51,15 @@ struct PseudoRowsSection {
         ])
     }
 
-    /// What a finished set states of a side: its rows, and what they keep.
-    private func finishedSide(_ side: FactorSide, _ owner: JointRowsOwner) -> JSONValue? {
+    /// What one file states of a side: its rows, and what they keep.
+    private func statedSide(_ side: FactorSide, _ owner: JointRowsOwner) -> JSONValue? {
         guard case .task(let task) = owner, !plan.jointTensors(of: owner).isEmpty,
-            let rows = plan.inventory.factorSets[task]?.jointRows, rows.kept.count == 2,
+            let rows = plan.inventory.givenJointRows(of: task), let kept = rows.kept,
             let rank = rows.rank(side, of: plan.blocks)
         else { return nil }
         return .object([
-            .init("rank", .number("\(rank)")), .init("kept", .of(rows.kept[side == .input ? 0 : 1])),
+            .init("rank", .number("\(rank)")),
+            .init("kept", .of(side == .input ? kept.inputs : kept.gradients)),
         ])
     }
 

@@ -1249,39 +1249,20 @@ nonisolated struct WireRowCombinationOperation: Sendable {
   fileprivate var _rows: WireJointRows? = nil
 }
 
-/// The joint rows of a finished factor set, of one layer or parameter; or those of the constant.
+/// The joint rows of a task's files, of one layer or parameter; or those of the constant.
 nonisolated struct WireImportJointRowsOperation: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  var rows: WireFileSlice {
-    get {_rows ?? WireFileSlice()}
-    set {_rows = newValue}
-  }
-  /// Returns true if `rows` has been explicitly set.
-  var hasRows: Bool {self._rows != nil}
-  /// Clears the value of `rows`. Subsequent reads from it will return its default value.
-  mutating func clearRows() {self._rows = nil}
-
-  var rank: UInt32 = 0
-
   var positions: UInt32 = 0
 
   var columns: UInt32 = 0
 
-  /// The mean squares by position.
-  var squares: WireFileSlice {
-    get {_squares ?? WireFileSlice()}
-    set {_squares = newValue}
-  }
-  /// Returns true if `squares` has been explicitly set.
-  var hasSquares: Bool {self._squares != nil}
-  /// Clears the value of `squares`. Subsequent reads from it will return its default value.
-  mutating func clearSquares() {self._squares = nil}
-
   /// "inputs", "gradients" or "constant".
   var content: String = String()
+
+  var parts: [WireImportJointRowsOperation.Part] = []
 
   /// The rows of a sample that were pooled into the positions; absent if each position is a row.
   var pooledRows: Double {
@@ -1295,10 +1276,46 @@ nonisolated struct WireImportJointRowsOperation: Sendable {
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
+  /// The rows of one file.
+  nonisolated struct Part: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var rows: WireFileSlice {
+      get {_rows ?? WireFileSlice()}
+      set {_rows = newValue}
+    }
+    /// Returns true if `rows` has been explicitly set.
+    var hasRows: Bool {self._rows != nil}
+    /// Clears the value of `rows`. Subsequent reads from it will return its default value.
+    mutating func clearRows() {self._rows = nil}
+
+    var rank: UInt32 = 0
+
+    /// The mean squares by position.
+    var squares: WireFileSlice {
+      get {_squares ?? WireFileSlice()}
+      set {_squares = newValue}
+    }
+    /// Returns true if `squares` has been explicitly set.
+    var hasSquares: Bool {self._squares != nil}
+    /// Clears the value of `squares`. Subsequent reads from it will return its default value.
+    mutating func clearSquares() {self._squares = nil}
+
+    /// The share of the task's samples.
+    var share: Double = 0
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+
+    fileprivate var _rows: WireFileSlice? = nil
+    fileprivate var _squares: WireFileSlice? = nil
+  }
+
   init() {}
 
-  fileprivate var _rows: WireFileSlice? = nil
-  fileprivate var _squares: WireFileSlice? = nil
   fileprivate var _pooledRows: Double? = nil
 }
 
@@ -3596,7 +3613,61 @@ nonisolated extension WireRowCombinationOperation: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ImportJointRowsOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}rank\0\u{1}positions\0\u{1}columns\0\u{1}squares\0\u{1}content\0\u{3}pooled_rows\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\u{3}positions\0\u{1}columns\0\u{2}\u{2}content\0\u{1}parts\0\u{3}pooled_rows\0\u{c}\u{1}\u{1}\u{c}\u{2}\u{1}\u{c}\u{5}\u{1}")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.columns) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.content) }()
+      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.parts) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self._pooledRows) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.positions != 0 {
+      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 3)
+    }
+    if self.columns != 0 {
+      try visitor.visitSingularUInt32Field(value: self.columns, fieldNumber: 4)
+    }
+    if !self.content.isEmpty {
+      try visitor.visitSingularStringField(value: self.content, fieldNumber: 6)
+    }
+    if !self.parts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.parts, fieldNumber: 7)
+    }
+    try { if let v = self._pooledRows {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 8)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireImportJointRowsOperation, rhs: WireImportJointRowsOperation) -> Bool {
+    if lhs.positions != rhs.positions {return false}
+    if lhs.columns != rhs.columns {return false}
+    if lhs.content != rhs.content {return false}
+    if lhs.parts != rhs.parts {return false}
+    if lhs._pooledRows != rhs._pooledRows {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireImportJointRowsOperation.Part: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireImportJointRowsOperation.protoMessageName + ".Part"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}rank\0\u{1}squares\0\u{1}share\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3606,11 +3677,8 @@ nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, Swift
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._rows) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.rank) }()
-      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
-      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.columns) }()
-      case 5: try { try decoder.decodeSingularMessageField(value: &self._squares) }()
-      case 6: try { try decoder.decodeSingularStringField(value: &self.content) }()
-      case 7: try { try decoder.decodeSingularDoubleField(value: &self._pooledRows) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._squares) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self.share) }()
       default: break
       }
     }
@@ -3627,32 +3695,20 @@ nonisolated extension WireImportJointRowsOperation: SwiftProtobuf.Message, Swift
     if self.rank != 0 {
       try visitor.visitSingularUInt32Field(value: self.rank, fieldNumber: 2)
     }
-    if self.positions != 0 {
-      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 3)
-    }
-    if self.columns != 0 {
-      try visitor.visitSingularUInt32Field(value: self.columns, fieldNumber: 4)
-    }
     try { if let v = self._squares {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     } }()
-    if !self.content.isEmpty {
-      try visitor.visitSingularStringField(value: self.content, fieldNumber: 6)
+    if self.share.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.share, fieldNumber: 4)
     }
-    try { if let v = self._pooledRows {
-      try visitor.visitSingularDoubleField(value: v, fieldNumber: 7)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: WireImportJointRowsOperation, rhs: WireImportJointRowsOperation) -> Bool {
+  static func ==(lhs: WireImportJointRowsOperation.Part, rhs: WireImportJointRowsOperation.Part) -> Bool {
     if lhs._rows != rhs._rows {return false}
     if lhs.rank != rhs.rank {return false}
-    if lhs.positions != rhs.positions {return false}
-    if lhs.columns != rhs.columns {return false}
     if lhs._squares != rhs._squares {return false}
-    if lhs.content != rhs.content {return false}
-    if lhs._pooledRows != rhs._pooledRows {return false}
+    if lhs.share != rhs.share {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

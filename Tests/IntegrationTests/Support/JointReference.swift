@@ -30,26 +30,32 @@ struct JointReference {
     var inputs: Side
     var gradients: Side
 
-    /// The rows of a task, as they were captured.
-    init(_ capture: TensorFile) throws {
-        let (samples, positions, probes) = (SmallModel.samples, SmallModel.positions, SmallModel.probes)
-        var inputs = (0..<samples).map { _ in [Double]() }
-        var gradients = (0..<samples * probes).map { _ in [Double]() }
+    /// The rows of a task, as they were captured, or of some of its samples.
+    init(_ capture: TensorFile, samples: Range<Int> = 0..<SmallModel.samples) throws {
+        let (positions, probes) = (SmallModel.positions, SmallModel.probes)
+        var inputs = samples.map { _ in [Double]() }
+        var gradients = (0..<samples.count * probes).map { _ in [Double]() }
         for layer in Self.layers {
             let values = try capture.tensor("\(layer.name).input").values
-            let width = values.count / (samples * positions)
-            for row in 0..<samples * positions {
-                inputs[row / positions] += values[row * width..<(row + 1) * width]
-                if width < layer.inputs { inputs[row / positions].append(1) }
-            }
             let own = try capture.tensor("\(layer.name).output_grad").values
-            for row in 0..<samples * positions * probes {
-                gradients[row / positions] += own[row * layer.outputs..<(row + 1) * layer.outputs]
+            let width = values.count / (SmallModel.samples * positions)
+            for (place, sample) in samples.enumerated() {
+                for row in sample * positions..<(sample + 1) * positions {
+                    inputs[place] += values[row * width..<(row + 1) * width]
+                    if width < layer.inputs { inputs[place].append(1) }
+                }
+                for probe in 0..<probes {
+                    let first = (probe * SmallModel.samples + sample) * positions * layer.outputs
+                    gradients[probe * samples.count + place] += own[first..<first + positions * layer.outputs]
+                }
             }
         }
         let own = try capture.tensor("\(Self.parameter.name).grad").values
-        for row in 0..<samples * probes {
-            gradients[row] += own[row * Self.parameter.count..<(row + 1) * Self.parameter.count]
+        for (place, sample) in samples.enumerated() {
+            for probe in 0..<probes {
+                let first = (probe * SmallModel.samples + sample) * Self.parameter.count
+                gradients[probe * samples.count + place] += own[first..<first + Self.parameter.count]
+            }
         }
         func scaled(_ rows: [[Double]]) -> [[Double]] {
             rows.map { row in row.map { $0 / Double(rows.count).squareRoot() } }
@@ -72,6 +78,49 @@ struct JointReference {
         inputs = Side(
             rows: parts.flatMap { $0.inputs.rows.map { row in row.map { scale * $0 } } }, squares: mean(\.inputs))
         gradients = Side(rows: parts.flatMap(\.gradients.rows), squares: mean(\.gradients))
+    }
+
+    /// The rows of a task's parts one after the other, weighed by their samples.
+    init(parts: [(rows: JointReference, samples: Int)]) {
+        let total = Double(parts.reduce(0) { $0 + $1.samples })
+        func joined(_ side: KeyPath<JointReference, Side>) -> Side {
+            var joined = Side(rows: [], squares: parts[0].rows[keyPath: side].squares.map { _ in 0 })
+            for part in parts {
+                let share = Double(part.samples) / total
+                joined.rows += part.rows[keyPath: side].rows.map { row in row.map { share.squareRoot() * $0 } }
+                joined.squares = zip(joined.squares, part.rows[keyPath: side].squares).map { $0 + share * $1 }
+            }
+            return joined
+        }
+        (inputs, gradients) = (joined(\.inputs), joined(\.gradients))
+    }
+
+    /// The tensors of the rows as files have them.
+    func tensors() -> [Tensor] {
+        func floats(_ values: [Double]) -> [Float] { values.map { Float($0) } }
+        var tensors: [Tensor] = []
+        let sides = [("input", inputs, Self.layers.map(\.inputs)), ("gradient", gradients, Self.layers.map(\.outputs))]
+        for (word, side, widths) in sides {
+            var start = 0
+            for (layer, width) in zip(Self.layers, widths) {
+                let columns = start..<start + SmallModel.positions * width
+                tensors.append(
+                    Tensor(
+                        "\(layer.name).\(word)_rows", [side.rows.count, SmallModel.positions, width],
+                        floats(side.rows.flatMap { $0[columns] })))
+                tensors.append(
+                    Tensor(
+                        "\(layer.name).\(word)_squares", [SmallModel.positions],
+                        floats(stride(from: start, to: columns.upperBound, by: width).map { side.squares[$0] })))
+                start = columns.upperBound
+            }
+            let rest = side.rows.flatMap { $0[start...] }
+            let (prefix, count) = word == "input" ? ("", 1) : ("\(Self.parameter.name).", Self.parameter.count)
+            let shape = word == "input" ? [side.rows.count] : [side.rows.count, count]
+            tensors.append(Tensor("\(prefix)\(word)_rows", shape, floats(rest)))
+            tensors.append(Tensor("\(prefix)\(word)_squares", [1], floats([side.squares[start]])))
+        }
+        return tensors
     }
 
     private static func squares(_ rows: [[Double]], _ widths: [Int], rest: Int) -> [Double] {

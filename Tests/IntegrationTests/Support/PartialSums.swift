@@ -6,6 +6,8 @@ struct PartialSums {
     /// `tak`, `expand` or `reduce`.
     var normalization = "tak"
     var run = "monday"
+    /// The joint rows of each file: the most of inputs and of gradients.
+    var jointRanks: (inputs: Int, gradients: Int)?
 
     private static let layers = ["fc", "k", "q", "v"]
     /// The layers of ``SmallModel`` with a bias.
@@ -33,7 +35,8 @@ struct PartialSums {
         func object(_ value: (String) -> String) -> String {
             "{\(Self.layers.map { "\"\($0)\":\(value($0))" }.joined(separator: ","))}"
         }
-        return TensorFile(
+        let joint = try jointRows(of: samples)
+        var file = TensorFile(
             try sums(of: samples).map { sum in
                 Tensor(sum.name, .float64, [sum.elements.count], bytes: sum.elements.withUnsafeBytes { Data($0) })
                     .converted(to: type)
@@ -44,6 +47,22 @@ struct PartialSums {
                 "probes": "\(SmallModel.probes)", "normalization": normalization,
                 "bias": object { "\(Self.biased.contains($0))" },
             ])
+        if let joint {
+            file.tensors += joint.rows.tensors()
+            file.metadata["joint_rows"] =
+                "{\"ranks\":{\"inputs\":\(joint.rows.inputs.rows.count),"
+                + "\"gradients\":\(joint.rows.gradients.rows.count)},"
+                + "\"kept\":{\"inputs\":\(joint.kept[0]),\"gradients\":\(joint.kept[1])}}"
+        }
+        return file
+    }
+
+    /// The joint rows of some samples under their own weights, and what they keep; nil without ranks.
+    func jointRows(of samples: Range<Int>) throws -> (rows: JointReference, kept: [Double])? {
+        guard let jointRanks else { return nil }
+        let (rows, kept) = try JointReference(capture, samples: samples)
+            .compressed(inputRank: jointRanks.inputs, gradientRank: jointRanks.gradients)
+        return (rows, kept.map { min(1, $0) })
     }
 
     /// The packed sums of some samples by name.

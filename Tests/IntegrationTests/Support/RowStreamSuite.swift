@@ -58,14 +58,16 @@ extension RowStreamSuite {
     }
 
     /// Streams every task as the runs of some ranks.
-    func streamAll(_ cluster: Cluster, ranks: Int, normalization: String) async throws {
+    func streamAll(
+        _ cluster: Cluster, ranks: Int, normalization: String, _ options: [String] = []
+    ) async throws {
         for name in SmallModel.taskNames {
             let capture = try #require(model.captures[name])
             for (rank, _, samples) in PartialSums.split(ranks: ranks, flushes: 1) {
                 let path = model.directory.appending("parts/\(name)-\(rank).safetensors")
                 try part(of: capture, samples).write(to: path)
                 try await requireStream(
-                    cluster, [path], run: name, ["--rank", "\(rank)", "--normalization", normalization])
+                    cluster, [path], run: name, ["--rank", "\(rank)", "--normalization", normalization] + options)
             }
         }
     }
