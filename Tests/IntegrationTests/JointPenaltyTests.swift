@@ -84,6 +84,21 @@ extension SerialIntegrationTests {
             #expect(found[0].count == 3 && found[1] == found[0] && found[2] == found[0])
         }
 
+        @Test func `a model of weight 0 that is not finite has no penalty, and changes no other`() async throws {
+            setFloor("complement")
+            model.job.tasks[0].others = ["parameters: {weight: 0}"]
+            let finite = try penalties(try await model.run(to: "finite"))
+            var alpha = try #require(model.checkpoints["alpha"])
+            let index = try #require(alpha.tensors.firstIndex { $0.name == "fc.weight" })
+            alpha.tensors[index] = alpha.tensors[index].replacing(5, with: .nan)
+            model.checkpoints["alpha"] = alpha
+            let report = try Report.read(in: try await model.run(to: "out"))
+            let found = try #require(report["penalties"] as? [String: [String: Any]])
+            // One layer without a value leaves the sum over all layers without one.
+            #expect(found["alpha"]?.count == 5 && found["alpha"]?.values.allSatisfy { $0 is NSNull } == true)
+            for task in ["beta", "gamma"] { #expect(found[task] as? [String: Double] == finite[task]) }
+        }
+
         @Test func `the run and the page tell the penalties`() async throws {
             setFloor("complement")
             try model.write()
