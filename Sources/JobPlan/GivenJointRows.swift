@@ -79,6 +79,15 @@ public struct GivenJointRows: Equatable, Sendable {
 }
 
 extension JobInventory {
+    /// The rows of a sample that A_in is divided by, in each layer whose positions these tasks pooled.
+    ///
+    /// The joint rows never hold more than A, if they are divided by those of the task with the longest samples.
+    public func pooledRows(of tasks: [TaskName]) -> [String: Double] {
+        tasks.reduce(into: [:]) { rows, task in
+            rows.merge(givenJointRows(of: task)?.pooledRows ?? [:]) { max($0, $1) }
+        }
+    }
+
     /// The joint rows of a task's finished set or partial sums; `nil` if these have none.
     public func givenJointRows(of task: TaskName) -> GivenJointRows? {
         if let rows = factorSets[task]?.jointRows {

@@ -20,19 +20,13 @@ extension JobSpec {
     /// What else of the job does not use the joint rows.
     var jointRowsNotices: [JobNotice] {
         guard curvature.regularizer.form == .pseudoRows else { return [] }
-        var messages: [String] = []
-        let hasOwnTarget = mergedTasks.contains { regularizerTargets.contains(.without($0.name)) }
-        if outputs.contains(.report), curvature.measuresInterference, hasOwnTarget {
-            messages.append(
-                "the report has no \"penalties\": those of the form \"pseudo_rows\" are not computed yet. Its interference "
-                    + "is that of the factors.")
-        }
-        if mergesWithFactors, mergesSummedFullBlocks {
-            messages.append(
+        guard mergesWithFactors, mergesSummedFullBlocks else { return [] }
+        return [
+            JobNotice(
+                at: fileName,
                 "\"\(method.name)\" merges with the accumulated factors, with F summed, and not with the joint rows of the "
                     + "form \"pseudo_rows\".")
-        }
-        return messages.map { JobNotice(at: fileName, $0) }
+        ]
     }
 
     private func jointSettingProblems() -> [JobProblem] {

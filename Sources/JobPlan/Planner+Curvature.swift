@@ -39,7 +39,7 @@ extension Planner {
     /// A task vector, and whether the merge gives it weight 0 in a block.
     ///
     /// With weight 0 its values there affect no other task.
-    private typealias Vector = (checkpoint: CheckpointInventory, isUnweighted: Bool)
+    typealias Vector = (checkpoint: CheckpointInventory, isUnweighted: Bool)
 
     private func vectors(of tasks: [TaskSpec], in block: CurvatureBlock, _ settings: MergeSettings) -> [Vector] {
         tasks.compactMap { task in
@@ -63,14 +63,16 @@ extension Planner {
                 let own = vectors(of: spec.mergedTasks.filter { $0.name == task }, in: block, settings)
                 guard let vector = own.first else { continue }
                 planPenalty(block, of: task, vector)
+                planJointDrift(block, of: task, vector)
             }
         }
+        for case .without(let task) in targets { planJointPenalty(of: task) }
     }
 
     /// Plans the penalty of a task's own vector: a sum over the regularizer's Kronecker products.
+    ///
+    /// Of pseudo-rows it is that of the factors of the floor.
     private mutating func planPenalty(_ block: CurvatureBlock, of task: TaskName, _ vector: Vector) {
-        // The floor alone is not the penalty of pseudo-rows.
-        guard spec.curvature.regularizer.form != .pseudoRows else { return }
         for term in 0..<(spec.curvature.regularizer.termCount ?? 0) {
             guard let factors = outputs(of: block, for: { .regularizer($0, term: term, of: .without(task)) }) else {
                 continue

@@ -272,7 +272,7 @@ extension Planner {
     }
 
     /// The number of a task's input rows, by the unit that measures its constants.
-    private func constantRank(of output: UnitOutput) -> Int? {
+    func constantRank(of output: UnitOutput) -> Int? {
         switch units[output.unit.position].operation {
         case let operation as JointEigenvectorsOperation: operation.rank
         case let operation as ImportJointRowsOperation: operation.rank

@@ -37,6 +37,11 @@ public enum UnitPurpose: Hashable, Sendable {
     ///
     /// The penalty is the sum over the products.
     case penalty(of: TaskName, term: Int)
+    /// A task's own vector against the pseudo-rows of the regularizer without that task, in a block.
+    case jointDrift(of: TaskName)
+    /// The value of a task's own vector against these rows over all blocks; its subject is that of
+    /// ``JointRowsOwner``.
+    case jointPenalty(of: TaskName)
     /// The squared norms of all task vectors in tensors without curvature; the subject is the first of the tensors.
     case norms
     /// The merge of a block, from its factors.

@@ -129,12 +129,17 @@ extension PageSection {
                 largest.map { .name($0.0.shownName) } ?? .missing, .init(number: largest?.1),
             ]
         }
+        let shares =
+            report["pseudo_rows"]?["floor"] == nil
+            ? ""
+            : " Joint rows have one sum over all layers: a layer’s part is its share of it, which may be negative, "
+                + "and its floor."
         return HTMLTable(
             ReportTable(
                 title: "Penalties",
                 columns: [.text("task"), .number("Ω"), .text("largest part"), .number("of it")], rows: rows,
                 caption: "Ω of each task’s own vector under the regularizer of the other tasks, without its factor β: "
-                    + "the sum over all layers, and the layer with the largest part." + tasks.remark),
+                    + "the sum over all layers, and the layer with the largest part." + shares + tasks.remark),
             showsTitle: true
         ).markup
     }

@@ -26,8 +26,7 @@ extension PageSection {
             caption: "Pseudo-rows are the leading combinations of joint rows over all layers. Kept is their share of "
                 + "the trace of the weighted Gram matrix, and error the share that they miss in the Frobenius norm. "
                 + "A target’s rows are combined from those of its tasks. Of finished factors only what they state is "
-                + "known. Penalties of task vectors are not computed for this form." + storage(section)
-                + pooling(section) + shown.remark
+                + "known." + storage(section) + pooling(section) + shown.remark
         ).withoutEmptyColumns
         return PageSection(anchor: "pseudo-rows", title: "Pseudo-rows", content: [HTMLTable(table).markup])
     }

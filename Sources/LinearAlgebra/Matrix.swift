@@ -39,6 +39,21 @@ public struct Matrix<Scalar: MatrixScalar>: ~Copyable, Sendable {
         _ = unsafe storage.mutableElements.update(from: elements)
     }
 
+    private init(rows: Int, columns: Int, storage: consuming AlignedStorage<Scalar>) {
+        self.storage = storage
+        rowCount = rows
+        columnCount = columns
+    }
+
+    /// The same elements in rows of another length, without a copy.
+    /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` unless there are rows · columns
+    ///   elements.
+    public consuming func reshaped(rows: Int, columns: Int) throws(LinearAlgebraError) -> Matrix<Scalar> {
+        let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
+        try requireLength("the reshaped matrix", expected: overflow ? -1 : count, found: elementCount)
+        return Matrix(rows: rows, columns: columns, storage: storage)
+    }
+
     /// Number of elements.
     public var elementCount: Int { rowCount * columnCount }
 

@@ -21,6 +21,8 @@ public enum OperationRegistry {
         InvertOperation.self,
         CompressOperation.self,
         PenaltyOperation.self,
+        JointDriftOperation.self,
+        JointPenaltyOperation.self,
         NormOperation.self,
         MergeOperation.self,
         CombineStatisticsOperation.self,

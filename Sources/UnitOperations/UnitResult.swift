@@ -107,8 +107,10 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case lowRank = "low_rank"
     /// Of a merge that measures, and of their combination: the numbers of the method's statistics.
     case statistics
-    /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector.
+    /// Of a penalty: tr(B Δ A Δᵀ) or δᵀ F δ for each task vector; of a joint penalty: each part's share of it.
     case penalties
+    /// Of a joint drift: what the pseudo-rows hold of the factors' penalty, tr(B_in Δ A_in Δᵀ).
+    case insidePenalty = "inside_penalty"
     /// Of a penalty: tr(B Δ_i A Δ_kᵀ) or δ_iᵀ F δ_k for each pair i < k of task vectors, by k and then by i.
     case pairPenalties = "pair_penalties"
     /// Of a penalty, and of a norm: the sum of the squares of each task vector's elements.

@@ -10,7 +10,7 @@ public enum UnitStage: String, CaseIterable, Hashable, Sendable {
     case invert
     /// A matrix → its compressed form for a file.
     case compress
-    /// The penalties of task vectors under a block's factors.
+    /// The penalties of task vectors under a block's factors, or under joint rows.
     case penalty
     /// The merge of a block or of a whole tensor.
     case merge

@@ -23,7 +23,7 @@ struct ReportTables {
 
     /// All tables for which the report has data.
     var text: String {
-        [summary, missing, merged, interference, accumulation, optimal, pseudoRows, files].compactMap { $0 }
+        [summary, missing, merged, interference, penalties, accumulation, optimal, files].compactMap { $0 }
             .joined(separator: "\n\n")
     }
 
@@ -111,6 +111,22 @@ struct ReportTables {
         "interference: how strongly each task vector (row) moves each task's representations (column),\n"
         + "relative to that task's own vector\n"
 
+    /// Ω of each task's own vector; nil when the job has none.
+    private var penalties: String? {
+        guard let found = report["penalties"] as? [String: [String: Any]], !found.isEmpty else { return nil }
+        var table = TextTable(["TASK", "PENALTY"])
+        let rows = found.sorted { $0.key < $1.key }
+        for (task, layers) in rows.prefix(Self.rowsMax) {
+            let sum = layers.sorted { $0.key < $1.key }.reduce(0) { $0 + number($1.value) }
+            // Its scale is that of the captured gradients, which may be any.
+            table.add([task, abs(sum) < 0.01 ? Quantity.scientific(sum) : Quantity.rounded(sum, 3)])
+        }
+        let further = rows.count - Self.rowsMax
+        let more = further > 0 ? "\nand \(further) more; report.json has every task" : ""
+        return "penalty of each task's own vector under the regularizer of the other tasks, without its factor β\n"
+            + table.text + more
+    }
+
     private var accumulation: String? {
         distances("accumulation_error").map {
             "distance of the accumulated regularizer (eq. 8) from the per-task form (eq. 7), over the targets\n\($0)"
@@ -123,12 +139,6 @@ struct ReportTables {
             "distance of the optimal regularizer of rank \(options?["rank"] as? Int ?? 1) from the per-task form (eq. 7), "
                 + "over the targets\n\($0)"
         }
-    }
-
-    /// What is not computed for pseudo-rows; nil for another form.
-    private var pseudoRows: String? {
-        guard report["pseudo_rows"] is [String: Any] else { return nil }
-        return "note: penalties of task vectors are not computed for the form pseudo_rows"
     }
 
     /// The files that were copied beside the merged checkpoint; nil when nothing is beside the base.

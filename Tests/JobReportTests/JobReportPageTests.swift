@@ -73,7 +73,23 @@ struct JobReportPageTests {
         for text in ["7 of 40", "9", "50.0 %", "75.0 %", "25.0 %"] { #expect(cells.contains(text), "\(cells)") }
         let caption = try #require(page.all("caption").first?.text)
         #expect(caption.contains("and no factors are stored"), "\(caption)")
-        #expect(caption.contains("Penalties of task vectors are not computed for this form."), "\(caption)")
+    }
+
+    @Test func `penalties of joint rows say what a layer's part is`() throws {
+        func object(_ members: [(String, JSONValue)]) -> JSONValue {
+            .object(members.map { JSONValue.Member($0, $1) })
+        }
+        let penalties = object([("alpha", object([("fc", .number("-0.5")), ("norm", .number("2"))]))])
+        for (isJoint, rows) in [(true, object([("floor", "none")])), (false, .null)] {
+            let report = object([("penalties", penalties), ("pseudo_rows", rows)])
+            let page = PageReader(JobReportPage(report: report).html)
+            #expect(page.problem == nil)
+            let cells = page.all("td").map(\.text) + page.all("th").map(\.text)
+            for text in ["alpha", "1.50", "norm", "2.00"] { #expect(cells.contains(text), "\(cells)") }
+            let caption = try #require(page.all("caption").first?.text)
+            let remark = "Joint rows have one sum over all layers: a layer’s part is its share of it"
+            #expect(caption.contains(remark) == isJoint, "\(caption)")
+        }
     }
 
     @Test func `equal reports have equal pages, and the run changes only its own parts`() throws {

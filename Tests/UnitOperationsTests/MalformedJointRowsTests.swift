@@ -89,6 +89,31 @@ struct MalformedJointRowsTests {
         try expectImport("a constant has 3 positions of 5 columns") { $0.content = "constant" }
     }
 
+    @Test func `a drift has rows, and a parameter one position`() throws {
+        func expectDrift(_ problem: String, _ change: (inout WireJointDriftOperation) -> Void) throws {
+            try expect(problem, .jointDrift, as: WireJointDriftOperation.self, change)
+        }
+        let block = "in a block of [3072, 769]"
+        try expectDrift("a drift is of 0 and 128 rows of 197 positions, \(block)") { $0.inputRank = 0 }
+        try expectDrift("a drift is of 32 and 0 rows of 197 positions, \(block)") { $0.gradientRank = 0 }
+        try expectDrift("a drift is of 32 and 128 rows of 0 positions, \(block)") { $0.positions = 0 }
+        try expectDrift("a drift is of 32 and 128 rows of 2147483648 positions, \(block)") { $0.positions = 1 << 31 }
+        try expectDrift("the number of gradient rows is 8193") { $0.gradientRank = 8193 }
+        try expect(
+            "a drift is of 32 and 128 rows of 2 positions, in a block of [7, 1]", .jointDriftOfParameter,
+            as: WireJointDriftOperation.self
+        ) { $0.positions = 2 }
+    }
+
+    @Test func `a joint penalty has parts and rows`() throws {
+        func expectPenalty(_ problem: String, _ change: (inout WireJointPenaltyOperation) -> Void) throws {
+            try expect(problem, .jointPenalty, as: WireJointPenaltyOperation.self, change)
+        }
+        try expectPenalty("a joint penalty is of 0 parts of 128 and 32 rows") { $0.parts = 0 }
+        try expectPenalty("a joint penalty is of 3 parts of 128 and 0 rows") { $0.inputRank = 0 }
+        try expectPenalty("the number of input rows is 8193") { $0.inputRank = 8193 }
+    }
+
     @Test func `weights are of some squares`() throws {
         func expectWeights(_ problem: String, _ change: (inout WireJointWeightsOperation) -> Void) throws {
             try expect(problem, .jointWeights, as: WireJointWeightsOperation.self, change)

@@ -138,6 +138,10 @@ extension OperationExample {
             ])
     }()
 
+    static let jointPenalty = OperationExample(
+        JointPenaltyOperation(partCount: 3, inputRank: 32, gradientRank: 128),
+        [{ $0.partCount = 2 }, { $0.inputRank = 31 }, { $0.gradientRank = 127 }])
+
     static let rowCombination = OperationExample(
         RowCombinationOperation(rows: capturedRows, rank: 2),
         of(\.rows, capturedChanges) + [{ $0.rank = 3 }, { $0.chunkColumns = 4096 }])

@@ -32,7 +32,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         importJointRows, importJointConstant, rowSquares, jointWeights, rowGram, rowGramOfTasks, jointEigenvectors,
         jointEigenvectorsOfTasks, rowCombination,
         rowCombinationOfTasks, invert, compress, penalty,
-        penaltyOfFullBlock, norm, merge, combineStatistics,
+        penaltyOfFullBlock, jointDrift, jointDriftOfParameter, jointPenalty, norm, merge, combineStatistics,
     ]
 
     /// The files of a job: those that the examples read, and one more.
@@ -265,6 +265,32 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         [{ $0.unweighted[0] = 1 }, { $0.block = .full(dimension: 8) }, { $0.checkpoints[1] = [] }]
             + sourceChanges(\.base[0]) + sourceChanges(\.checkpoints[0][0]) + updateChanges(\.checkpoints[0][0])
             + sourceChanges(\.checkpoints[1][0]))
+
+    static let jointDrift = OperationExample(
+        JointDriftOperation(
+            block: .linear(outputs: 3072, inputs: 768, hasBias: true), base: parameters, checkpoint: parameters,
+            isUnweighted: true, inputRank: 32, gradientRank: 128, positions: 197, measuresInside: true),
+        [
+            { $0.pooledRows = 4.5 },
+            { $0.block = .linear(outputs: 3071, inputs: 768, hasBias: true) },
+            { $0.block = .linear(outputs: 3072, inputs: 767, hasBias: true) },
+            { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: false) },
+            { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: true, diagonals: .input) },
+            { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: true, diagonals: .gradient) },
+            { $0.isUnweighted = false }, { $0.inputRank = 31 }, { $0.gradientRank = 127 }, { $0.positions = 1 },
+            { $0.measuresInside = false },
+        ] + parameterChanges(\.base) + parameterChanges(\.checkpoint))
+
+    static let jointDriftOfParameter = OperationExample(
+        JointDriftOperation(
+            block: .full(dimension: 7), base: [parameters[0]], checkpoint: [parameters[1]], isUnweighted: false,
+            inputRank: 32, gradientRank: 128, positions: 1, measuresInside: false),
+        [
+            { $0.block = .full(dimension: 8) }, { $0.isUnweighted = true }, { $0.inputRank = 31 },
+            { $0.gradientRank = 127 }, { $0.positions = 2 }, { $0.measuresInside = true }, { $0.base = [] },
+            { $0.pooledRows = 4.5 },
+            { $0.checkpoint = [] },
+        ] + sourceChanges(\.base[0]) + sourceChanges(\.checkpoint[0]) + updateChanges(\.checkpoint[0]))
 
     private static let norm = OperationExample(
         NormOperation(base: parameters, checkpoints: [parameters, [parameters[1]]]),

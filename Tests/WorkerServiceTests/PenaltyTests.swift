@@ -1,8 +1,5 @@
-import FileAccess
 import Identifiers
 import LinearAlgebra
-import Safetensors
-import SystemPackage
 import TestSupport
 import Testing
 import UnitOperations
@@ -13,61 +10,6 @@ import WireProtocol
 /// Pairs of task vectors under a block's factors, against explicit Kronecker products in fp64.
 @Suite(.timeLimit(.minutes(5)))
 struct PenaltyTests {
-    /// A base and three models of one block, `[d_out, d_in]` with a bias, as one row for a full block.
-    private struct Models {
-        let sources: [ParameterSources]
-        let file: LeasedFile
-        /// vec([ΔW, Δb]), row by row, of each model.
-        let vectors: [[Double]]
-    }
-
-    private func models(
-        _ bench: Bench, rows: Int, inputs: Int, hasBias: Bool, seed: UInt64, flaw: Float? = nil
-    ) throws -> Models {
-        var random = SplitMix64(seed: seed)
-        let counts = hasBias ? [rows * inputs, rows] : [rows * inputs]
-        var values = (0..<4).map { _ in counts.map { random.values($0).map { Float($0) } } }
-        if let flaw { values[3][0][1] = flaw }
-        let path = FilePath(bench.directory.appending("models\(seed).safetensors"))
-        let places = (0..<4).flatMap { model in counts.indices.map { (model, $0) } }
-        let writer = try SafetensorsWriter(
-            path: path,
-            tensors: places.map {
-                TensorDescription(name: "\($0)-\($1)", dataType: .float32, shape: [counts[$1]])
-            })
-        for (model, part) in places {
-            let numbers = values[model][part]
-            try writer.write(numbers.span.bytes, to: "\(model)-\(part)")
-        }
-        try writer.finish()
-        let file = try SafetensorsFile(opening: path)
-        let sources = try (0..<4).map { model in
-            try counts.indices.map { part in
-                let bytes = counts[part] * 4
-                let range = try file.fileRange(of: "\(model)-\(part)", at: 0, count: bytes)
-                return TensorSource(
-                    elementType: .f32,
-                    slice: FileSlice(file: 3, offset: UInt64(range.lowerBound), byteCount: UInt64(bytes)))
-            }
-        }
-        let vectors = (1..<4).map { model in
-            var vector: [Double] = []
-            func add(_ part: Int, _ element: Int) {
-                vector.append(Double(values[model][part][element]) - Double(values[0][part][element]))
-            }
-            for row in 0..<rows {
-                for input in 0..<inputs { add(0, row * inputs + input) }
-                if hasBias { add(1, row) }
-            }
-            return vector
-        }
-        return Models(
-            sources: sources,
-            file: LeasedFile(
-                path: path.string, byteCount: UInt64(file.identity.byteCount),
-                headerDigest: BlobDigest(sha256: file.identity.headerDigest)), vectors: vectors)
-    }
-
     /// A random factor of full rank, and its packed lower triangle.
     private func factor(_ order: Int, seed: UInt64) -> (square: [[Double]], packed: [Float]) {
         var random = SplitMix64(seed: seed)
@@ -92,7 +34,7 @@ struct PenaltyTests {
         return try await PenaltyExecution(operation: operation, input: input, keptVectorCount: kept).run(&scratch)
     }
 
-    private func expect(_ result: UnitResult, _ models: Models, under matrix: [[Double]]) throws {
+    private func expect(_ result: UnitResult, _ models: BlockModels, under matrix: [[Double]]) throws {
         let vectors = models.vectors
         let found = result.measurements
         expectClose(try #require(found[.penalties]), vectors.map { value(matrix, $0, $0) }, relative: 1e-12)
@@ -105,7 +47,7 @@ struct PenaltyTests {
     @Test func `pairs in a layer are those of B ⊗ A, however many vectors are kept`() async throws {
         try await Bench.run { bench in
             let (rows, inputs) = (3, 4)
-            let models = try models(bench, rows: rows, inputs: inputs, hasBias: true, seed: 1)
+            let models = try BlockModels(bench, rows: rows, inputs: inputs, hasBias: true, seed: 1)
             let (input, gradient) = (factor(inputs + 1, seed: 2), factor(rows, seed: 3))
             let order = inputs + 1
             let product = (0..<rows * order).map { row in
@@ -127,7 +69,7 @@ struct PenaltyTests {
 
     @Test func `pairs of a parameter outside layers are those of F`() async throws {
         try await Bench.run { bench in
-            let models = try models(bench, rows: 1, inputs: 6, hasBias: false, seed: 4)
+            let models = try BlockModels(bench, rows: 1, inputs: 6, hasBias: false, seed: 4)
             let full = factor(6, seed: 5)
             let unit = BenchUnit(
                 PenaltyOperation(
@@ -156,13 +98,13 @@ struct PenaltyTests {
 
     @Test func `norms are those of the task vectors, and NaN where one is not finite`() async throws {
         try await Bench.run { bench in
-            let models = try models(bench, rows: 2, inputs: 5, hasBias: true, seed: 6)
+            let models = try BlockModels(bench, rows: 2, inputs: 5, hasBias: true, seed: 6)
             let unit = BenchUnit(
                 NormOperation(base: models.sources[0], checkpoints: Array(models.sources[1...])),
                 files: [3: models.file], about: "embed")
             let found = try #require(try await bench.result(unit).measurements[.squaredNorms])
             expectClose(found, models.vectors.map { $0.reduce(0) { $0 + $1 * $1 } }, relative: 1e-13)
-            let flawed = try self.models(bench, rows: 2, inputs: 5, hasBias: true, seed: 7, flaw: .nan)
+            let flawed = try BlockModels(bench, rows: 2, inputs: 5, hasBias: true, seed: 7, flaw: .nan)
             let partly = BenchUnit(
                 NormOperation(base: flawed.sources[0], checkpoints: Array(flawed.sources[1...])),
                 files: [3: flawed.file], about: "embed")

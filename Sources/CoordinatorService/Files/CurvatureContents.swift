@@ -184,17 +184,12 @@ struct CurvatureContents: Sendable {
     }
 
     /// How the positions of these tasks were pooled; `nil` if they were not.
-    ///
-    /// A divides by the rows of a sample. The joint rows never hold more than A, if they are divided by those of the task
-    /// with the longest samples.
     private func buckets(of tasks: [TaskName]) -> PositionBuckets? {
-        let given = tasks.compactMap { plan.inventory.givenJointRows(of: $0) }
-        guard let codebook = given.lazy.compactMap(\.codebook).first else { return nil }
-        let names = Set(plan.blocks.map(\.name))
-        var rows: [String: Double] = [:]
-        for (layer, count) in given.flatMap(\.pooledRows) where names.contains(layer) {
-            rows[layer] = max(count, rows[layer] ?? 0)
+        guard let codebook = tasks.lazy.compactMap({ plan.inventory.givenJointRows(of: $0)?.codebook }).first else {
+            return nil
         }
+        let names = Set(plan.blocks.map(\.name))
+        let rows = plan.inventory.pooledRows(of: tasks).filter { names.contains($0.key) }
         return rows.isEmpty ? nil : PositionBuckets(codebook: codebook, layers: Set(rows.keys), rowsPerSample: rows)
     }
 

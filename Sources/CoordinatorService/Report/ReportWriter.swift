@@ -344,16 +344,22 @@ struct ReportWriter {
 
     /// Ω of each task's own vector under the regularizer that leaves it out, by block.
     ///
-    /// Equation 8, the sum over the Kronecker products of the optimal form, or equation 7 for the per-task form.
+    /// Equation 8, the sum over the Kronecker products of the optimal form, equation 7 for the per-task form, or the
+    /// joint form's share of a block and its floor.
     private var penalties: JSONValue {
         let tasks = plan.targets.compactMap { target -> JSONValue.Member? in
             guard case .without(let task) = target else { return nil }
-            let values = plan.blocks.compactMap { block -> JSONValue.Member? in
-                penalty(of: task, block).map { .init(block.name, .of($0)) }
-            }
-            return values.isEmpty ? nil : .init(task.rawValue, .object(values))
+            let values = penalties(of: task)
+            return values.isEmpty ? nil : .init(task.rawValue, .object(values.map { .init($0, .of($1)) }))
         }
         return tasks.isEmpty ? .null : .object(tasks)
+    }
+
+    private func penalties(of task: TaskName) -> [(block: String, value: Double)] {
+        guard plan.spec.curvature.regularizer.form != .pseudoRows else {
+            return JointPenalties(plan: plan, result: result).values(of: task)
+        }
+        return plan.blocks.compactMap { block in penalty(of: task, block).map { (block.name, $0) } }
     }
 
     private func penalty(of task: TaskName, _ block: CurvatureBlock) -> Double? {

@@ -788,6 +788,88 @@ nonisolated struct WirePenaltyOperation: Sendable {
   fileprivate var _base: WireParameterSources? = nil
 }
 
+/// A task vector against a target's pseudo-rows, in one layer or parameter. The list of numbers, only of a parameter:
+/// the constants of the input rows.
+nonisolated struct WireJointDriftOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var block: WireBlockShape {
+    get {_block ?? WireBlockShape()}
+    set {_block = newValue}
+  }
+  /// Returns true if `block` has been explicitly set.
+  var hasBlock: Bool {self._block != nil}
+  /// Clears the value of `block`. Subsequent reads from it will return its default value.
+  mutating func clearBlock() {self._block = nil}
+
+  var base: WireParameterSources {
+    get {_base ?? WireParameterSources()}
+    set {_base = newValue}
+  }
+  /// Returns true if `base` has been explicitly set.
+  var hasBase: Bool {self._base != nil}
+  /// Clears the value of `base`. Subsequent reads from it will return its default value.
+  mutating func clearBase() {self._base = nil}
+
+  var checkpoint: WireParameterSources {
+    get {_checkpoint ?? WireParameterSources()}
+    set {_checkpoint = newValue}
+  }
+  /// Returns true if `checkpoint` has been explicitly set.
+  var hasCheckpoint: Bool {self._checkpoint != nil}
+  /// Clears the value of `checkpoint`. Subsequent reads from it will return its default value.
+  mutating func clearCheckpoint() {self._checkpoint = nil}
+
+  /// Whether the merge gives it weight 0 there.
+  var unweighted: Bool = false
+
+  var inputRank: UInt32 = 0
+
+  var gradientRank: UInt32 = 0
+
+  var positions: UInt32 = 0
+
+  /// Whether it measures what the rows hold of the factors' penalty.
+  var measuresInside: Bool = false
+
+  /// The rows of a sample that were pooled into the positions; absent if each position is a row.
+  var pooledRows: Double {
+    get {_pooledRows ?? 0}
+    set {_pooledRows = newValue}
+  }
+  /// Returns true if `pooledRows` has been explicitly set.
+  var hasPooledRows: Bool {self._pooledRows != nil}
+  /// Clears the value of `pooledRows`. Subsequent reads from it will return its default value.
+  mutating func clearPooledRows() {self._pooledRows = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _block: WireBlockShape? = nil
+  fileprivate var _base: WireParameterSources? = nil
+  fileprivate var _checkpoint: WireParameterSources? = nil
+  fileprivate var _pooledRows: Double? = nil
+}
+
+nonisolated struct WireJointPenaltyOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var parts: UInt32 = 0
+
+  var inputRank: UInt32 = 0
+
+  var gradientRank: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct WireNormOperation: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -2775,6 +2857,120 @@ nonisolated extension WirePenaltyOperation: SwiftProtobuf.Message, SwiftProtobuf
     if lhs._base != rhs._base {return false}
     if lhs.checkpoints != rhs.checkpoints {return false}
     if lhs.unweighted != rhs.unweighted {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointDriftOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointDriftOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}checkpoint\0\u{1}unweighted\0\u{3}input_rank\0\u{3}gradient_rank\0\u{1}positions\0\u{3}measures_inside\0\u{3}pooled_rows\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._block) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._base) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._checkpoint) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.unweighted) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.inputRank) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.gradientRank) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.measuresInside) }()
+      case 9: try { try decoder.decodeSingularDoubleField(value: &self._pooledRows) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._block {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._base {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._checkpoint {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    if self.unweighted != false {
+      try visitor.visitSingularBoolField(value: self.unweighted, fieldNumber: 4)
+    }
+    if self.inputRank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.inputRank, fieldNumber: 5)
+    }
+    if self.gradientRank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.gradientRank, fieldNumber: 6)
+    }
+    if self.positions != 0 {
+      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 7)
+    }
+    if self.measuresInside != false {
+      try visitor.visitSingularBoolField(value: self.measuresInside, fieldNumber: 8)
+    }
+    try { if let v = self._pooledRows {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 9)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointDriftOperation, rhs: WireJointDriftOperation) -> Bool {
+    if lhs._block != rhs._block {return false}
+    if lhs._base != rhs._base {return false}
+    if lhs._checkpoint != rhs._checkpoint {return false}
+    if lhs.unweighted != rhs.unweighted {return false}
+    if lhs.inputRank != rhs.inputRank {return false}
+    if lhs.gradientRank != rhs.gradientRank {return false}
+    if lhs.positions != rhs.positions {return false}
+    if lhs.measuresInside != rhs.measuresInside {return false}
+    if lhs._pooledRows != rhs._pooledRows {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointPenaltyOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointPenaltyOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{3}input_rank\0\u{3}gradient_rank\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.parts) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.inputRank) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.gradientRank) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.parts != 0 {
+      try visitor.visitSingularUInt32Field(value: self.parts, fieldNumber: 1)
+    }
+    if self.inputRank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.inputRank, fieldNumber: 2)
+    }
+    if self.gradientRank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.gradientRank, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointPenaltyOperation, rhs: WireJointPenaltyOperation) -> Bool {
+    if lhs.parts != rhs.parts {return false}
+    if lhs.inputRank != rhs.inputRank {return false}
+    if lhs.gradientRank != rhs.gradientRank {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -213,6 +213,46 @@ struct JointReference {
         return sum
     }
 
+    /// Ω of a change by layer and parameter: its share of Σ_rs X_rs².
+    func shares(_ change: [String: [Double]]) -> [String: Double] {
+        func products(_ change: [String: [Double]]) -> [Double] {
+            inputs.rows.flatMap { input in gradients.rows.map { value(change, input, $0) } }
+        }
+        let whole = products(change)
+        return Dictionary(
+            uniqueKeysWithValues: change.map { name, values in
+                let alone = change.mapValues { $0.map { _ in 0 } }.merging([name: values]) { $1 }
+                return (name, zip(whole, products(alone)).reduce(0) { $0 + $1.0 * $1.1 })
+            })
+    }
+
+    /// The penalty of a change by layer and parameter under the factors of the rows: with all rows they are K-FAC's.
+    func factorPenalties(_ change: [String: [Double]]) -> [String: Double] {
+        var penalties: [String: Double] = [:]
+        for layer in Self.layers {
+            let (a, b) = (inside(layer, isInput: true), inside(layer, isInput: false))
+            let delta = change[layer.name] ?? []
+            var sum = 0.0
+            for row in 0..<layer.outputs {
+                for other in 0..<layer.outputs {
+                    for column in 0..<layer.inputs {
+                        for last in 0..<layer.inputs {
+                            sum +=
+                                delta[row * layer.inputs + column] * b[row * layer.outputs + other]
+                                * delta[other * layer.inputs + last] * a[last * layer.inputs + column]
+                        }
+                    }
+                }
+            }
+            penalties[layer.name] = sum
+        }
+        let (full, delta) = (insideOfParameter, change[Self.parameter.name] ?? [])
+        penalties[Self.parameter.name] = delta.indices.reduce(0.0) { sum, row in
+            delta.indices.reduce(sum) { $0 + delta[row] * full[row * delta.count + $1] * delta[$1] }
+        }
+        return penalties
+    }
+
     private func value(_ change: [String: [Double]], _ input: [Double], _ gradient: [Double]) -> Double {
         var (sum, inputPlace, gradientPlace) = (0.0, 0, 0)
         for layer in Self.layers {
