@@ -48,8 +48,8 @@ extension PartialsFile {
         let isPooled = metadata.jointRows?.buckets?.layers.contains(sum.owner) ?? false
         let excess = isPooled ? found - expected : abs(found - expected)
         guard excess > Self.tolerance * max(found, expected) else { return nil }
-        return "the elements of \"\(name)\" sum to \(found); expected \(isPooled ? "at most " : "")\(expected), the trace of "
-            + "\"\(sum.name)\" divided by \(divisor)"
+        return "the elements of \"\(name)\" sum to \(found); expected \(isPooled ? "at most " : "")\(expected), the "
+            + "trace of \"\(sum.name)\" divided by \(divisor)"
     }
 }
 

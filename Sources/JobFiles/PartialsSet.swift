@@ -143,7 +143,9 @@ extension PartialsFile {
                 samples: owners.lazy.compactMap { metadata.sampleCounts[$0] }.max() ?? 0,
                 rowsPerSample: Dictionary(
                     uniqueKeysWithValues: (stated.buckets?.layers ?? []).compactMap { layer in
-                        OwnerCounts.rowsPerSample(of: layer, metadata.rowCounts, metadata.sampleCounts).map { (layer, $0) }
+                        OwnerCounts.rowsPerSample(of: layer, metadata.rowCounts, metadata.sampleCounts).map { rows in
+                            (layer, rows)
+                        }
                     }))
         }
     }

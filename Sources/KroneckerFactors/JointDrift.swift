@@ -79,6 +79,7 @@ public struct JointDrift: ~Copyable {
     /// tr(B_in Δ A_in Δᵀ) with A_in = Σ u uᵀ / P and B_in = Σ v vᵀ: what the rows hold of the factors' penalty.
     ///
     /// - Parameter rowsPerSample: By what A is divided in place of P, if positions are pooled.
+    /// - Returns: The trace, in fp64.
     /// - Throws: `LinearAlgebraError.dimensionExceedsBLAS`.
     public borrowing func insidePenalty(rowsPerSample: Double? = nil) throws(LinearAlgebraError) -> Double {
         precondition(measuresInside, "a drift measures what is inside only if it was asked to")

@@ -154,7 +154,7 @@ import UnitOperations
 
     @Test func `pooled positions are joined with those of the same codebook and layers alone`() throws {
         let remedy = "Collect all tasks with one codebook, and the same layers."
-        func messages(_ ofOther: (inout FactorSetInventory.JointRowTensors) -> Void) throws -> [String] {
+        func messages(_ ofOther: (inout JointRowTensors) -> Void) throws -> [String] {
             try found { inventory in
                 inventory.captures["b"] = nil
                 inventory.factorSets["a"]?.jointRows?.codebook = "c0de"
