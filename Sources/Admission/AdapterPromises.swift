@@ -82,8 +82,8 @@ struct AdapterPromises {
         }.sorted().map { "\"\($0)\"" }
         guard !names.isEmpty else { return nil }
         let settings =
-            configuration.layers.isEmpty
-            ? "\"target_modules\" does not name" : "\"target_modules\" and \"layers_to_transform\" do not name"
+            configuration.restrictsLayers
+            ? "\"target_modules\" and \"layers_to_transform\" do not name" : "\"target_modules\" does not name"
         return
             "the adapter of task \"\(task)\" has factors of \(names.count) \(names.count == 1 ? "matrix" : "matrices") "
             + "that \(settings): \(names.listed(limit: 8)). They are added; PEFT would leave them out. Correct "

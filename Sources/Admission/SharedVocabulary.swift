@@ -45,14 +45,12 @@ struct SharedVocabulary {
 
     private func fileNotices(_ inventory: JobInventory) -> [JobNotice] {
         guard spec.tokenizer == nil, spec.checkpoint.copiesTokenizer, let base = directory(inventory.base),
-            // A single file has no files beside it.
+            // Files beside a base that is a single file are not copied.
             base.string == inventory.base.location, !TokenizerFiles.exist(in: base, within: roots)
         else { return [] }
         let owner = spec.mergedTasks.first { task in
-            inventory.checkpoints[task.name].flatMap(directory).map {
-                $0 != base && TokenizerFiles.exist(in: $0, within: roots)
-            }
-                ?? false
+            guard let own = inventory.checkpoints[task.name].flatMap(directory) else { return false }
+            return own != base && TokenizerFiles.exist(in: own, within: roots)
         }
         guard owner != nil || inventory.base.tensors["model.embed_tokens.weight"] != nil else { return [] }
         let others = owner.map { "; that of task \"\($0.name)\" has some" } ?? ""

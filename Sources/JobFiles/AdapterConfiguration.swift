@@ -29,11 +29,11 @@ public struct AdapterConfiguration {
     /// The ends of the paths of the modules that were trained; empty where the settings say it in another way.
     public let targetModules: [String]
     /// The list of modules to train, also where other settings restrict it; empty where the settings have no list.
-    public let namedModules: [String]
+    private let namedModules: [String]
     /// The layers that were trained; empty for all.
-    public let layers: Set<Int>
+    private let layers: Set<Int>
     /// The names before the numbers of layers; empty for any.
-    public let layerNames: Set<String>
+    private let layerNames: Set<String>
     /// The biases of the model that were trained too.
     public let biases: Biases
     /// Whether LoRA's B has a bias in every module.
@@ -104,6 +104,9 @@ public struct AdapterConfiguration {
         layerNames = settings.layerNames
         if let error = JobFileError.bundle(problems) { throw error }
     }
+
+    /// Whether only some layers were trained.
+    public var restrictsLayers: Bool { !layers.isEmpty }
 
     /// Whether the settings name a module for training; a module that they do not name is not loaded by PEFT.
     ///

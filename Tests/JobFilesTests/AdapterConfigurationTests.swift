@@ -175,4 +175,13 @@ import Testing
         #expect(found.module == module)
         #expect(found.role == role)
     }
+
+    @Test(arguments: [
+        ("/models/base", "/models/base"), ("/models/base.safetensors", "/models/base.safetensors"),
+        ("/cache/hub/models--meta-llama--Llama-3.2-1B/snapshots/4e20de36", "meta-llama/Llama-3.2-1B"),
+        ("/cache/hub/models--gpt2/snapshots/607a30d7", "gpt2"), ("/models--a--b/snapshots", "/models--a--b/snapshots"),
+    ])
+    func `a written adapter names its base by its path, or by its name at the Hub`(location: String, name: String) {
+        #expect(AdapterWriter.name(ofModelAt: location) == name)
+    }
 }
