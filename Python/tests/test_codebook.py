@@ -325,9 +325,9 @@ def test_files_of_two_codebooks_are_not_joined(tmp_path: Path) -> None:
     ],
 )
 def test_codebooks_that_cannot_be_made_are_refused(options: dict[str, object], message: str) -> None:
-    model = Tokens().eval()
+    model, given = Tokens().eval(), [batch(2, 3)]
     with pytest.raises(kfacd.OptionError, match=message):
-        kfacd.make_codebook(model, [batch(2, 3)], forward=lambda each: model(*each), **options)  # type: ignore[arg-type]
+        kfacd.make_codebook(model, given, forward=lambda each: model(*each), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("case", ["missing", "no codebook", "not finite", "wrong first"])

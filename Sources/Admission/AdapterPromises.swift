@@ -67,6 +67,29 @@ struct AdapterPromises {
             + "the adapter again with PEFT."
     }
 
+    /// A remark on factors of modules that the settings do not name; `nil` for none.
+    ///
+    /// PEFT saves none, and would not load them.
+    ///
+    /// - Parameters:
+    ///   - adapter: What the adapter changes, by its own names.
+    ///   - task: The task, for messages.
+    /// - Returns: The sentence.
+    func strangers(in adapter: AdapterInventory, task: TaskName) -> String? {
+        let suffix = ".weight"
+        let names = adapter.updates.keys.filter {
+            $0.hasSuffix(suffix) && !configuration.names(String($0.dropLast(suffix.count)))
+        }.sorted().map { "\"\($0)\"" }
+        guard !names.isEmpty else { return nil }
+        let settings =
+            configuration.restrictsLayers
+            ? "\"target_modules\" and \"layers_to_transform\" do not name" : "\"target_modules\" does not name"
+        return
+            "the adapter of task \"\(task)\" has factors of \(names.count) \(names.count == 1 ? "matrix" : "matrices") "
+            + "that \(settings): \(names.listed(limit: 8)). They are added; PEFT would leave them out. Correct "
+            + "\(AdapterConfiguration.fileName), or save the adapter again with PEFT."
+    }
+
     private func isTrainedBias(_ tensor: TensorInventory, _ adapter: AdapterInventory) -> Bool {
         guard tensor.shape.count == 1, tensor.name.split(separator: ".").last == "bias" else { return false }
         return switch configuration.biases {

@@ -62,9 +62,13 @@ public struct EncodedWeights {
         let types = Set(tensors.map(\.elementType)).sorted().joined(separator: ", ")
         let subject =
             tensors.count == 1 ? "the tensor \(names) holds" : "\(tensors.count) tensors (\(names)\(more)) hold"
+        let parameters = tensors.filter { $0.floatingType != nil }.count
+        let content =
+            parameters == 0
+            ? "weights" : parameters == tensors.count ? "parameters of coded weights" : "weights and their parameters"
         let quantizer = form.map { " of \($0)" } ?? ""
         return
-            "\(subject) weights of task \"\(task)\" as \(types)\(quantizer), which cannot be summed, and differ from the base's: "
+            "\(subject) \(content) of task \"\(task)\" as \(types)\(quantizer), which cannot be summed, and differ from the base's: "
             + "copying the base's would lose what the model learnt. Dequantise the base and the models to BF16 or F16, "
             + "merge them, and quantise the result; or give the task the weight 0 there, or add them to \"ignore\" to keep "
             + "the base's."

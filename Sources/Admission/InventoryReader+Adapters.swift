@@ -77,7 +77,8 @@ extension InventoryReader {
             configurationDigest: BlobDigest(sha256: FileDigest.sha256(of: configuration.bytes)))
         inventory.checkpoints[task.name] = checkpoint
         inventory.notices.append(JobNotice(at: reference.directory.string, found.description(of: task.name)))
-        if let remark = promises.remark(on: found, task: task.name) {
+        let remarks = [promises.remark(on: found, task: task.name), promises.strangers(in: own, task: task.name)]
+        for remark in remarks.compactMap({ $0 }) {
             inventory.notices.append(JobNotice(at: reference.directory.string, remark))
         }
         let shared = found.sharedEmbeddings(of: parent)

@@ -63,6 +63,7 @@ struct InventoryReader {
         if let set = openSet(basePath, for: spec.baseModel, what: isModel ? "model" : "base_model") {
             base = set
             inventory.base = checkpoint(set, at: basePath, role: "base")
+            noteConfiguration(besides: set)
         }
         for (index, task) in spec.tasks.enumerated() {
             guard !Task.isCancelled else { return }
@@ -74,8 +75,7 @@ struct InventoryReader {
         settleNormalization()
         settleHeads()
         settleShapes()
-        // Only factors tell two uses of one weight apart from two weights.
-        if spec.tasks.contains(where: \.hasCurvature) {
+        if !Task.isCancelled, spec.outputs.contains(.merged) || spec.tasks.contains(where: \.hasCurvature) {
             TiedTensors(files: openFiles).noteCopies(in: &inventory, of: spec)
         }
         guard depth == .contents else { return }
@@ -122,7 +122,9 @@ struct InventoryReader {
         func directory(of checkpoint: CheckpointInventory) -> FilePath? {
             checkpoint.shards.lazy.flatMap(\.tensors).first.map { files[$0.slice.file].path.removingLastComponent() }
         }
-        problems += SharedVocabulary(spec: spec, roots: roots, directory: directory).problems(inventory)
+        let vocabulary = SharedVocabulary(spec: spec, roots: roots, directory: directory)
+        problems += vocabulary.problems(inventory)
+        if depth == .contents { inventory.notices += vocabulary.notices(inventory) }
         let (agreeing, found) = ResizedVocabularies(spec: spec, roots: roots, directory: directory).check(inventory)
         problems += found
         MismatchedTensors(of: spec).settle(&inventory, agreeing: agreeing)
@@ -153,19 +155,6 @@ struct InventoryReader {
     mutating func checkpoint(_ set: SafetensorsSet, at path: FilePath, role: String) -> CheckpointInventory {
         let indexes = set.files.map { register($0, role: role) }
         return CheckpointInventory(set, at: path, numbered: indexes, description: description(besides: set))
-    }
-
-    /// Reads a model's `config.json`; a file that cannot be used is a notice.
-    private mutating func description(besides set: SafetensorsSet) -> ModelDescription? {
-        do throws(JobFileError) {
-            return try ModelDescription.read(besides: set)
-        } catch {
-            inventory.notices.append(
-                JobNotice(
-                    at: set.path.string,
-                    "its config.json is not used, and so not compared with the other models': \(error)"))
-            return nil
-        }
     }
 
     // MARK: - Captures

@@ -20,7 +20,69 @@ struct SharedVocabulary {
     /// A problem for each model with another vocabulary, and for rows that would be added.
     func problems(_ inventory: JobInventory) -> [JobProblem] {
         guard spec.outputs.contains(.merged), let tokenizer = spec.tokenizer else { return [] }
-        return paddingProblems(tokenizer, inventory.base) + vocabularyProblems(tokenizer, inventory)
+        return paddingProblems(tokenizer, inventory.base) + fileProblems(tokenizer, inventory.base)
+            + vocabularyProblems(tokenizer, inventory)
+    }
+
+    /// Remarks on a merged model without a tokenizer, and on models with other tokens than the base.
+    func notices(_ inventory: JobInventory) -> [JobNotice] {
+        guard spec.outputs.contains(.merged), spec.checkpoint.adapterRank == nil else { return [] }
+        return fileNotices(inventory) + (spec.tokenizer == nil ? tokenNotices(inventory) : [])
+    }
+
+    /// The tokenizer's files are copied from the base, which must have them.
+    private func fileProblems(_ tokenizer: TokenizerSpec, _ base: CheckpointInventory) -> [JobProblem] {
+        guard tokenizer.source.value == .base, spec.checkpoint.copiesTokenizer, spec.checkpoint.adapterRank == nil,
+            let directory = directory(base), !TokenizerFiles.exist(in: directory, within: roots)
+        else { return [] }
+        return [
+            JobProblem(
+                at: tokenizer.source.location,
+                "the job asks for the base's tokenizer, but \(directory) has no file of one. Put its tokenizer beside the "
+                    + "weights, or remove the key.")
+        ]
+    }
+
+    private func fileNotices(_ inventory: JobInventory) -> [JobNotice] {
+        guard spec.tokenizer == nil, spec.checkpoint.copiesTokenizer, let base = directory(inventory.base),
+            // Files beside a base that is a single file are not copied.
+            base.string == inventory.base.location, !TokenizerFiles.exist(in: base, within: roots)
+        else { return [] }
+        let owner = spec.mergedTasks.first { task in
+            guard let own = inventory.checkpoints[task.name].flatMap(directory) else { return false }
+            return own != base && TokenizerFiles.exist(in: own, within: roots)
+        }
+        guard owner != nil || inventory.base.tensors["model.embed_tokens.weight"] != nil else { return [] }
+        let others = owner.map { "; that of task \"\($0.name)\" has some" } ?? ""
+        return [
+            JobNotice(
+                at: base.string,
+                "the base has no tokenizer files, so the merged model has none either\(others). Copy the base's beside "
+                    + "its weights, or a tokenizer into the merged directory.")
+        ]
+    }
+
+    /// Models whose tokens differ from the base's, although their embeddings have equal shapes.
+    ///
+    /// A vocabulary is read only if its file differs; one that cannot be read is not compared.
+    private func tokenNotices(_ inventory: JobInventory) -> [JobNotice] {
+        guard spec.mismatchedShapes == .refuse, let place = directory(inventory.base),
+            !inventory.base.wordEmbeddings.isEmpty
+        else { return [] }
+        var base: [Int: String]?
+        return spec.mergedTasks.compactMap { task in
+            guard let checkpoint = inventory.checkpoints[task.name], let directory = directory(checkpoint),
+                TokenizerVocabulary.filesDiffer(in: directory, from: place, within: roots),
+                let own = try? vocabulary(of: checkpoint)
+            else { return nil }
+            if base == nil { base = (try? vocabulary(of: inventory.base)) ?? [:] }
+            guard let base, !base.isEmpty, own != base else { return nil }
+            return JobNotice(
+                at: checkpoint.location,
+                "\(Self.difference("task \"\(task.name)\"", own, base)). Rows of embeddings are merged by their numbers, so "
+                    + "such rows mix different tokens. Merge models with one tokenizer; \"tokenizer_source\" lets the job "
+                    + "be refused otherwise.")
+        }
     }
 
     private func paddingProblems(_ tokenizer: TokenizerSpec, _ base: CheckpointInventory) -> [JobProblem] {

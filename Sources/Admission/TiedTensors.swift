@@ -62,7 +62,8 @@ struct TiedTensors {
         }
     }
 
-    /// Notes the heads that the base stores as copies of its embedding, and a model as other values.
+    /// Notes the heads that the base stores as copies of its embedding: as second copies, or, where a model has other
+    /// values there, as heads of their own.
     private func separateStoredHeads(in inventory: inout JobInventory, of spec: JobSpec) {
         for tie in StoredTies(in: inventory.base).ties where tie.isStated {
             let name = tie.tensor.name
@@ -73,7 +74,10 @@ struct TiedTensors {
                 else { return false }
                 return head.update != other.update || !holdSameBytes(head, other)
             }
-            guard let task else { continue }
+            guard let task else {
+                inventory.base.note(name, asCopyOf: embedding.name)
+                continue
+            }
             inventory.base.separate(name, from: embedding.name)
             note(name, apartFrom: embedding.name, task, &inventory)
         }
@@ -92,15 +96,20 @@ struct TiedTensors {
 
     /// Notes which stored tensors of the base are second copies of its embedding, so that they are one weight.
     ///
-    /// They are one only if every model that stores both holds the same bytes twice. Otherwise they stay apart, and a
-    /// notice says so where a configuration ties them.
+    /// They are one only if every model that stores both holds the same bytes twice. Otherwise they stay apart. With
+    /// curvature a notice then says so, because each has factors of its own.
     func noteCopies(in inventory: inout JobInventory, of spec: JobSpec) {
         let ties = StoredTies(in: inventory.base).ties
         guard ties.count <= Self.candidatesMax else { return }
+        let hasCurvature = spec.tasks.contains(where: \.hasCurvature)
         for tie in ties {
             let name = tie.tensor.name
+            // Those that are known were compared when heads were settled.
+            guard inventory.base.copies[name] == nil, hasCurvature || inventory.base.heads[name] == nil else {
+                continue
+            }
             guard let embedding = tie.embeddings.first(where: { holdSameBytes($0, tie.tensor) }) else {
-                if tie.isStated, let first = tie.embeddings.first {
+                if tie.isStated, hasCurvature, let first = tie.embeddings.first {
                     inventory.notices.append(
                         JobNotice(
                             at: inventory.base.location,
@@ -120,6 +129,7 @@ struct TiedTensors {
                 inventory.base.note(name, asCopyOf: embedding.name)
                 continue
             }
+            guard hasCurvature else { continue }
             inventory.notices.append(
                 JobNotice(
                     at: inventory.checkpoints[untied.name]?.location ?? untied.location,

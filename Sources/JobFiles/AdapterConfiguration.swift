@@ -28,6 +28,12 @@ public struct AdapterConfiguration {
     public let isTransposed: Bool
     /// The ends of the paths of the modules that were trained; empty where the settings say it in another way.
     public let targetModules: [String]
+    /// The list of modules to train, also where other settings restrict it; empty where the settings have no list.
+    private let namedModules: [String]
+    /// The layers that were trained; empty for all.
+    private let layers: Set<Int>
+    /// The names before the numbers of layers; empty for any.
+    private let layerNames: Set<String>
     /// The biases of the model that were trained too.
     public let biases: Biases
     /// Whether LoRA's B has a bias in every module.
@@ -93,7 +99,32 @@ public struct AdapterConfiguration {
         hasFactorBiases = reading(false) { () throws(JobFileError) in try settings.truth("lora_bias") }
         savedModules = reading([]) { () throws(JobFileError) in try settings.texts("modules_to_save") }
         targetModules = settings.targets
+        namedModules = settings.namedModules
+        layers = settings.layers
+        layerNames = settings.layerNames
         if let error = JobFileError.bundle(problems) { throw error }
+    }
+
+    /// Whether only some layers were trained.
+    public var restrictsLayers: Bool { !layers.isEmpty }
+
+    /// Whether the settings name a module for training; a module that they do not name is not loaded by PEFT.
+    ///
+    /// Source: PEFT, `peft/tuners/tuners_utils.py` (`check_target_module_exists`).
+    ///
+    /// - Parameter module: The module's path, such as `model.layers.0.self_attn.q_proj`.
+    /// - Returns: False for one that the list lacks, or of another layer; true if the settings have no list.
+    public func names(_ module: String) -> Bool {
+        guard !namedModules.isEmpty else { return true }
+        if namedModules.contains(module) { return true }
+        guard namedModules.contains(where: { module.hasSuffix(".\($0)") }) else { return false }
+        guard !layers.isEmpty else { return true }
+        let parts = module.split(separator: ".", omittingEmptySubsequences: false)
+        let place = parts.indices.dropFirst(2).last { place in
+            place < parts.count - 1 && Int(parts[place]) != nil
+                && (layerNames.isEmpty || layerNames.contains(String(parts[place - 1])))
+        }
+        return place.flatMap { Int(parts[$0]) }.map(layers.contains) ?? false
     }
 
     /// α of modules: the value of the first pattern that fits the end of a module's path, or else `lora_alpha`.
@@ -189,14 +220,42 @@ private struct AdapterSettings {
     /// The list of trained modules; empty for a pattern, and where other settings restrict the list.
     var targets: [String] {
         let restricts = ["exclude_modules", "layers_to_transform", "layers_pattern"]
-        guard values.allSatisfy({ !restricts.contains($0.key) || Self.isEmpty($0.value) }),
-            case .array(let elements)? = self["target_modules"]
-        else { return [] }
+        return values.allSatisfy { !restricts.contains($0.key) || Self.isEmpty($0.value) } ? namedModules : []
+    }
+
+    /// The list of modules, whatever restricts it.
+    var namedModules: [String] {
+        guard case .array(let elements)? = self["target_modules"] else { return [] }
         return elements.compactMap(\.stringValue)
+    }
+
+    /// The layers that were trained: one, or a list.
+    var layers: Set<Int> {
+        func numbers(_ value: JSONValue?) -> [Int] {
+            switch value {
+            case .number(let text)?: Int(text).map { [$0] } ?? []
+            case .array(let elements)?: elements.flatMap { numbers($0) }
+            default: []
+            }
+        }
+        return Set(numbers(self["layers_to_transform"]))
+    }
+
+    /// The names before the numbers of layers: one, or a list.
+    var layerNames: Set<String> {
+        switch self["layers_pattern"] {
+        case .string(let name)? where !name.isEmpty: [name]
+        case .array(let elements)?: Set(elements.compactMap(\.stringValue))
+        default: []
+        }
     }
 
     var refusals: [JobFileError] {
         var errors: [JobFileError] = []
+        // PEFT has a default for a number that is left out, but none for one that is null.
+        for member in values where ["lora_alpha", "r"].contains(member.key) && member.value == .null {
+            errors.append(error(member.key, .null, "a number"))
+        }
         let kind = self["peft_type"] ?? .null
         if kind.stringValue != "LORA" { errors.append(error("peft_type", kind, "\"LORA\"")) }
         for member in values where Self.refused[member.key] != nil && !Self.isEmpty(member.value) {

@@ -55,7 +55,7 @@ public final class AdapterWriter: Sendable {
     ///   - modules: The modules, at least one; their names differ.
     ///   - dataType: The type of the factors.
     ///   - isFanInFanOut: Whether weights are stored as `[in, out]`.
-    ///   - baseModel: The model that it changes, as users name it.
+    ///   - baseModel: The model that it changes, by a name that does not depend on a working directory.
     ///   - texts: Further files, by name.
     ///   - provenance: The origin of the adapter, a JSON text for the metadata.
     /// - Throws: ``JobFileError``; nothing is left behind.
@@ -81,6 +81,24 @@ public final class AdapterWriter: Sendable {
                 directory: directory, layout: layout,
                 metadata: ["format": "pt", MetadataKey.provenance: provenance], isHashed: true)
         }
+    }
+
+    /// The name of a model for PEFT: its name at the Hub if it lies in the Hub's cache, else its absolute path.
+    ///
+    /// A path as the job file has it would be right in the job file's directory alone.
+    ///
+    /// - Parameter location: The model's absolute path.
+    /// - Returns: The name.
+    public static func name(ofModelAt location: String) -> String {
+        let path = FilePath(location)
+        let components = path.components.map(\.string)
+        let start = "models--"
+        // …/models--owner--name/snapshots/revision
+        guard components.count >= 3, components[components.count - 2] == "snapshots",
+            components[components.count - 3].hasPrefix(start)
+        else { return path.string }
+        return String(components[components.count - 3].dropFirst(start.count)).replacing(
+            "--", with: "/", maxReplacements: 1)
     }
 
     /// PEFT's settings.

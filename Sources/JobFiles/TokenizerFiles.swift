@@ -30,6 +30,16 @@ public enum TokenizerFiles {
         }
     }
 
+    /// Whether a directory has any file of a tokenizer.
+    ///
+    /// - Parameters:
+    ///   - directory: A model's directory.
+    ///   - roots: The directories below which files may be read.
+    /// - Returns: False also for a directory that cannot be read.
+    public static func exist(in directory: FilePath, within roots: FileRoots) -> Bool {
+        (try? names(in: directory, roots)).map { !$0.isEmpty } ?? false
+    }
+
     private static func names(in directory: FilePath, _ roots: FileRoots) throws(FileError) -> Set<String> {
         Set(
             try WholeFile.names(in: directory, within: roots)

@@ -11,6 +11,7 @@ public struct TokenizerVocabulary: Equatable, Sendable {
     /// The tokens by id.
     public let tokens: [Int: String]
 
+    private static let fileName = "tokenizer.json"
     /// The size limit of the file; the largest vocabularies take 35 MB.
     private static let byteLimit = 256 << 20
 
@@ -22,7 +23,7 @@ public struct TokenizerVocabulary: Equatable, Sendable {
     /// - Returns: The vocabulary; `nil` if there is no `tokenizer.json`, or none that may be read.
     /// - Throws: ``JobFileError`` when it cannot be read, is not JSON, or has no vocabulary of a known form.
     public static func read(in directory: FilePath, within roots: FileRoots) throws(JobFileError) -> Self? {
-        let path = directory.appending("tokenizer.json")
+        let path = directory.appending(fileName)
         guard let content = try CompanionJSON.read(path, limit: byteLimit, within: roots) else { return nil }
         var tokens: [Int: String] = [:]
         switch content["model"]?["vocab"] {
@@ -52,6 +53,21 @@ public struct TokenizerVocabulary: Equatable, Sendable {
         }
         guard !tokens.isEmpty else { throw .noVocabulary(file: path) }
         return TokenizerVocabulary(location: path, tokens: tokens)
+    }
+
+    /// Whether two models have a `tokenizer.json` each, with different bytes.
+    ///
+    /// - Parameters:
+    ///   - directory: A model's directory.
+    ///   - other: The other model's.
+    ///   - roots: The directories below which files may be read.
+    /// - Returns: False also where one cannot be read.
+    public static func filesDiffer(in directory: FilePath, from other: FilePath, within roots: FileRoots) -> Bool {
+        guard directory != other,
+            let own = try? WholeFile.read(directory.appending(fileName), limit: byteLimit, within: roots),
+            let others = try? WholeFile.read(other.appending(fileName), limit: byteLimit, within: roots)
+        else { return false }
+        return own != others
     }
 
     /// The first id below a bound whose tokens differ, or that only one of both has.

@@ -80,14 +80,18 @@ public struct AdapterInventory: Equatable, Sendable {
             tensor.name = name
             changed[name] = tensor
         }
-        let layouts = AdapterLayouts(spec: spec, base: parent)
+        let layouts = AdapterLayouts(spec: spec, base: parent, updates: updates)
+        var undecided: [String] = []
         for (name, update) in updates.sorted(by: { $0.key < $1.key }) {
             // The weight itself may be in the adapter's file too.
             guard var tensor = changed[name] ?? parent.tensors[name] else {
                 strangers.append((name, update.up.name))
                 continue
             }
-            if let sum = update.lowRank(for: tensor, layout: layouts.layout(of: name)) {
+            let layout = layouts.layout(of: name)
+            if update.isUndecided(for: tensor, layout: layout) {
+                undecided.append(name)
+            } else if let sum = update.lowRank(for: tensor, layout: layout) {
                 tensor.update = sum
                 changed[name] = tensor
             } else {
@@ -97,6 +101,13 @@ public struct AdapterInventory: Equatable, Sendable {
         strangers.removeAll { ignored.contains($0.name) }
         if let sentence = coded(strangers.map(\.name), parent, task) { return (parent, [sentence]) }
         problems += sentences(of: strangers, parent, task)
+        if let first = undecided.first {
+            problems.append(
+                "the adapter of task \"\(task)\" states \"fan_in_fan_out\": true, but nothing tells whether "
+                    + "\(undecided.quotedList), of equally many rows and columns, \(undecided.count == 1 ? "is" : "are") "
+                    + "stored as [d_in, d_out]. Declare it in the job, as in \"kfac: {layout: "
+                    + "{\"\(first.dropLast(7))\": in_out}}\"; out_in means [d_out, d_in], as torch.nn.Linear has it.")
+        }
         var checkpoint = parent
         checkpoint.replace(changed)
         return (checkpoint, problems)
@@ -195,9 +206,7 @@ extension AdapterInventory: Renamable {
 extension AdapterInventory.Update {
     /// The update of a tensor; `nil` for shapes that do not fit, or tensors that are not numbers.
     ///
-    /// PEFT decides by the module's class whether a weight is stored transposed, and the adapter's setting holds for
-    /// one class. So where only the other order fits, it is the module's.
-    /// A declared layout, by the job or by the model's type, counts more than the setting.
+    /// Where only the other order than the known one fits, it is the module's.
     func lowRank(for tensor: TensorInventory, layout: WeightLayout?) -> LowRankUpdate? {
         guard tensor.floatingType != nil, let rows = tensor.shape.first, rows > 0, tensor.elementCount > 0,
             let upType = up.floatingType
@@ -214,6 +223,22 @@ extension AdapterInventory.Update {
         return LowRankUpdate(
             up: upFactor, down: LowRankUpdate.Factor(elementType: downType, slice: down.slice), rows: rows,
             columns: columns, rank: rank, scale: scale, isTransposed: isTransposed)
+    }
+
+    /// Whether the adapter's setting alone says that a square weight is stored transposed.
+    func isUndecided(for tensor: TensorInventory, layout: WeightLayout?) -> Bool {
+        guard layout == nil, form == .weight(isTransposed: true) else { return false }
+        return fits(tensor, isTransposed: true) && fits(tensor, isTransposed: false)
+    }
+
+    /// The layout of a tensor that the factors fit in one order only; `nil` for any other.
+    func onlyLayout(of tensor: TensorInventory) -> WeightLayout? {
+        guard case .weight = form, tensor.shape.count == 2 else { return nil }
+        return switch (fits(tensor, isTransposed: true), fits(tensor, isTransposed: false)) {
+        case (true, false): .inOut
+        case (false, true): .outIn
+        default: nil
+        }
     }
 
     /// The orders in which the weight may be stored, the known or stated one first.

@@ -6,6 +6,8 @@ public enum CopyReason: String, Sendable, CaseIterable {
     case ignored
     /// It holds no floating-point numbers.
     case notFloatingPoint = "not_floating_point"
+    /// It decodes weights that are stored as codes: a scale, a zero point or a table.
+    case quantization
     /// A model has it in another shape, and the job keeps the base's.
     case mismatchedShape = "mismatched_shape"
     /// It is a buffer of floating-point numbers: a mask or a computed table.
@@ -22,11 +24,14 @@ public struct CopiedTensors: Sendable {
     /// Finds the copied tensors of a job's base.
     public init(spec: JobSpec, base: CheckpointInventory) {
         let ignored = IgnoredTensors(spec)
+        let kinds = TensorKinds([base])
         self.base = base
         reasons = base.tensors.compactMapValues { tensor in
-            if ignored.contains(tensor.name) { return .ignored }
+            // One weight is copied under all its names, or merged under all.
+            if base.names(ofWeightOf: tensor.name).contains(where: ignored.contains) { return .ignored }
             if base.kept.contains(tensor.name) { return .mismatchedShape }
             if tensor.floatingType == nil { return .notFloatingPoint }
+            if kinds.kind(of: tensor) == .encoded { return .quantization }
             return tensor.isBuffer ? .buffer : nil
         }
     }

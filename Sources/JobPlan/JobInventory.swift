@@ -191,6 +191,15 @@ public struct CheckpointInventory: Equatable, Sendable {
         }
     }
 
+    /// The name by which a tensor has its settings: of a second copy the first name, for both are one weight.
+    func weightName(of tensor: String) -> String { copies[tensor] ?? tensor }
+
+    /// All names under which a tensor's weight is stored, the first one first.
+    func names(ofWeightOf tensor: String) -> [String] {
+        let first = weightName(of: tensor)
+        return [first] + copies.filter { $0.value == first }.keys.sorted()
+    }
+
     /// Parts of tensors, with the same parts of the tensors' second copies.
     public func withCopies(_ regions: some Sequence<ParameterRegion>) -> [ParameterRegion] {
         regions.flatMap { region in

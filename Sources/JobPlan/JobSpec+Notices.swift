@@ -17,7 +17,7 @@ extension JobSpec {
         let ofCurvature = covarianceNotices + precisionNotices(inventory) + jointRowsNotices
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
-                + depthNotices(inventory, settings)
+                + depthNotices(inventory, settings) + copyNotices(inventory) + extrapolationNotices
                 + (outputs.contains(.merged)
                     ? IdleFilters(self, tensors: Array(inventory.base.tensors.keys)).notices : [])
                 + examination.comparisons.flatMap(\.notices)
@@ -86,6 +86,21 @@ extension JobSpec {
         ]
     }
 
+    // MARK: - Interpolation
+
+    /// Shares of the way between two models that lie outside of it.
+    private var extrapolationNotices: [JobNotice] {
+        guard outputs.contains(.merged), method.ownParameters.contains(.interpolation),
+            let outside = parameters[.interpolation]?.numbers.first(where: { !(0...1).contains($0) })
+        else { return [] }
+        return [
+            JobNotice(
+                at: fileName,
+                "\"t\" is \(outside), so \"\(method.name)\" extrapolates beyond the \(outside < 0 ? "base" : "model"); "
+                    + "between both it is 0 to 1.")
+        ]
+    }
+
     // MARK: - Gradients over the depth
 
     private func depthNotices(_ inventory: JobInventory, _ settings: MergeSettings) -> [JobNotice] {
@@ -110,6 +125,33 @@ extension JobSpec {
                         + " Use a filter for another one."))
         }
         return found
+    }
+
+    // MARK: - Weights under two names
+
+    /// Weights that the base stores twice, where the job says something of each name.
+    private func copyNotices(_ inventory: JobInventory) -> [JobNotice] {
+        guard outputs.contains(.merged) else { return [] }
+        let ignored = IgnoredTensors(self)
+        return inventory.base.copies.sorted { $0.key < $1.key }.compactMap { name, first in
+            let one = "the base holds one weight as \"\(name.excerpt)\" and as \"\(first.excerpt)\""
+            guard ignored.contains(name) == ignored.contains(first) else {
+                let taken = ignored.contains(name) ? name : first
+                return JobNotice(
+                    at: inventory.base.location,
+                    "\(one), and \"ignore\" takes \"\(taken.excerpt)\": both are copied, so that they stay one.")
+            }
+            guard dependsOnTensor else { return nil }
+            return JobNotice(
+                at: inventory.base.location,
+                "\(one): both have the parameters of \"\(first.excerpt)\", so that they stay one.")
+        }
+    }
+
+    /// Whether any parameter depends on a tensor's name or place.
+    private var dependsOnTensor: Bool {
+        let levels = [parameters, listedBase?.parameters].compactMap { $0 } + tasks.map(\.parameters)
+        return levels.contains(where: \.dependOnTensor)
     }
 
     /// Whether any parameter depends on a tensor's place in the network.

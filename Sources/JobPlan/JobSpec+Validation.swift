@@ -24,7 +24,7 @@ extension JobSpec {
             + blockSettingProblems(selection.blocks, inventory)
             + curvatureWeightProblems(inventory) + groupProblems(selection.blocks)
             + compressionProblems(selection.blocks) + oneDimensionalProblems()
-            + jointRowsProblems(selection.blocks, inventory)
+            + jointRowsProblems(selection.blocks, inventory) + quantizationProblems(inventory)
             + tasks.flatMap { inventory.renamings[$0.name]?.problems ?? [] }
         problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
         problems += examination.comparisons.flatMap(\.problems)

@@ -34,6 +34,8 @@ public struct MergeParameters: Equatable, Sendable, ExpressibleByDictionaryLiter
             })
     }
 
+    /// Whether any value depends on a tensor: on its name, or on its place in the network.
+    var dependOnTensor: Bool { settings.values.contains(where: \.dependsOnTensor) }
     /// Whether any value depends on a tensor's place in the network.
     var dependOnPlace: Bool { settings.values.contains(where: \.dependsOnPlace) }
 }

@@ -4,6 +4,8 @@ public import TaskArithmetic
 
 /// The values of mergekit's parameters for each tensor; a model's own values take precedence over the job's.
 ///
+/// A weight that the base stores under two names has the values of the first, so that it stays one weight.
+///
 /// Source: mergekit's value grammar.
 public struct MergeSettings: Sendable {
     private let spec: JobSpec
@@ -110,7 +112,8 @@ public struct MergeSettings: Sendable {
     /// of a tensor that is merged alone, such as one expert, has numbers of its own.
     public func randomStream(of task: TaskSpec, tensor: String, part: String) -> RandomStream? {
         guard spec.method.isRandom, case .count(let seed)? = arguments(tensor: tensor)[.randomSeed] else { return nil }
-        return RandomStream(seed: UInt64(seed), task: task.name.rawValue, tensor: part)
+        let named = part == tensor ? base.weightName(of: tensor) : part
+        return RandomStream(seed: UInt64(seed), task: task.name.rawValue, tensor: named)
     }
 
     private func arguments(_ parameters: [MergeParameter], of task: TaskSpec?, _ tensor: String) -> MergeArguments {
@@ -136,7 +139,9 @@ public struct MergeSettings: Sendable {
     /// The tensors outside the blocks that take a gradient's last value, and those with an unknown place.
     var placesOutsideBlocks: (behind: [String], unknown: [String]) {
         guard let depths else { return ([], []) }
-        let names = base.tensors.keys.filter { base.tensors[$0]?.floatingType != nil }.sorted()
+        let names = base.tensors.keys.filter {
+            base.tensors[$0]?.floatingType != nil && base.weightName(of: $0) == $0
+        }.sorted()
         return (
             names.filter { depths.place(of: $0) == .behind }, names.filter { depths.place(of: $0) == .unknown }
         )
@@ -145,6 +150,7 @@ public struct MergeSettings: Sendable {
     private func value(_ setting: ParameterSetting?, _ tensor: String) -> Double? {
         guard let setting else { return nil }
         if case .scalar(let value) = setting { return value }
+        let tensor = base.weightName(of: tensor)
         guard let place = depths?[tensor] else { return setting.value(tensor: tensor, depth: 0) }
         return setting.value(tensor: tensor, depth: place.depth, slice: place.slice)
     }

@@ -74,6 +74,17 @@ public indirect enum ParameterSetting: Equatable, Sendable {
         }
     }
 
+    /// Whether the value depends on the tensor: on its place in the network, or on its name.
+    var dependsOnTensor: Bool {
+        switch self {
+        case .scalar, .word: false
+        case .gradient: dependsOnPlace
+        case .filtered(let cases):
+            cases.first.map { $0.filter.map { $0 != "*" } ?? false || $0.value?.dependsOnTensor ?? false } ?? false
+        case .bySlice(let slices): dependsOnPlace || slices.joined().contains(where: \.dependsOnTensor)
+        }
+    }
+
     /// Whether the value depends on the tensor's place in the network: on the depth, or on the slice.
     var dependsOnPlace: Bool {
         switch self {

@@ -69,6 +69,22 @@ extension CheckpointInventory {
 }
 
 extension JobSpec {
+    /// A type for the merged model that would round the numbers that decode its codes.
+    func quantizationProblems(_ inventory: JobInventory) -> [JobProblem] {
+        guard outputs.contains(.merged), checkpoint.adapterRank == nil, let outputType else { return [] }
+        let kinds = TensorKinds([inventory.base])
+        let rounded = inventory.base.tensors.values.filter { tensor in
+            tensor.floatingType.map { $0 != outputType } ?? false && kinds.kind(of: tensor) == .encoded
+        }.map(\.name).sorted()
+        guard !rounded.isEmpty else { return [] }
+        return [
+            JobProblem(
+                at: fileName,
+                "\"dtype\" would change the type of \(rounded.quotedList), which \(rounded.count == 1 ? "decodes" : "decode") "
+                    + "weights that are stored as codes. Leave it out.")
+        ]
+    }
+
     /// Remarks about models whose configurations state a quantisation that their tensors do not have.
     func quantizationNotices(_ inventory: JobInventory) -> [JobNotice] {
         guard outputs.contains(.merged) else { return [] }

@@ -4,8 +4,11 @@ public import LinearAlgebra
 public enum TensorKind: Equatable, Sendable {
     /// Numbers that can be summed.
     case summed(ElementType)
-    /// Weights in a form that cannot be summed: eight-bit and smaller floats, complex numbers, packed integers.
+    /// Weights in a form that cannot be summed: eight-bit and smaller floats, complex numbers, packed integers; and the
+    /// numbers that decode them, such as scales.
     ///
+    /// A scale alone is a number, but the weight is its product with codes, and a mean of products is no product of
+    /// means.
     /// If models differ in such a tensor, copying the base's would lose what they learnt.
     case encoded
     /// A counter, a mask or an index, not a weight; the base's is copied.
@@ -20,6 +23,8 @@ public struct TensorKinds: Sendable {
     private let isQuantized: Bool
     /// Modules and tensors that have a quantiser's tensors beside them.
     private let owners: Set<String>
+    /// The tensors of codes, and their modules.
+    private let coded: Set<String>
 
     /// Final name parts of the tensors that quantisers put beside packed weights (GPTQ, AWQ, bitsandbytes, HQQ, AQLM,
     /// compressed-tensors, torchao, QuIP#, EXL2, quanto).
@@ -31,6 +36,14 @@ public struct TensorKinds: Sendable {
         "_scale",
         "_data",
     ]
+    /// Final name parts of numbers beside codes that no tensor of codes is recognised by.
+    private static let parameters: Set<String> = companions.union([
+        "input_scale", "output_scale", "input_global_scale", "weight_scale_2", "g_scale", "SU", "SV", "Wscale",
+    ])
+    /// Final name parts of numbers beside the codes of HQQ, which are ordinary names otherwise.
+    private static let besidesPackedCodes: Set<String> = ["scale", "zero"]
+    /// Ends of names of numbers that follow the name of their codes without a dot.
+    private static let endings = ["_scale_inv", "_scale", "_scales"]
     /// Final name parts of integers that are weights.
     private static let weights: Set<String> = [
         "weight", "qweight", "weight_packed", "packed_weight", "qweight_packed", "q_weight", "_data", "W_q", "Qidxs",
@@ -42,6 +55,7 @@ public struct TensorKinds: Sendable {
 
     /// Reads the names in all checkpoints of a job.
     public init(_ checkpoints: some Sequence<CheckpointInventory>) {
+        let checkpoints = Array(checkpoints)
         var isQuantized = false
         var owners: Set<String> = []
         for checkpoint in checkpoints {
@@ -50,19 +64,50 @@ public struct TensorKinds: Sendable {
         }
         self.isQuantized = isQuantized
         self.owners = owners
+        var coded: Set<String> = []
+        for tensor in checkpoints.lazy.flatMap(\.tensors.values) where tensor.floatingType == nil {
+            guard Self.codeKind(of: tensor, isQuantized, owners) == .encoded else { continue }
+            let (module, last) = Self.split(tensor.name)
+            coded.formUnion([tensor.name, module])
+            if Self.weights.contains(last), Self.weights.contains(Self.split(module).last) {
+                coded.insert(Self.split(module).module)
+            }
+        }
+        self.coded = coded
     }
 
     /// The kind of a tensor; it is the same for all models' tensors of that name.
     public func kind(of tensor: TensorInventory) -> TensorKind {
-        if let type = tensor.floatingType { return .summed(type) }
-        guard Self.integers.contains(tensor.elementType) else { return .encoded }
+        guard let type = tensor.floatingType else { return Self.codeKind(of: tensor, isQuantized, owners) }
+        return decodes(tensor.name) ? .encoded : .summed(type)
+    }
+
+    /// Whether numbers of this name decode codes that stand beside them.
+    private func decodes(_ name: String) -> Bool {
+        guard !coded.isEmpty else { return false }
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        if let place = parts.lastIndex(where: { Self.parameters.contains(String($0)) }), place > 0,
+            coded.contains(parts[..<place].joined(separator: "."))
+        {
+            return true
+        }
+        let (module, last) = Self.split(name)
+        if Self.besidesPackedCodes.contains(last), coded.contains("\(module).W_q") { return true }
+        return Self.endings.contains { name.hasSuffix($0) && coded.contains(String(name.dropLast($0.count))) }
+    }
+
+    /// The kind of a tensor that is no number.
+    private static func codeKind(
+        of tensor: TensorInventory, _ isQuantized: Bool, _ owners: Set<String>
+    ) -> TensorKind {
+        guard integers.contains(tensor.elementType) else { return .encoded }
         guard tensor.elementType != "BOOL" else { return .buffer }
-        let (module, last) = Self.split(tensor.name)
+        let (module, last) = split(tensor.name)
         let isPacked =
-            Self.weights.contains(last) || Self.companions.contains(last) || owners.contains(tensor.name)
+            weights.contains(last) || companions.contains(last) || owners.contains(tensor.name)
             || (tensor.elementType == "U8" && ["_blocks", "_scales"].contains(where: last.hasSuffix))
             || (owners.contains(module) && last != "num_batches_tracked")
-            || (isQuantized && !Self.counters.contains(tensor.elementType) && tensor.elementCount > 1)
+            || (isQuantized && !counters.contains(tensor.elementType) && tensor.elementCount > 1)
         return isPacked ? .encoded : .buffer
     }
 

@@ -19,13 +19,15 @@ struct WeightLayouts {
     }
 
     private let patterns: [(declared: LayoutPattern, glob: Glob)]
-    /// The layers whose weights the method merges as matrices, with or without curvature.
+    /// The layers whose weights the method merges as matrices, with or without curvature, or that adapters may change.
     private let matrixLayers: [String]
     private let files: [[String: Located<WeightLayout>]]
     /// The statement of an architecture whose Conv1D modules store `[d_in, d_out]`.
     private let architecture: Located<WeightLayout>?
     /// What the base's `config.json` tells about stacked experts, by module.
     private let stacks: [String: Located<WeightLayout>]
+    /// The first name of each weight that the base stores twice, by the second.
+    private let copies: [String: String]
 
     /// Collects the declarations of a job.
     init(spec: JobSpec, inventory: JobInventory) {
@@ -39,13 +41,16 @@ struct WeightLayouts {
             ].compactMap { $0 }
         }
         let base = inventory.base
+        copies = base.copies
         architecture = Self.architecture(of: base)
         let stacks = base.tensors.values.compactMap { ExpertStack($0, in: base) }
         self.stacks = Dictionary(
             stacks.compactMap { stack in stack.layout(by: base).map { (stack.module, $0) } }, uniquingKeysWith: { $1 })
+        let hasAdapter = inventory.checkpoints.values.contains { $0.adapter != nil }
         matrixLayers = base.tensors.values.compactMap { tensor in
             let isWhole =
-                spec.method.scope.mergesWhole(shape: [tensor.shape.first ?? 0, 1]) || spec.checkpoint.adapterRank != nil
+                hasAdapter || spec.method.scope.mergesWhole(shape: [tensor.shape.first ?? 0, 1])
+                || spec.checkpoint.adapterRank != nil
             switch tensor.shape.count {
             case 2 where isWhole && tensor.name.hasSuffix(".weight"): return String(tensor.name.dropLast(7))
             case 3 where isWhole: return ExpertStack(declared: tensor).module
@@ -80,6 +85,7 @@ struct WeightLayouts {
     ///
     /// Contradictions are problems of the layers with curvature, and are reported there.
     func layout(ofTensor name: String) -> WeightLayout? {
+        let name = copies[name] ?? name
         guard name.hasSuffix(".weight") else { return nil }
         let layer = String(name.dropLast(7))
         return (try? declared(layer, module: layer))?.value
@@ -155,6 +161,14 @@ struct WeightLayouts {
     /// Source: the models of Hugging Face transformers.
     private static let architectures: Set<String> = ["gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp"]
     private static let convolutions: Set<Substring> = ["c_attn", "c_proj", "c_fc", "q_attn"]
+
+    /// Whether a model's linear layers are `torch.nn.Linear`: its type is one of transformers, and none with Conv1D.
+    static func isLinear(_ model: CheckpointInventory) -> Bool {
+        guard let type = model.modelType, !architectures.contains(type) else { return false }
+        // Code beside the model may define any class.
+        return model.configuration.map { !$0.values.keys.contains { $0 == "auto_map" || $0.hasPrefix("auto_map.") } }
+            ?? false
+    }
 
     static func isConvolution(_ module: String) -> Bool {
         module.split(separator: ".").last.map(convolutions.contains) ?? false

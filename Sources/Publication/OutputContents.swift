@@ -5,6 +5,16 @@ import SystemPackage
 struct OutputContents {
     /// The names that a job may publish.
     static let entries = ["factors", "inverses", "merged", "regularizer", "report.html", "report.json"]
+    /// Files beside a model's tensors by which readers load other weights, or the same ones in another way.
+    private static let modelFiles: Set<String> = [
+        "adapter_config.json", "added_tokens.json", "chat_template.jinja", "config.json", "generation_config.json",
+        "hf_quant_config.json", "quantize_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model",
+        "tokenizer_config.json",
+    ]
+    /// Beginnings of names of weights in other forms than safetensors.
+    private static let weightStems = [
+        "adapter_model.", "consolidated.", "flax_model", "model.", "model-", "pytorch_model", "tf_model",
+    ]
 
     /// The earlier job's list.
     let manifest: OutputManifest?
@@ -28,7 +38,8 @@ struct OutputContents {
         of directory: FilePath, names: Set<String> = [], verified: inout [String: FileStatus]
     ) throws(PublicationError) {
         manifest = try OutputManifest(in: directory)
-        let wanted = names.union(Self.entries).union(manifest?.entries ?? [])
+        let wanted = names.union(Self.entries).union(manifest?.entries ?? []).union(
+            try Self.decidingFiles(in: directory, besides: names))
         let listed = Dictionary((manifest?.files ?? []).map { ($0.path, $0) }) { first, _ in first }
         let directories = Set(manifest?.directories ?? [])
         for name in wanted.sorted() {
@@ -53,6 +64,19 @@ struct OutputContents {
                     foreign.append(path)
                 }
             }
+        }
+    }
+
+    /// The files in a directory that decide what readers load of it, if a model is published there.
+    private static func decidingFiles(
+        in directory: FilePath, besides names: Set<String>
+    ) throws(PublicationError) -> [String] {
+        guard names.contains(where: { $0.hasSuffix(".safetensors") }),
+            FileStatus(of: directory, followsLinks: true) != nil
+        else { return [] }
+        return try writing { () throws(FileError) in try WholeFile.names(in: directory) }.filter { name in
+            modelFiles.contains(name) || name.hasSuffix(".safetensors") || name.hasSuffix(".index.json")
+                || weightStems.contains(where: name.hasPrefix)
         }
     }
 

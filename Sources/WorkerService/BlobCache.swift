@@ -188,7 +188,8 @@ final class BlobCache: Sendable {
     ///
     /// - Parameter byteCount: The blob's size.
     /// - Returns: A writer for one task at a time. The blob that it finishes is pinned once.
-    /// - Throws: ``BlobCacheError/noSpace(directory:needed:limit:inUse:free:)``.
+    /// - Throws: ``BlobCacheError/noSpace(directory:needed:limit:inUse:free:)`` or
+    ///   ``BlobCacheError/tooLarge(directory:needed:most:isShare:)``.
     func beginWrite(byteCount: UInt64) throws(BlobCacheError) -> CacheWriter {
         try reserve(byteCount)
         return CacheWriter(cache: self, writer: store.beginWrite(), reserved: byteCount)
@@ -198,7 +199,7 @@ final class BlobCache: Sendable {
     func reserve(_ byteCount: UInt64) throws(BlobCacheError) {
         try state.withLock { (state: inout State) throws(BlobCacheError) in
             if state.bytes.addingReportingOverflow(byteCount).partialValue > state.limit { renewLimit(&state) }
-            guard byteCount <= state.limit else { throw noSpace(byteCount, state) }
+            guard byteCount <= state.limit else { throw tooLarge(byteCount) ?? noSpace(byteCount, state) }
             let most = state.limit - byteCount
             if state.bytes > most {
                 // Nothing is evicted when that would not make enough room.
@@ -250,6 +251,14 @@ final class BlobCache: Sendable {
         .noSpace(
             directory: directory, needed: needed, limit: state.limit, inUse: state.bytesInUse,
             free: (try? store.freeByteCount()) ?? 0)
+    }
+
+    /// The error of bytes that would not fit into an empty cache on an empty disk; `nil` for fewer.
+    private func tooLarge(_ needed: UInt64) -> BlobCacheError? {
+        guard let total = try? store.fileSystemByteCounts().total else { return nil }
+        let most = rule.most(total: total)
+        guard needed > most else { return nil }
+        return .tooLarge(directory: directory, needed: needed, most: most, isShare: rule == .share)
     }
 
     // MARK: - Removing

@@ -7,6 +7,14 @@ public enum CacheLimit: Equatable, Sendable {
     /// The share is computed again whenever it leaves no room: a disk that was full at the start may have room now.
     case share
 
+    /// The limit on an empty file system: the most that it can ever be.
+    func most(total: UInt64) -> UInt64 {
+        switch self {
+        case .bytes: byteCount(total: total, free: total, held: 0)
+        case .share: total / 4
+        }
+    }
+
     /// The limit on a file system as it is now.
     func byteCount(total: UInt64, free: UInt64, held: UInt64) -> UInt64 {
         switch self {

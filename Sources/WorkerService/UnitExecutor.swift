@@ -67,8 +67,10 @@ actor UnitExecutor {
     /// Whether damaged inputs may have caused an error.
     private static func mayBeOfDamage(_ error: any Error) -> Bool {
         if Task.isCancelled || error is CancellationError { return false }
-        if case BlobCacheError.noSpace = error { return false }
-        return true
+        return switch error {
+        case BlobCacheError.noSpace, BlobCacheError.tooLarge: false
+        default: true
+        }
     }
 
     /// Sorts an error by what may help.

@@ -93,7 +93,7 @@ extension SerialIntegrationTests {
             let settings = try settings()
             #expect(settings["r"] as? Int == 6 && settings["lora_alpha"] as? Int == 6)
             #expect(settings["peft_type"] as? String == "LORA")
-            #expect(settings["base_model_name_or_path"] as? String == model.job.base)
+            #expect(settings["base_model_name_or_path"] as? String == model.directory.appending(model.job.base))
             #expect((settings["target_modules"] as? [String])?.sorted() == ["embed", "fc", "q", "v"])
         }
 

@@ -287,6 +287,30 @@ extension SerialIntegrationTests {
             }
         }
 
+        @Test func `factors of modules that the settings do not name are remarked and added`() async throws {
+            var adapter = Adapter()
+            var random = SplitMix64(seed: 9)
+            for layer in ["fc", "q"] { try adapter.add(layer, of: model.base, &random) }
+            model.job.tasks = [JobFile.Task(model: "adapters/more")]
+            model.job.outputs = ["merged"]
+            model.job.others = ["dtype: float32"]
+            try model.write()
+            for (targets, isRemarked) in [("[\"q\"]", true), ("[\"q\", \"fc\"]", false), ("\"q|fc\"", false)] {
+                adapter.settings["target_modules"] = targets
+                try adapter.write(to: model.directory.appending("adapters/more"))
+                let plan = try await Client.run(["plan", model.jobPath], in: model.directory)
+                #expect(plan.exitCode == 0, "\(plan.errors)")
+                let remark =
+                    "the adapter of task \"more\" has factors of 1 matrix that \"target_modules\" does not name: "
+                    + "\"fc.weight\". They are added; PEFT would leave them out. Correct adapter_config.json, or save the "
+                    + "adapter again with PEFT."
+                #expect((plan.output + plan.errors).contains(remark) == isRemarked, "\(plan.output)\(plan.errors)")
+            }
+            let merged = try TensorFile(reading: "\(try await model.run())/merged/model.safetensors")
+            let expected = try adapter.merged(into: model.base).tensor("fc.weight").values
+            #expect(relativeDistance(try merged.tensor("fc.weight").values, expected) < 1e-6)
+        }
+
         @Test func `matrices that the settings name and the file lacks are remarked`() async throws {
             var adapter = try #require(adapters["alpha"])
             adapter.settings["target_modules"] = "[\"q\", \"k\", \"nothing\"]"

@@ -332,6 +332,33 @@ extension SerialIntegrationTests {
             #expect(try report(untied)["notices"] as? [String] == [])
         }
 
+        @Test(arguments: [
+            ("dare_ties", "density: 0.5"), ("della_linear", "density: 0.5"), ("task_arithmetic", "weight: [0.25, 1]"),
+            ("task_arithmetic", "weight: [{filter: lm_head, value: 0.5}, {value: 0.25}]"),
+            ("iso_c", "as_matrix: [{filter: lm_head, value: false}, {value: true}]"), ("tsv_m", "lambda: [0.5, 1]"),
+        ])
+        func `a tied weight that is stored under both names stays one weight without factors`(
+            method: String, parameters: String
+        ) async throws {
+            var model = model
+            let configuration = #"{"tie_word_embeddings": true}"#
+            model.job.outputs = ["merged", "report"]
+            model.job.method = method
+            model.job.curvature = []
+            model.job.others = ["parameters: {\(parameters)}"]
+            try write(try storing(model.base), as: "both", configuration)
+            model.job.base = "both"
+            for (place, task) in TiedModel.tasks.enumerated() {
+                try write(try storing(try #require(model.checkpoints[task])), as: task, configuration)
+                model.job.tasks[place].model = task
+                model.job.tasks[place].captures = []
+            }
+            let merged = try TensorFile(reading: "\(try await model.run("out"))/merged/model.safetensors")
+            let embedding = try merged.tensor("wte.weight").bytes
+            #expect(try merged.tensor("lm_head.weight").bytes == embedding)
+            #expect(try model.base.tensor("wte.weight").bytes != embedding)
+        }
+
         // MARK: - Bad input
 
         private func expectFailure(

@@ -83,6 +83,33 @@ extension SerialIntegrationTests {
             #expect((tensors["differing"] as? [String: Any])?.isEmpty == true)
         }
 
+        @Test func `scales beside equal codes are refused where they differ, and copied where they are equal`()
+            async throws
+        {
+            try add(Weight(name: "head.qweight", type: .int32), base: 1, model: 1)
+            let scales: [Float] = [1, 2]
+            model.base.tensors.append(Tensor("head.scales", [2], scales))
+            model.checkpoints["alpha"]?.tensors.append(Tensor("head.scales", [2], scales))
+            try model.write()
+            let copied = try await report()["copied"] as? [String: [String]]
+            #expect(copied?["quantization"] == ["head.scales"])
+            let file = try TensorFile(reading: "\(model.outputPath)/merged/model.safetensors")
+            #expect(try file.tensor("head.scales").values == [1, 2])
+
+            model.checkpoints["alpha"]?.tensors.removeLast()
+            model.checkpoints["alpha"]?.tensors.append(Tensor("head.scales", [2], [1, 3]))
+            try FileManager.default.removeItem(atPath: model.outputPath)
+            try model.write()
+            try await model.expectRefusal(
+                "the tensor \"head.scales\" holds parameters of coded weights of task \"alpha\" as F32",
+                "Dequantise the base and the models")
+            model.job.others.append("dtype: bfloat16")
+            try model.write()
+            try await model.expectRefusal(
+                "\"dtype\" would change the type of \"head.scales\", which decodes weights that are stored as codes. "
+                    + "Leave it out.")
+        }
+
         @Test func `a model of weight 0 may hold any weights there`() async throws {
             try add(Weight(name: "head.weight", type: .float8), base: 1, model: 0)
             model.job.tasks[0].others = [

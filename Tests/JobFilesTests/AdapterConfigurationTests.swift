@@ -47,6 +47,27 @@ import Testing
         #expect(try silent.ranks(of: ["layers.1.q", "layers.1.v"]) == ["layers.1.q": 4])
     }
 
+    @Test(arguments: [
+        (#""target_modules": ["q", "attn.v"]"#, [true, true, true, true, false]),
+        (#""target_modules": ["q"], "layers_to_transform": [1]"#, [false, true, false, false, false]),
+        (
+            #""target_modules": ["q"], "layers_to_transform": 0, "layers_pattern": "h""#,
+            [false, false, false, true, false]
+        ),
+        (#""target_modules": ["q"], "exclude_modules": ["k"]"#, [true, true, false, true, false]),
+        (#""target_modules": "all-linear""#, [true, true, true, true, true]), ("", [true, true, true, true, true]),
+    ])
+    func `the settings name modules by the ends of their paths, and by layers`(
+        members: String, expected: [Bool]
+    ) throws {
+        let found = try configuration(members)
+        let modules = [
+            "model.layers.0.q", "model.layers.1.attn.q", "model.layers.0.attn.v", "model.h.0.layers.1x.q",
+            "model.layers.1.xq",
+        ]
+        #expect(modules.map(found.names) == expected)
+    }
+
     @Test func `settings of every version of PEFT that change no update are accepted`() throws {
         let found = try configuration(
             #""auto_mapping": {"a": 1}, "base_model_name_or_path": "b", "bias": "all", "corda_config": null, "#
@@ -102,6 +123,7 @@ import Testing
         (#""modules_to_save": "score""#, "modules_to_save", #""score""#, "a list of texts"),
         (#""r": 0"#, "r", "0", "at least 1"),
         (#""rank_pattern": {"q": "a"}"#, "rank_pattern.q", #""a""#, "a finite number"),
+        (#""lora_alpha": null"#, "lora_alpha", "null", "a number"), (#""r": null"#, "r", "null", "a number"),
         (#""lora_alpha": "a""#, "lora_alpha", #""a""#, "a finite number"),
         (#""alpha_pattern": [1]"#, "alpha_pattern", "[1]", "an object of patterns"),
         (
@@ -152,5 +174,14 @@ import Testing
         let found = AdapterTensorName(name)
         #expect(found.module == module)
         #expect(found.role == role)
+    }
+
+    @Test(arguments: [
+        ("/models/base", "/models/base"), ("/models/base.safetensors", "/models/base.safetensors"),
+        ("/cache/hub/models--meta-llama--Llama-3.2-1B/snapshots/4e20de36", "meta-llama/Llama-3.2-1B"),
+        ("/cache/hub/models--gpt2/snapshots/607a30d7", "gpt2"), ("/models--a--b/snapshots", "/models--a--b/snapshots"),
+    ])
+    func `a written adapter names its base by its path, or by its name at the Hub`(location: String, name: String) {
+        #expect(AdapterWriter.name(ofModelAt: location) == name)
     }
 }

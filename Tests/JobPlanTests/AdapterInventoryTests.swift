@@ -43,7 +43,6 @@ import UnitOperations
             ("conv1d.weight", [2, 6], [5, 2], .weight(isTransposed: false), true),
             ("q.weight", [2, 6], [5, 2], .weight(isTransposed: true), false),
             ("square.weight", [1, 4], [4, 1], .weight(isTransposed: false), false),
-            ("square.weight", [1, 4], [4, 1], .weight(isTransposed: true), true),
             ("embed.weight", [2, 9], [4, 2], .embedding, true),
             ("conv.weight", [7, 2, 3, 3], [3, 7, 1, 1], .weight(isTransposed: false), false),
         ] as [(String, [Int], [Int], AdapterInventory.Update.Form, Bool)])
@@ -61,6 +60,51 @@ import UnitOperations
         #expect(found.scale == 0.5)
         #expect(tensor.slice == base.tensors[name]?.slice)
         #expect(checkpoint.shards[0].tensors.filter { $0.update != nil }.map(\.name) == [name])
+    }
+
+    @Test func `a square weight has the order of its module's class, whatever the adapter states`() throws {
+        let square = "h.1.square.weight"
+        /// The order of the square weight, or the problems.
+        func order(
+            _ isStated: Bool, beside others: [String: AdapterInventory.Update] = [:], type: String? = nil,
+            code: Bool = false, rest: [String] = []
+        ) throws -> (isTransposed: Bool?, problems: [String]) {
+            var base = CheckpointInventory.of([
+                (square, [4, 4]), ("h.0.square.weight", [4, 6]), ("in.weight", [6, 4]), ("out.weight", [4, 6]),
+                ("h.1.c_proj.weight", [4, 4]),
+            ])
+            base.modelType = type
+            base.configuration = ModelConfiguration(
+                location: "config.json", values: code ? ["auto_map.AutoModel": "\"m.M\""] : [:])
+            let spec = try JobFileText(models: ["- model: a"], rest: rest).spec()
+            let updates = others.merging([square: update([1, 4], [4, 1], .weight(isTransposed: isStated))]) { $1 }
+            let (found, problems) = AdapterInventory(updates: updates, replacements: [:]).applied(
+                to: base, task: "a", of: spec)
+            return (found.tensors[square]?.update?.isTransposed, problems)
+        }
+        let linear = update([1, 4], [6, 1])
+        for isStated in [true, false] {
+            // Types of transformers without Conv1D, and the modules of the others that are none.
+            #expect(try order(isStated, type: "llama").isTransposed == false)
+            #expect(try order(isStated, type: "gpt2").isTransposed == false)
+            #expect(try order(isStated, beside: ["in.weight": linear], type: "own", code: true).isTransposed == false)
+            #expect(try order(isStated, beside: ["in.weight": linear]).isTransposed == false)
+            #expect(try order(isStated, beside: ["out.weight": linear]).isTransposed == true)
+            // A module of the same name counts more than the others.
+            #expect(
+                try order(isStated, beside: ["in.weight": linear, "h.0.square.weight": linear]).isTransposed == true)
+            #expect(try order(isStated, rest: ["kfac: {layout: {\"*square\": in_out}}"]).isTransposed == true)
+        }
+        #expect(try order(false).isTransposed == false)
+        let undecided = try order(true)
+        #expect(undecided.isTransposed == nil)
+        #expect(
+            undecided.problems == [
+                "the adapter of task \"a\" states \"fan_in_fan_out\": true, but nothing tells whether "
+                    + "\"h.1.square.weight\", of equally many rows and columns, is stored as [d_in, d_out]. Declare it in "
+                    + "the job, as in \"kfac: {layout: {\"h.1.square\": in_out}}\"; out_in means [d_out, d_in], as "
+                    + "torch.nn.Linear has it."
+            ])
     }
 
     @Test func `a bias has one factor, and a replaced tensor is the adapter's`() throws {

@@ -177,4 +177,21 @@ import Yams
                     + "method."
             ])
     }
+
+    @Test(arguments: [("-0.5", "-0.5", "base"), ("[0, 1.5]", "1.5", "model")])
+    func `a share outside of the way between two models is a remark`(
+        value: String, shown: String, end: String
+    ) throws {
+        func notices(_ value: String) throws -> [String] {
+            let spec = try JobFileText(method: "slerp", models: ["- model: a"], rest: ["parameters: {t: \(value)}"])
+                .spec()
+            return spec.allNotices(against: JobInventory(base: SmallModel().base)).map(\.description)
+        }
+        #expect(
+            try notices(value).contains {
+                $0.hasSuffix(
+                    "\"t\" is \(shown), so \"slerp\" extrapolates beyond the \(end); between both it is 0 to 1.")
+            })
+        #expect(try !notices("[0, 1]").contains { $0.contains("extrapolates") })
+    }
 }

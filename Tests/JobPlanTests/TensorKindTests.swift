@@ -38,6 +38,32 @@ struct TensorKindTests {
         #expect(kind("a.stored", "U8", quantized: true) == .encoded)
     }
 
+    /// Codes, and the numbers that decode them.
+    private static let forms: [(codes: String, type: String, parameters: [String])] = [
+        ("a.weight", "U8", ["a.weight.absmax", "a.weight.quant_map", "a.weight.nested_absmax"]),
+        ("a.weight", "I8", ["a.SCB"]), ("a.qweight", "I32", ["a.scales"]),
+        ("a.weight", "F8_E4M3", ["a.weight_scale", "a.weight_scale_inv", "a.input_scale"]),
+        ("a.gate_up_proj", "F8_E4M3", ["a.gate_up_proj_scale_inv"]), ("a.W_q", "U8", ["a.scale", "a.zero"]),
+        ("a.weight_packed", "I32", ["a.weight_scale", "a.weight_global_scale"]),
+        ("a.weight._data", "I8", ["a.weight._scale"]), ("a.Qidxs", "I64", ["a.SU", "a.SV", "a.Wscale"]),
+    ]
+
+    @Test(arguments: forms)
+    func `numbers beside codes are a part of them, and others are not`(
+        form: (codes: String, type: String, parameters: [String])
+    ) {
+        let plain = ["a.bias", "a.weight_norm", "b.weight", "b.scale", "b.scales", "b.absmax"]
+        let tensors = (form.parameters + plain + [form.codes]).enumerated().map { place, name in
+            TensorInventory(
+                name: name, elementType: name == form.codes ? form.type : "F32", shape: [4],
+                slice: FileSlice(file: 0, offset: UInt64(16 * place), byteCount: 16))
+        }
+        let base = CheckpointInventory(location: "b", shards: [.init(name: "m", metadata: [:], tensors: tensors)])
+        let kinds = TensorKinds([base])
+        let encoded = tensors.filter { kinds.kind(of: $0) == .encoded }.map(\.name)
+        #expect(encoded == form.parameters + [form.codes])
+    }
+
     @Test func `counters, masks and indices are not`() {
         #expect(kind("bn.num_batches_tracked", "I64") == .buffer)
         #expect(kind("bn.num_batches_tracked", "I64", beside: ["bn.scales"]) == .buffer)

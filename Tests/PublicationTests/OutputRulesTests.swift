@@ -13,7 +13,7 @@ import Testing
 
     init() throws { place = try PublishedDirectory() }
 
-    private func problems(overwrites: Bool = true, _ files: [PlannedFile] = []) -> [String] {
+    private func problems(_ files: [PlannedFile] = [], overwrites: Bool = true) -> [String] {
         place.output("job-2", overwrites: overwrites).problems(publishing: files)
     }
 
@@ -42,6 +42,23 @@ import Testing
                 atPath: place.path.pushing(FilePath(name)).string, withIntermediateDirectories: false)
         }
         #expect(problems().first?.contains("holds \"inverses\", \"merged/mine\", which no kfacd job wrote") == true)
+    }
+
+    @Test(arguments: [
+        "model.safetensors.index.json", "model-00001-of-00002.safetensors", "pytorch_model.bin", "adapter_config.json",
+        "adapter_model.safetensors", "tokenizer.json", "config.json",
+    ])
+    func `a stranger's file by which a reader would load other weights is named where a model is published`(
+        file: String
+    ) throws {
+        try place.run(TwoJobs.old, place.output())
+        try place.write("mine", to: file)
+        #expect(problems() == [])
+        #expect(
+            problems([PlannedFile(path: "model.safetensors", byteCount: 1)]) == [
+                "the output directory \(place.path) holds \"\(file)\", which no kfacd job wrote. Move it away, or choose "
+                    + "another."
+            ])
     }
 
     @Test(arguments: ["old 3", "longer than before"])

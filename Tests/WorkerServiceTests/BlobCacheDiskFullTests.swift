@@ -87,5 +87,16 @@ struct BlobCacheDiskFullTests {
         let blob = try TemporaryDisk.whenRoomIsBack { try write(1, mebibytes: 1, to: cache) }
         #expect(cache.held == [blob])
         #expect(cache.limit == 2 << 20)
+        // No room that others make helps for more than a quarter.
+        do throws(BlobCacheError) { _ = try write(2, mebibytes: 3, to: cache) } catch { failure = error }
+        guard case .tooLarge(_, 3145728, 2097152, true) = failure else {
+            Issue.record("expected too large, found \(String(describing: failure))")
+            return
+        }
+        #expect(
+            failure?.description.hasSuffix(
+                "3145728 bytes never fit: the most is 2097152 bytes, a quarter of the disk. Use a larger disk (kfacctl: "
+                    + "--state-directory; kfacd worker: --cache-directory), or set --cache-size of kfacd worker.")
+                == true)
     }
 }

@@ -66,7 +66,9 @@ struct BlobCacheTests {
 
     @Test func `more than the limit never fits`() throws {
         let cache = try cache()
-        #expect(message { () throws(BlobCacheError) in _ = try cache.beginWrite(byteCount: 101) } != nil)
+        #expect(
+            message { () throws(BlobCacheError) in _ = try cache.beginWrite(byteCount: 101) }
+                == "\(path): 101 bytes never fit: the most is 100 bytes. Raise --cache-size.")
         #expect(message { () throws(BlobCacheError) in _ = try cache.beginWrite(byteCount: .max) } != nil)
         #expect(message { () throws(BlobCacheError) in _ = try cache.beginWrite(byteCount: 100) } == nil)
     }

@@ -131,6 +131,19 @@ struct UnitInputTests {
         }
     }
 
+    @Test func `a blob that never fits is a failure that no room mends`() async throws {
+        try await Bench.run(cacheBytes: 8) { bench in
+            let (bytes, wanted) = blob([2, 0, 4])
+            bench.coordinator.offer(bytes, as: .blob(wanted.digest))
+            let (fault, message) = try await bench.fault(sum([wanted]))
+            #expect(fault == .world)
+            #expect(
+                message
+                    == "the unit: \(bench.cache.directory): 12 bytes never fit: the most is 8 bytes. Raise --cache-size."
+            )
+        }
+    }
+
     @Test func `a unit that is no longer wanted ends while it waits for bytes`() async throws {
         try await Bench.run { bench in
             let (_, wanted) = blob([2, 0, 4])

@@ -57,7 +57,7 @@ struct AdapterMerge: Sendable {
         let writer = try AdapterWriter(
             directory: try job.output.stage("merged"), modules: modules.map(\.1),
             dataType: TensorDataType(rawValue: type.rawValue) ?? .float32, isFanInFanOut: export.isFanInFanOut,
-            baseModel: plan.spec.baseModel.value,
+            baseModel: AdapterWriter.name(ofModelAt: plan.inventory.base.location),
             texts: ModelCard(
                 of: plan.spec, source: job.source, title: job.output.path.lastComponent?.string ?? "merge"
             ).files, provenance: provenance)
