@@ -36,6 +36,8 @@ struct BackPressureTests {
     @Test func `messages for a full peer are counted, and others get theirs`() async throws {
         var options = SocketOptions()
         options.sendHighWaterMark = 1
+        // The raw peer answers no probe, and must live as long as the test.
+        options.heartbeatTimeout = .seconds(300)
         let context = try Context()
         let router = try await MessageChannel.bind(Endpoint("tcp://127.0.0.1:0"), context: context, options: options)
         let slow = try RawConnection(dealerTo: try #require(router.endpoint.port), named: "slow")
