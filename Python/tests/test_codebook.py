@@ -226,7 +226,7 @@ def test_a_penalty_divides_by_the_rows_of_a_sample(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Llama", "Mixtral"])
 def test_language_models_with_padding_have_joint_rows(tmp_path: Path, name: str) -> None:
     case = architectures.llama() if name == "Llama" else architectures.mixtral()
-    model = case.model
+    model = case.model.eval()
     layer = next(each for each, module in model.named_modules() if each.endswith("self_attn.o_proj"))
     batches = [{"input_ids": torch.randint(3, 20, (3, 6)), "attention_mask": torch.ones(3, 6)} for _ in range(2)]
     batches[0]["attention_mask"][1, 4:] = 0
@@ -339,7 +339,12 @@ def test_files_that_are_no_codebook_are_refused(tmp_path: Path, case: str) -> No
         metadata["format"] = "kfacd.factors/1"
     if case != "missing":
         save_file({"centroids": centroids}, path, metadata=metadata)
-    expected = {"missing": "no such file", "no codebook": "format", "not finite": "not finite", "wrong first": "first"}
+    expected = {
+        "missing": "no such file",
+        "no codebook": "format",
+        "not finite": "finite numbers",
+        "wrong first": "first",
+    }
     with pytest.raises(kfacd.InputError, match=expected[case]):
         kfacd.Codebook.load(path)
 
@@ -413,7 +418,7 @@ def test_a_job_refuses_pooled_positions_that_contradict(job: Path) -> None:
 
 
 def test_experts_that_a_step_does_not_reach_have_rows_of_zero(tmp_path: Path) -> None:
-    model = architectures.mixtral().model
+    model = architectures.mixtral().model.eval()
     texts = torch.randint(3, 20, (6, 3))
     layer = next(each for each, _ in model.named_modules() if each.endswith("self_attn.o_proj"))
     book = kfacd.make_codebook(model, [{"input_ids": texts}], layer=layer, centroids=2)
@@ -440,3 +445,80 @@ def test_experts_that_a_step_does_not_reach_have_rows_of_zero(tmp_path: Path) ->
         kfacd.Penalty(tmp_path / f"{name}.safetensors", model, base=start)().item() for name in ("steps", "whole")
     ]
     assert values[0] == pytest.approx(values[1], rel=1e-4)
+
+
+def test_one_position_for_each_sample_does_not_tell_what_is_pooled(tmp_path: Path) -> None:
+    one, more = batch(1, 1), batch(3, 2)
+    assert "Begin with longer samples, or name the layers by pooled=" in refused(tmp_path, [one, more], codebook())
+    model, book = Tokens().eval(), codebook()
+    found, metadata = stored(collected(tmp_path / "a", model, [one, more], book, pooled=["fc1", "fc2"]))
+    assert json.loads(metadata["joint_rows"])["buckets"]["layers"] == ["fc1", "fc2"]
+    assert found["head.input_rows"].shape[1] == 1
+    assert "add codebook=" in refused(tmp_path, [more], None, pooled="fc1")
+
+
+def test_a_rank_that_misses_an_expert_gives_rows_of_zero(kfacctl: str, tmp_path: Path) -> None:
+    model = architectures.mixtral().model.eval()
+    texts = torch.randint(3, 20, (4, 3))
+    layer = next(each for each, _ in model.named_modules() if each.endswith("self_attn.o_proj"))
+    book = kfacd.make_codebook(model, [{"input_ids": texts}], layer=layer, centroids=2)
+    missed = set()
+    for rank, text in enumerate(texts.split(1)):
+        with kfacd.collect(
+            model,
+            task="t",
+            run="r",
+            rank=rank,
+            layers=["*_proj", "*.experts.*"],
+            normalization="expand",
+            joint_rows=(9, 9),
+            codebook=book,
+        ) as collection:
+            collection.step(model(input_ids=text).logits)
+        file = collection.save_partials(tmp_path / "partials")
+        missed |= {name for name, rows in json.loads(stored(file)[1]["rows"]).items() if rows == 0}
+    assert missed
+    checkpoint(tmp_path / "base.safetensors", model)
+    lines = ["merge_method: task_arithmetic", "base_model: base.safetensors", "models:"]
+    lines += ["  - {name: t, factors: 'partials/*.safetensors'}", "outputs: [factors, regularizer]", "output: out"]
+    lines += ["kfac: {normalization: expand, regularizer: {form: pseudo_rows, targets: all}}"]
+    (tmp_path / "job.yaml").write_text("\n".join(lines) + "\n")
+    kfacd.run(tmp_path / "job.yaml", workers=1, progress=False)
+    rows = json.loads(stored(tmp_path / "out" / "regularizer" / "all" / "regularizer.safetensors")[1]["buckets"])[
+        "rows"
+    ]
+    assert missed <= rows.keys()
+
+
+def test_a_regularizer_with_a_negative_complement_is_refused(tmp_path: Path) -> None:
+    model, book = Tokens().eval(), codebook()
+    file = collected(tmp_path, model, [batch(2, 5)], book)
+    path = kfacd.accumulate_joint_rows([file], tmp_path / "r.safetensors")
+    buckets = json.loads(stored(path)[1]["buckets"])
+    rewritten(path, buckets=json.dumps(buckets | {"rows": {"fc1": 0.01, "fc2": 3.5}}))
+    with pytest.raises(kfacd.InputError, match=r"fc1: its joint rows hold .* the complement is negative"):
+        kfacd.Penalty(path, model, base=model.state_dict())
+
+
+def test_masks_that_do_not_fit_make_no_codebook() -> None:
+    model, (tokens, mask) = Tokens().eval(), batch(2, 3)
+
+    def made(given: Tensor) -> kfacd.Codebook:
+        return kfacd.make_codebook(
+            model, [tokens], layer="fc1", centroids=2, forward=lambda each: model(each, mask), mask=lambda _: given
+        )
+
+    assert float(made(mask).centroids.abs().max()) < 100
+    with pytest.raises(kfacd.OptionError, match=r"the mask is \[2, 2\], and the layer has \[2, 3\] positions"):
+        made(mask[:, 1:])
+    model.train()
+    with pytest.raises(kfacd.OptionError, match="training mode"):
+        made(mask)
+
+
+@pytest.mark.parametrize(
+    ("centroids", "first"), [(torch.ones(3), 0), (torch.empty(0, 3), 0), (torch.full((1, 3), torch.nan), 0)]
+)
+def test_centroids_that_are_none_are_refused(centroids: Tensor, first: int) -> None:
+    with pytest.raises(kfacd.OptionError, match="centroids"):
+        kfacd.Codebook("fc1", centroids, first)

@@ -190,7 +190,7 @@ def test_files_without_joint_rows_and_of_other_models_are_refused(
     ]
     assert refused([files[0]], target, weights={"t1": 1}) == "weights are of the tasks t1; expected t0."
     assert refused(files[:2], target, weights={"t0": 1, "t1": -1}) == (
-        "weights are [1.0, -1.0]; expected numbers of at least 0 with a sum above 0."
+        "weights are [1.0, -1.0]; expected numbers above 0. Leave a task out by leaving out its file."
     )
     tensors, metadata = stored(files[0])
     altered = tmp_path / "altered.safetensors"

@@ -203,6 +203,16 @@ def test_mixtures_that_do_not_join_are_refused() -> None:
             kfacd.InputMixture.accumulated(mixtures)
 
 
+def test_a_model_with_one_number_for_each_sample_has_a_penalty() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 1), nn.Flatten(0)).double()
+    mixture = kfacd.InputMixture.of(inputs(), task="a", components=4, rank=3)
+    penalty = kfacd.DrawnPenalty(mixture, model, beta=1.0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    assert penalty().dtype == torch.float64 and penalty().item() > 0
+
+
 def test_a_penalty_refuses_what_it_cannot_use(tmp_path: Path) -> None:
     mixture = kfacd.InputMixture.of(inputs(), task="a", components=2, rank=1)
     with pytest.raises(kfacd.OptionError, match="beta=-1"):
@@ -218,7 +228,8 @@ def test_a_penalty_refuses_what_it_cannot_use(tmp_path: Path) -> None:
     [
         ({"format": "kfacd.factors/1"}, "format"),
         ({"tasks": "[]"}, "expected names"),
-        ({"bounds": "[1, 0]"}, "ascending"),
+        ({"bounds": "[1, 0]"}, "finite numbers"),
+        ({"bounds": "[1.0, 2.0]"}, "beyond"),
         ({"-means": ""}, "lacks means"),
         ({"+shares": ""}, "shares sum to"),
         ({"+means": ""}, "not finite"),
@@ -227,7 +238,7 @@ def test_a_penalty_refuses_what_it_cannot_use(tmp_path: Path) -> None:
 def test_files_that_are_no_mixture_are_refused(tmp_path: Path, change: dict[str, str], message: str) -> None:
     path = kfacd.InputMixture.of(inputs(), task="a", components=2, rank=1).save(tmp_path / "m.safetensors")
     tensors = load_file(path)
-    metadata = {"format": "kfacd.mixture/1", "tasks": '["a"]', "bounds": "[-9, 9]"}
+    metadata = {"format": "kfacd.mixture/1", "tasks": '["a"]', "bounds": "[-99.0, 99.0]"}
     for key, value in change.items():
         if key.startswith("-"):
             del tensors[key[1:]]

@@ -11,7 +11,9 @@ extension InventoryReader {
         do throws(JobFileError) {
             return try ModelDescription.read(besides: set)
         } catch {
-            if inventory.base.tensors.isEmpty, set.path == base?.path, copiesConfiguration(of: set) {
+            if inventory.base.tensors.isEmpty, set.path == base?.path, copiesConfiguration(of: set),
+                !error.isReadByPython
+            {
                 report(
                     [
                         "\(error) The merged model would have the same file, and could not be loaded. Copy the model's "

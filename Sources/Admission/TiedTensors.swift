@@ -72,9 +72,9 @@ struct TiedTensors {
                 guard let own = inventory.checkpoints[task.name]?.tensors, let head = own[name],
                     let other = own[embedding.name], head.slice != other.slice
                 else { return false }
-                return head.update != other.update || !holdSameBytes(head, other)
+                return Self.isUpdatedAlone(head, beside: other) || !holdSameBytes(head, other)
             }
-            guard let task else {
+            guard let task, !IgnoredTensors(spec).contains(name) else {
                 inventory.base.note(name, asCopyOf: embedding.name)
                 continue
             }
@@ -123,7 +123,7 @@ struct TiedTensors {
                 guard let own = inventory.checkpoints[task.name]?.tensors, let head = own[name],
                     let other = own[embedding.name], head.slice != other.slice
                 else { return false }
-                return head.update != other.update || !holdSameBytes(head, other)
+                return Self.isUpdatedAlone(head, beside: other) || !holdSameBytes(head, other)
             }
             guard let untied else {
                 inventory.base.note(name, asCopyOf: embedding.name)
@@ -145,6 +145,13 @@ struct TiedTensors {
     private static let treatment =
         "They are merged apart, each with its own factors, as transformers 5 loads them; transformers 4 may load the "
         + "embedding for both."
+
+    /// Whether an adapter changes a head, and its embedding not in the same way.
+    ///
+    /// An adapter of the embedding alone changes the head too, as `merge_and_unload` of PEFT does to one weight.
+    private static func isUpdatedAlone(_ head: TensorInventory, beside embedding: TensorInventory) -> Bool {
+        head.update != nil && head.update != embedding.update
+    }
 
     private static func isMatrix(_ tensor: TensorInventory) -> Bool {
         tensor.shape.count == 2 && tensor.elementCount > 1 && tensor.floatingType != nil

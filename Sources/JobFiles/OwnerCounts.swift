@@ -15,9 +15,9 @@ public enum OwnerCounts: Equatable, Sendable {
         }
     }
 
-    /// The mean rows of a layer's samples; nil unless both numbers are stated and above 0.
+    /// The mean rows of a layer's samples; nil unless both numbers are stated, and the latter is above 0.
     public static func rowsPerSample(of layer: String, _ rows: OwnerCounts?, _ samples: OwnerCounts) -> Double? {
-        guard let rows = rows?[layer], let samples = samples[layer], rows > 0, samples > 0 else { return nil }
+        guard let rows = rows?[layer], let samples = samples[layer], samples > 0 else { return nil }
         return Double(rows) / Double(samples)
     }
 

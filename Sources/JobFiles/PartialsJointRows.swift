@@ -21,7 +21,11 @@ struct PartialsJointRows {
     ) {
         (self.stated, self.metadata, self.jointEntries) = (stated, metadata, jointEntries)
         shapes = Dictionary(jointEntries.map { ($0.name.description, $0.shape) }) { first, _ in first }
-        sums = entries.filter { $0.name.side == .full || metadata.rowCounts?[$0.name.owner] != 0 }
+        // Where positions are pooled, a layer that no sample of the file reached has rows of zero.
+        let pooled = stated.buckets?.layers ?? []
+        sums = entries.filter {
+            $0.name.side == .full || metadata.rowCounts?[$0.name.owner] != 0 || pooled.contains($0.name.owner)
+        }
         layers = Set(sums.lazy.filter { $0.name.side != .full }.map(\.name.owner))
         parameters = Set(sums.lazy.filter { $0.name.side == .full }.map(\.name.owner))
     }

@@ -17,7 +17,8 @@ struct DerivedNames {
         let groups = Dictionary(grouping: others, by: \.task.name)
         for (_, group) in groups where group.count > 1 && group.allSatisfy({ !$0.isStated }) {
             let paths = Set(group.compactMap { $0.task.model?.value })
-            guard paths.count == group.count, let names = Self.distinct(paths) else { continue }
+            let taken = Set(others.lazy.map(\.task.name).filter { name in !group.contains { $0.task.name == name } })
+            guard paths.count == group.count, let names = Self.distinct(paths, from: taken) else { continue }
             byPath.merge(names) { $1 }
         }
     }
@@ -25,8 +26,8 @@ struct DerivedNames {
     /// The task's own name, or the longer one of its path.
     subscript(task: TaskSpec) -> TaskName { task.model.flatMap { byPath[$0.value] } ?? task.name }
 
-    /// The shortest ends of the paths that are all distinct; `nil` if none are.
-    private static func distinct(_ paths: Set<String>) -> [String: TaskName]? {
+    /// The shortest ends of the paths that are all distinct, and no other task's name; `nil` if none are.
+    private static func distinct(_ paths: Set<String>, from taken: Set<TaskName>) -> [String: TaskName]? {
         let parts = Dictionary(
             uniqueKeysWithValues: paths.map { path in
                 (path, path.split(separator: "/").map(String.init).filter { $0 != "." && $0 != ".." })
@@ -35,12 +36,11 @@ struct DerivedNames {
         guard longest > 1 else { return nil }
         for length in 2...longest {
             let names = parts.mapValues { parts in
-                let name = parts.suffix(length).joined(separator: "-")
+                let name = String(parts.suffix(length).joined(separator: "-").drop { $0 == "." })
                 return name.hasSuffix(".safetensors") ? String(name.dropLast(12)) : name
-            }
-            guard Set(names.values).count == paths.count else { continue }
-            guard names.values.allSatisfy({ !$0.hasPrefix(".") && $0.utf8.count <= 200 }) else { return nil }
-            return names.mapValues(TaskName.init(rawValue:))
+            }.mapValues(TaskName.init(rawValue:))
+            guard Set(names.values).count == paths.count, taken.isDisjoint(with: names.values) else { continue }
+            return names.values.allSatisfy({ $0.rawValue.utf8.count <= 200 }) ? names : nil
         }
         return nil
     }

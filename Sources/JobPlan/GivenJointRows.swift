@@ -54,7 +54,7 @@ public struct GivenJointRows: Equatable, Sendable {
         else { return nil }
         return ImportJointRowsOperation(
             content: side == .input ? .inputs : .gradients, parts: found.map(\.part), positions: first.positions,
-            columns: first.columns, pooledRows: pooledRows[block.name])
+            columns: first.columns, pooledRows: pooledRows[block.name].flatMap { $0 > 0 ? $0 : nil })
     }
 
     /// The import of the constant; `nil` without it.

@@ -27,24 +27,24 @@ struct IdleFilters {
         // A filter may be meant for one of the slices.
         case .bySlice: return []
         case .filtered(let cases):
-            var isDecided = false
+            var left = names
             var (absent, late): ([String], [String]) = ([], [])
             for filtered in cases {
                 let filter = filtered.filter ?? "*"
-                if isDecided {
-                    late.append(filter)
-                } else if filter == "*" {
-                    isDecided = true
-                } else if !names.contains(where: { $0.contains(filter) }) {
+                if filter != "*", !names.contains(where: { $0.contains(filter) }) {
                     absent.append(filter)
+                    continue
                 }
+                let others = filter == "*" ? [] : left.filter { !$0.contains(filter) }
+                if others.count == left.count, !left.isEmpty || filter != "*" { late.append(filter) }
+                left = others
             }
             return (absent.isEmpty ? [] : [absence(absent)])
                 + (late.isEmpty
                     ? []
                     : [
-                        "the value for all tensors stands before \(late.quotedList), so what follows it has no effect. Move "
-                            + "it to the end."
+                        "earlier filters hold for all tensors of \(late.quotedList), so what stands there has no effect. "
+                            + "Move it before them."
                     ])
         }
     }

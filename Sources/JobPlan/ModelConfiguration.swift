@@ -61,10 +61,13 @@ public struct ModelConfiguration: Equatable, Sendable {
         }
         return paths.sorted().compactMap { path in
             let none = Self.absentMeansNone.contains(path.split(separator: ".").last.map(String.init) ?? path)
-            guard let own = values[path] ?? (none ? "null" : nil),
-                let other = base.values[path] ?? (none ? "null" : nil),
-                !Self.isSame(own, other)
-            else { return nil }
+            // Where an absent key means no particular value, null says as little.
+            func stated(_ values: [String: String]) -> String? {
+                none ? values[path] ?? "null" : values[path].flatMap { $0 == "null" ? nil : $0 }
+            }
+            guard let own = stated(values), let other = stated(base.values), !Self.isSame(own, other) else {
+                return nil
+            }
             return Difference(key: path, own: own, base: other)
         }
     }

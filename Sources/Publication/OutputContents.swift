@@ -8,8 +8,9 @@ struct OutputContents {
     /// Files beside a model's tensors by which readers load other weights, or the same ones in another way.
     private static let modelFiles: Set<String> = [
         "adapter_config.json", "added_tokens.json", "chat_template.jinja", "config.json", "generation_config.json",
-        "hf_quant_config.json", "quantize_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model",
-        "tokenizer_config.json",
+        "hf_quant_config.json", "merges.txt", "quantize_config.json", "sentencepiece.bpe.model",
+        "special_tokens_map.json", "spiece.model", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+        "vocab.json", "vocab.txt", "additional_chat_templates", "chat_template.json",
     ]
     /// Beginnings of names of weights in other forms than safetensors.
     private static let weightStems = [

@@ -53,7 +53,7 @@ import Testing
             "base/config.json: is a list; expected an object of keys and values, as transformers writes it. Save the "
                 + "model's configuration again."
         ),
-        (#"{"a": 1, "a": 2}"#, "base/config.json: an object names \"a\" twice; expected every key once."),
+        (#"{"a": 1, b}"#, "base/config.json: byte 9 is \"b\"; expected a string."),
     ])
     func `a configuration that the merged model could not be loaded with is refused`(
         text: String, cause: String
@@ -66,6 +66,13 @@ import Testing
             ])
         // No model gets it.
         #expect(problems("checkpoint: {form: lora, rank: 1}", "ignore: [model.norm.weight]") == [])
+    }
+
+    /// transformers reads configurations by Python's `json`, and wrote infinite numbers so.
+    @Test(arguments: [#"{"a": 1, "a": 2}"#, #"{"a": [0.0, Infinity]}"#, #"{"a": NaN}"#])
+    func `a configuration that Python reads is a remark`(text: String) throws {
+        try write(text, to: "base/config.json")
+        #expect(try notices().contains { $0.hasPrefix("base: its config.json is not used") })
     }
 
     @Test func `a configuration of a model that is not copied is a remark`() throws {

@@ -12,6 +12,8 @@ import Testing
         #expect(try names("run1/final", "c", "run2/final") == ["run1-final", "c", "run2-final"])
         #expect(try names("x/a/m", "y/a/m", "y/b/m/") == ["x-a-m", "y-a-m", "y-b-m"])
         #expect(try names("../m.safetensors", "a/m.safetensors") == ["m", "a-m"])
+        #expect(try names("p/x/final", "p/y/final", "x-final") == ["p-x-final", "p-y-final", "x-final"])
+        #expect(try names(".hidden/final", "x/final") == ["hidden-final", "x-final"])
         // The base is no task.
         #expect(try names("models/base", "runs/base", "c") == ["base", "c"])
     }

@@ -25,9 +25,14 @@ import Testing
                     + "effect. A filter is a part of the name, without \"*\"."
             ])
         #expect(
+            try notices("{weight: [{filter: fc, value: 1}, {filter: fc1, value: 2}, {value: 3}]}") == [
+                "job.yaml: \"weight\" of the job: earlier filters hold for all tensors of \"fc1\", so what stands there "
+                    + "has no effect. Move it before them."
+            ])
+        #expect(
             try notices("{weight: [{value: 1}, {filter: fc1, value: 2}]}") == [
-                "job.yaml: \"weight\" of the job: the value for all tensors stands before \"fc1\", so what follows it has "
-                    + "no effect. Move it to the end."
+                "job.yaml: \"weight\" of the job: earlier filters hold for all tensors of \"fc1\", so what stands there "
+                    + "has no effect. Move it before them."
             ])
     }
 }

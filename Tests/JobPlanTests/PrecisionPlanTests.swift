@@ -149,7 +149,7 @@ import UnitOperations
         #expect(
             try notices("damping: {value: 1e-4}") == [
                 "job.yaml: under \"disentangle\" with a relative damping of 0.0001, below 0.001, the rounding of factors to "
-                    + "float32 shows in the first four digits of the result. Write \"precision: float64\" under "
+                    + "float32 shows in the first four digits of the result, or in more. Write \"precision: float64\" under "
                     + "\"kfac\", or raise the damping."
             ])
         #expect(try notices("damping: {value: 1e-3}") == [])

@@ -7,6 +7,7 @@ joined. Source: Sources/DESIGN.md, section 2.2, joint form.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -22,11 +23,14 @@ from .joint_compression import CHUNK_ELEMENTS
 from .metadata import Metadata
 from .partials import StoredTensor, text_of, write_tensors
 from .problems import InputError
+from .selection import named_modules
 from .tensor_files import opened
 
 FORMAT = "kfacd.codebook/1"
 ROWS_MAX = 65536
 """The most rows of which centroids are made; of more, a sample is."""
+FIRST_MAX = 4096
+"""The most positions with buckets of their own."""
 ROUNDS = 30
 """The most rounds of k-means."""
 
@@ -44,6 +48,21 @@ class Codebook:
     layer: str
     centroids: Tensor
     first: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses what is no codebook.
+
+        Raises:
+            OptionError: With the reason.
+        """
+        if not self.layer:
+            raise OptionError("the codebook names no layer.")
+        if self.centroids.dim() != 2 or self.centroids.numel() == 0 or not bool(self.centroids.isfinite().all()):
+            raise OptionError(
+                f"the codebook's centroids are {list(self.centroids.shape)}; expected [C, d_in] of finite numbers."
+            )
+        if not 0 <= self.first <= FIRST_MAX:
+            raise OptionError(f"the codebook's first is {self.first}; expected 0 to {FIRST_MAX} positions.")
 
     @property
     def count(self) -> int:
@@ -105,8 +124,8 @@ class Codebook:
             metadata = Metadata(file, handle.metadata() or {})
             metadata.required("format", (FORMAT,))
             layer, first = metadata.required("layer"), metadata.required("first")
-            if not first.isdecimal():
-                raise InputError(f"{file}: first is {first[:60]!r}; expected a number of positions.")
+            if not first.isdecimal() or len(first) > len(str(FIRST_MAX)) or int(first) > FIRST_MAX:
+                raise InputError(f"{file}: first is {first[:60]!r}; expected 0 to {FIRST_MAX} positions.")
             if "centroids" not in set(handle.keys()):
                 raise InputError(f"{file}: the file lacks centroids.")
             centroids = handle.get_tensor("centroids")
@@ -114,9 +133,10 @@ class Codebook:
             raise InputError(
                 f"{file}: centroids are {list(centroids.shape)} of {centroids.dtype}; expected [C, d_in] of fp32."
             )
-        if not bool(centroids.isfinite().all()):
-            raise InputError(f"{file}: centroids are not finite.")
-        return Codebook(layer, centroids, int(first))
+        try:
+            return Codebook(layer, centroids, int(first))
+        except OptionError as error:
+            raise InputError(f"{file}: {error}") from error
 
 
 def make_codebook(
@@ -128,6 +148,7 @@ def make_codebook(
     first: int = 0,
     seed: int = 0,
     forward: Callable[[Any], Any] | None = None,
+    mask: Callable[[Any], Tensor] | None = None,
 ) -> Codebook:
     """Makes the centroids of a layer's inputs by k-means; a middle layer separates positions by their content.
 
@@ -142,29 +163,36 @@ def make_codebook(
         first: How many positions at the start of each sample get buckets of their own, such as 1 for a class token.
         seed: Of the sample of rows and of the first centroids.
         forward: Runs the model on a batch, where keywords or a single value do not fit.
+        mask: The mask of a batch, [samples, R], true or 1 where a position counts; by default its `attention_mask`.
 
     Raises:
-        OptionError: There is no such layer, or too few rows.
+        OptionError: There is no such layer, a mask does not fit its rows, or there are too few.
     """
+    if model.training:
+        raise OptionError("the model is in training mode. Call model.eval() before.")
     if centroids < 1 or first < 0:
         raise OptionError(f"centroids={centroids}, first={first}: expected at least 1, and at least 0.")
-    module = dict(model.named_modules()).get(layer)
+    modules = dict(named_modules(model))
+    module = modules.get(layer)
     if module is None or layer == "":
-        raise OptionError(f'layer="{layer}": the model has no such module. Name one of model.named_modules().')
+        near = difflib.get_close_matches(layer, modules, 1)
+        advice = f' Did you mean "{near[0]}"?' if near else " Name a linear layer as kfacd.collect does."
+        raise OptionError(f'layer="{layer}": the model has no such module.{advice}')
     rows = _Sample(seed)
-    mask: Tensor | None = None
+    present: Tensor | None = None
 
     def note(_: nn.Module, arguments: tuple[Any, ...]) -> None:
         if not arguments or not isinstance(arguments[0], Tensor) or not arguments[0].is_floating_point():
             raise OptionError(f'layer="{layer}": its input is no tensor of numbers. Name a linear layer.')
-        rows.add(_rows(arguments[0].detach(), mask, first, layer))
+        rows.add(_rows(arguments[0].detach(), present, first, layer))
 
     handle = module.register_forward_pre_hook(note)
     try:
         with torch.no_grad():
             for batch in batches:
-                given = batch.get("attention_mask") if isinstance(batch, Mapping) else None
-                mask = given if isinstance(given, Tensor) and given.dim() == 2 else None
+                present = mask(batch) if mask is not None else None
+                if mask is None and isinstance(batch, Mapping):
+                    present = batch.get("attention_mask")
                 if forward is not None:
                     forward(batch)
                 elif isinstance(batch, Mapping):
@@ -178,7 +206,8 @@ def make_codebook(
         count = 0 if found is None else found.shape[0]
         raise OptionError(
             f'layer "{layer}" had {count} rows; expected at least {centroids}, the number of centroids. Give more '
-            "batches, or ask for fewer centroids."
+            "batches or fewer centroids; name another layer if it is one that does not run as a module, such as a "
+            "projection within attention."
         )
     if not bool(found.isfinite().all()):
         raise OptionError(f'the inputs of layer "{layer}" are not finite.')
@@ -243,11 +272,20 @@ def _rows(value: Tensor, mask: Tensor | None, first: int, layer: str) -> Tensor:
     """The rows that count and have no bucket of their own, [n, d]."""
     if value.dim() < 2:
         raise OptionError(f'layer="{layer}": its input has the shape {list(value.shape)}; expected rows.')
-    if value.dim() == 2:
-        return value[0:0] if first else value
-    rows = value.flatten(1, -2)
+    if value.dim() == 2 and (first or mask is not None):
+        raise OptionError(
+            f'layer="{layer}": its input has the shape {list(value.shape)}, without a dimension of positions, so '
+            "neither first= nor a mask applies. Name a layer whose input is [samples, positions, d_in]."
+        )
+    rows = value.unsqueeze(0) if value.dim() == 2 else value.flatten(1, -2)
     present = rows.new_ones(rows.shape[:2], dtype=torch.bool)
-    if mask is not None and mask.shape == present.shape:
+    if mask is not None:
+        if not isinstance(mask, Tensor) or mask.shape != present.shape:
+            found = list(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+            raise OptionError(
+                f'layer="{layer}": the mask is {found}, and the layer has {list(present.shape)} positions; expected as '
+                "many. Give mask=, or name another layer."
+            )
         present = mask.to(present)
     return rows[present & (present.cumsum(dim=1) > first)]
 

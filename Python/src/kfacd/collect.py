@@ -22,6 +22,7 @@ from .grouping import grouped
 from .job import Coordinator
 from .joint_compression import JointRanks
 from .partials import require_name
+from .patterns import select as choose
 from .probes import Fisher, Probes
 from .row_accumulation import require_narrow_rows
 from .sample_rows import SampleRows
@@ -59,6 +60,7 @@ def collect(
     joint_rows: tuple[int, int] | None = None,
     scratch: str | os.PathLike[str] | None = None,
     codebook: Codebook | str | os.PathLike[str] | None = None,
+    pooled: str | Sequence[str] | None = None,
 ) -> Collection:
     """Prepares to collect the curvature of a model at θ₀, in a `with` statement.
 
@@ -96,6 +98,9 @@ def collect(
             4 bytes for each input of a layer, and for each output and probe. By default the system's.
         codebook: Pools the positions of joint rows into buckets by content, for samples of different lengths; see
             `make_codebook`. All owners need the same one, or its file.
+        pooled: Patterns over the layers whose positions are those of the codebook's layer; by default the layers with
+            as many rows as it has in the first step. A model with two sequences, such as one with an encoder and a
+            decoder, needs them.
 
     Raises:
         KfacdError: Something cannot be collected as asked.
@@ -111,6 +116,8 @@ def collect(
         _require_streamable(products, memory, passes)
     if codebook is not None and joint_rows is None:
         raise OptionError("codebook= pools joint rows; add joint_rows=, or leave it out.")
+    if pooled is not None and codebook is None:
+        raise OptionError("pooled= names layers for a codebook; add codebook=, or leave it out.")
     if joint_rows is not None:
         _require_joint(joint_rows, normalization, products, sink)
         if memory is not None or passes:
@@ -144,7 +151,9 @@ def collect(
         coordinator=reached,
         streams_rows=sink == "rows",
         balance=balance,
-        sample_rows=None if joint_rows is None else SampleRows(JointRanks(*joint_rows), scratch, book),
+        sample_rows=None
+        if joint_rows is None
+        else SampleRows(JointRanks(*joint_rows), scratch, book, _pooled(watched, pooled)),
     )
 
 
@@ -195,6 +204,14 @@ def _require_rows(watched: list[Watched], codebook: Codebook | None) -> None:
             raise SelectionError(
                 f'layer "{layer.name}" {what}, which joint rows do not cover yet. Leave it out with "!{layer.name}".'
             )
+
+
+def _pooled(watched: list[Watched], patterns: str | Sequence[str] | None) -> set[str] | None:
+    """The layers that patterns choose; none without patterns."""
+    if patterns is None:
+        return None
+    names = dict.fromkeys(block.name for each in watched for block in each.blocks if isinstance(block, Layer))
+    return set(choose(patterns, names, "pooled"))
 
 
 def _base_digest(base: str | os.PathLike[str], parameters: Mapping[str, Tensor]) -> str:

@@ -327,15 +327,15 @@ class Collection:
         file = Path(path)
         if file.suffix != ".safetensors":
             file = file / "factors.safetensors"
-        write_factors(file, summed, packed, self._summed_rows(summed))
+        write_factors(file, summed, packed, self._summed_rows(summed, ()))
         return file
 
-    def _summed_rows(self, summed: Summed) -> SummedRows | None:
+    def _summed_rows(self, summed: Summed, resting: Sequence[StatedLayer]) -> SummedRows | None:
         if self._sample_rows is None:
             return None
         names = [layer.name for layer in summed.layers if layer.rows > 0]
         names += [parameter.name for parameter in summed.parameters]
-        return self._sample_rows.summed(names, summed.samples, summed.probes)
+        return self._sample_rows.summed(names, summed.samples, summed.probes, resting)
 
     def save_partials(self, directory: str | os.PathLike[str]) -> Path:
         """Writes this rank's sums, `kfacd.partials/1`, with the joint rows of their samples, and begins new ones.
@@ -401,7 +401,8 @@ class Collection:
 
     def _partials(self) -> SafetensorsFile:
         summed = self._summed()
-        return partials_file(summed, self._run, self._rank, self._sequence, self._summed_rows(summed))
+        resting = [layer for layer in summed.layers if layer.rows == 0]
+        return partials_file(summed, self._run, self._rank, self._sequence, self._summed_rows(summed, resting))
 
     def _place(self) -> Place:
         return Place(self._run, self._rank, self._sequence)

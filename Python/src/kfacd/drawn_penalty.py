@@ -73,7 +73,8 @@ class DrawnPenalty:
                 f"the output for {self.samples} drawn inputs is {shape}; expected a tensor [{self.samples}, …]. Give "
                 "outputs=, which makes it of what the model returns."
             )
-        return self.beta * drift.float().square().flatten(1).sum(dim=1).mean()
+        wide = drift if drift.dtype == torch.float64 else drift.float()
+        return self.beta * wide.square().sum() / self.samples
 
 
 def _tensor(output: Any) -> Any:

@@ -28,6 +28,8 @@ from kfacd.tensor_files import files_of_set, opened
 
 _FACTORS = "kfacd.factors/1"
 _EQUAL = ("bias", "layout", "sha256_base")
+#: By how much sums of squares may exceed each other, as a share.
+_TOLERANCE = 1e-4
 
 
 @dataclass
@@ -186,17 +188,20 @@ def _buckets(metadata: Metadata, joint: Mapping[str, Any]) -> tuple[str, dict[st
     layers = stated.get("layers") if isinstance(stated, dict) else None
     if stated == {}:
         return "", {}
-    if not isinstance(stated, dict) or not isinstance(stated.get("codebook"), str) or not isinstance(layers, list):
+    known = isinstance(layers, list) and all(isinstance(name, str) for name in layers)
+    if not isinstance(stated, dict) or not isinstance(stated.get("codebook"), str) or not known:
         raise InputError(
             f"{metadata.file}: the metadata's buckets are {str(stated)[:60]}; expected codebook and layers."
         )
     rows: dict[str, int] = metadata.json("rows", dict, {})
-    samples = metadata.required("samples")
-    if not samples.isdecimal() or int(samples) < 1:
-        raise InputError(f"{metadata.file}: samples are {samples[:60]!r}; expected a number of at least 1.")
-    if unstated := [str(name) for name in layers if type(rows.get(name)) is not int or rows[name] < 1]:
-        raise InputError(f"{metadata.file}: the metadata state no rows of {listed(unstated)}, which has buckets.")
-    return stated["codebook"], {name: rows[name] / int(samples) for name in layers}
+    samples = _counts(metadata)
+    pooled: dict[str, float] = {}
+    for name in layers or []:
+        own = samples.get(name, samples.get("", 0))
+        if type(rows.get(name)) is not int or rows[name] < 1 or own < 1:
+            raise InputError(f"{metadata.file}: the metadata state no rows or samples of {name}, which has buckets.")
+        pooled[name] = rows[name] / own
+    return stated["codebook"], pooled
 
 
 def _require_joint(metadata: Metadata) -> None:
@@ -238,9 +243,16 @@ def _require_equal(tasks: Sequence[_Task]) -> None:
         for owner, sides in task.rows.tensors.items():
             for side in [side for side in sides if side.endswith("_rows")]:
                 squares = side.replace("_rows", "_squares")
+                name = f"{owner}.{squares}" if owner else squares
                 if squares not in sides:
-                    name = f"{owner}.{squares}" if owner else squares
                     problems.append(f"{task.path}: the file lacks {name}, the weight of its rows.")
+                    continue
+                found, most = (float(value.double().sum()) for value in (sides[side].double() ** 2, sides[squares]))
+                if found > (1 + _TOLERANCE) * most:
+                    problems.append(
+                        f"{task.path}: the squares of its {side} of {owner or 'the constant'} sum to {found:.6g}; "
+                        f"expected at most {most:.6g}, the sum of {name}. Collect them again."
+                    )
         if "" not in task.rows.tensors:
             problems.append(f"{task.path}: the file lacks input_rows, the constant input.")
         if task.shapes != first.shapes:
@@ -278,12 +290,16 @@ def _shares(tasks: Sequence[_Task], names: Sequence[str], weights: Mapping[str, 
     if weights is None:
         numbers = [_samples(task) for task in tasks]
     else:
+        if not isinstance(weights, Mapping):
+            raise InputError(f"weights are {str(weights)[:60]}; expected a number for each task, by its name.")
         if sorted(weights) != sorted(names):
             raise InputError(f"weights are of the tasks {listed(sorted(weights))}; expected {listed(sorted(names))}.")
+        if any(type(weights[name]) not in (int, float) for name in names):
+            raise InputError(f"weights are {dict(weights)}; expected a number above 0 for each task.")
         numbers = [float(weights[name]) for name in names]
     total = sum(numbers)
-    if not (math.isfinite(total) and total > 0) or min(numbers) < 0:
-        raise InputError(f"weights are {numbers}; expected numbers of at least 0 with a sum above 0.")
+    if not math.isfinite(total) or min(numbers) <= 0:
+        raise InputError(f"weights are {numbers}; expected numbers above 0. Leave a task out by leaving out its file.")
     return [number / total for number in numbers]
 
 
@@ -293,15 +309,24 @@ def _samples(task: _Task) -> float:
     Raises:
         InputError: The file states none.
     """
-    text = task.metadata.required("samples")
+    return float(max(_counts(task.metadata).values()))
+
+
+def _counts(metadata: Metadata) -> dict[str, int]:
+    """N by layer or parameter, or that of all under an empty name.
+
+    Raises:
+        InputError: The file states none.
+    """
+    text = metadata.required("samples")
     try:
         stated = json.loads(text)
-        counts = list(stated.values()) if isinstance(stated, dict) else [stated]
-        if all(type(count) is int and count > 0 for count in counts):
-            return float(max(counts))
     except ValueError:
-        pass
-    raise InputError(f"{task.path}: samples are {text[:60]!r}; expected whole numbers of at least 1.")
+        stated = None
+    counts = stated if isinstance(stated, dict) else {"": stated}
+    if counts and all(type(count) is int and count > 0 for count in counts.values()):
+        return counts
+    raise InputError(f"{metadata.file}: samples are {text[:60]!r}; expected whole numbers of at least 1.")
 
 
 def _side(tasks: Sequence[_Task], owner: str, kind: str, scales: Sequence[float]) -> RowSide:

@@ -54,6 +54,11 @@ class JointRows:
             product.addmm_(combined.T, self.inputs[part].flatten(0, 1))
         return product
 
+    def trace(self, side: str) -> float:
+        """The trace of what the rows hold of A, B or F, as `inside` has it."""
+        inputs, gradients = (float(rows.double().square().sum()) for rows in (self.inputs, self.gradients))
+        return {"A": inputs / self.rows, "B": gradients, "F": inputs * gradients}[side]
+
     def inside(self, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What the rows hold of A and B: A_in = Σ_r Σ_p u uᵀ / rows and B_in = Σ_s Σ_p v vᵀ, as Δ's device and type.
 

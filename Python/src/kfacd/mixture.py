@@ -18,14 +18,14 @@ from torch import Tensor
 
 from .errors import OptionError
 from .metadata import Metadata
-from .partials import StoredTensor, text_of, write_tensors
+from .partials import StoredTensor, require_name, text_of, write_tensors
 from .problems import InputError, listed
 from .tensor_files import opened
 from .ward import ward_clusters
 
 FORMAT = "kfacd.mixture/1"
 LEAST_INPUTS = 16
-"""The fewest inputs of a component, so that its mean is none of them."""
+"""The fewest inputs of a component, so that its mean is none of them unless they are equal."""
 INPUTS_MAX = 16384
 """The most inputs; their distances take 2 GiB."""
 
@@ -63,7 +63,8 @@ class InputMixture:
         Raises:
             OptionError: The inputs are no floating-point batch, not finite, too few or too many.
         """
-        if not inputs.is_floating_point() or inputs.dim() < 2:
+        require_name(task, "task")
+        if not inputs.is_floating_point() or inputs.dim() < 2 or inputs[0].numel() == 0:
             raise OptionError(
                 f"inputs are {list(inputs.shape)} of {inputs.dtype}; expected [n, …] of floating-point numbers. Inputs "
                 "that are indices, such as tokens, have no mixture."
@@ -73,8 +74,8 @@ class InputMixture:
             raise OptionError(
                 f"there are {len(inputs)} inputs; expected {LEAST_INPUTS} to {INPUTS_MAX}. Give a random part of more."
             )
-        if not bool(inputs.isfinite().all()):
-            raise OptionError("inputs are not finite.")
+        if not bool(inputs.float().isfinite().all()):
+            raise OptionError("inputs are not finite, or too large for fp32.")
         flat = inputs.detach().flatten(1).double().cpu()
         count, width = flat.shape
         whole = _Points(
@@ -109,7 +110,8 @@ class InputMixture:
         if len(shapes) > 1:
             raise OptionError(f"the mixtures are of inputs of the shapes {sorted(map(list, shapes))}; expected one.")
         kept = max(mixture.directions.shape[1] for mixture in mixtures)
-        chosen = (components or max(len(mixture.means) for mixture in mixtures), kept if rank is None else rank)
+        most = max(len(mixture.means) for mixture in mixtures) if components is None else components
+        chosen = (most, kept if rank is None else rank)
         _require_size(*chosen)
         every = _Points(
             shares=torch.cat([mixture.shares * (len(mixture.tasks) / len(tasks)) for mixture in mixtures]),
@@ -181,14 +183,18 @@ class InputMixture:
             raise InputError(f"{file}: the shapes are {shapes}; expected means [K, …], directions [K, r, …] and [K].")
         if any(tensor.dtype != torch.float32 or not bool(tensor.isfinite().all()) for tensor in found.values()):
             raise InputError(f"{file}: a tensor is not of F32, or not finite.")
-        if not tasks or any(not isinstance(task, str) for task in tasks):
-            raise InputError(f"{file}: the metadata's tasks are {str(tasks)[:60]}; expected names.")
+        if not tasks or any(not isinstance(task, str) or not task for task in tasks) or len(set(tasks)) < len(tasks):
+            raise InputError(f"{file}: the metadata's tasks are {str(tasks)[:60]}; expected names, each once.")
+        if not bool((found["counts"] >= 1).all()):
+            raise InputError(f"{file}: a component stands for no inputs; expected counts of at least 1.")
         if not bool((shares > 0).all()) or not math.isclose(float(shares.sum()), 1, rel_tol=1e-4):
             raise InputError(
                 f"{file}: shares sum to {float(shares.sum()):.6g}; expected positive numbers that sum to 1."
             )
-        if len(bounds) != 2 or any(type(each) not in (int, float) for each in bounds) or not bounds[0] <= bounds[1]:
-            raise InputError(f"{file}: the metadata's bounds are {str(bounds)[:60]}; expected two ascending numbers.")
+        if len(bounds) != 2 or any(type(each) is not float or not math.isfinite(each) for each in bounds):
+            raise InputError(f"{file}: the metadata's bounds are {str(bounds)[:60]}; expected two finite numbers.")
+        if not bounds[0] <= float(means.min()) or not float(means.max()) <= bounds[1]:
+            raise InputError(f"{file}: means are beyond the metadata's bounds {bounds}; expected means of inputs.")
         return InputMixture(
             tuple(tasks), shares / shares.sum(), found["counts"].long(), means, directions, (bounds[0], bounds[1])
         )

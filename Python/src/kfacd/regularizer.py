@@ -24,6 +24,8 @@ from kfacd.tensor_files import files_of_set, opened
 FORMAT = "kfacd.regularizer/1"
 _FORMS = ("accumulated", "optimal", "per_task", "pseudo_rows")
 _SIDES = ("A", "B", "F")
+#: By how much the rows may exceed the factors, as a share: both are rounded to fp32.
+_TOLERANCE = 1e-4
 
 
 @dataclass
@@ -221,6 +223,13 @@ def _problems_of_floor(
                     f"{where}.{side} is a diagonal, of which joint rows have no complement; make the job with a number "
                     "as floor."
                 )
+            elif regularizer.is_complement:
+                inside, whole = joint.trace(side), float(matrix.double().diagonal().sum())
+                if inside > (1 + _TOLERANCE) * whole:
+                    problems.append(
+                        f"{where}: its joint rows hold {inside:.6g} of {side}, whose trace is {whole:.6g}, so that the "
+                        "complement is negative. Make the regularizer again."
+                    )
     return problems
 
 

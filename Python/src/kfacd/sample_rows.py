@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from .calls import Call, Layer
 from .codebook import Codebook, Pooled, pooled
 from .errors import OptionError, SelectionError, ShapeError, UnusedLayerError, listed
 from .joint_compression import JointRanks, RowSide, compressed_rows
-from .partials import StoredTensor, SummedRows, Values
+from .partials import StatedLayer, StoredTensor, SummedRows, Values
 from .rows import Batch, MaskOf, Rows3, calls_by_layer
 
 ROWS_MAX = 16384
@@ -48,7 +48,11 @@ class SampleRows:
     """Keeps the rows of all steps in a file without a name, which ends with this value or with the process."""
 
     def __init__(
-        self, ranks: JointRanks, directory: str | os.PathLike[str] | None, codebook: Codebook | None = None
+        self,
+        ranks: JointRanks,
+        directory: str | os.PathLike[str] | None,
+        codebook: Codebook | None = None,
+        pooled: Set[str] | None = None,
     ) -> None:
         """Begins an empty file.
 
@@ -56,6 +60,7 @@ class SampleRows:
             ranks: How many joint rows are made of the rows.
             directory: Where the file is; by default the system's directory of temporary files.
             codebook: By what rows are pooled, where samples have different numbers of them.
+            pooled: The layers whose rows are; by default those with as many as the codebook's layer in the first step.
 
         Raises:
             OptionError: No file can be made there.
@@ -63,6 +68,7 @@ class SampleRows:
         self._ranks = ranks
         self._codebook = codebook
         self._buckets = torch.empty(0, 0, dtype=torch.long)
+        self._pooled = pooled
         self._is_pooled: dict[Layer, bool] = {}
         self._directory = tempfile.gettempdir() if directory is None else os.fspath(directory)
         try:
@@ -84,6 +90,7 @@ class SampleRows:
         self._inputs: dict[str, _Stored] = {}
         self._gradients: dict[str, _Stored] = {}
         self._parameters: set[str] = set()
+        self._resting: set[str] = set()
         self._inputs_before = 0
         self._gradients_before = 0
         self._batch = Batch(1)
@@ -168,7 +175,9 @@ class SampleRows:
 
     # Joint rows
 
-    def summed(self, names: Iterable[str], samples: int, probes: int) -> SummedRows:
+    def summed(
+        self, names: Iterable[str], samples: int, probes: int, resting: Iterable[StatedLayer] = ()
+    ) -> SummedRows:
         """The joint rows of the samples, under their own weights; the same bytes until the next step.
 
         They go to a temporary file too: a push reads them several times.
@@ -177,14 +186,25 @@ class SampleRows:
             names: The layers and parameters with factors.
             samples: N.
             probes: M.
+            resting: Layers that no sample of this file reached; where positions are pooled their rows are zero.
 
         Raises:
             UnusedLayerError: Some samples have no rows in a layer or a parameter.
             OptionError: There is no room for them.
         """
         if self._made is None:
+            if self._codebook is not None:
+                self._rest(self._codebook, resting)
             self._made = self._kept(self._compressed(names, samples, probes))
         return self._made
+
+    def _rest(self, codebook: Codebook, layers: Iterable[StatedLayer]) -> None:
+        device = next((each.device for each in self._gradients.values()), torch.device("cpu"))
+        for layer in layers:
+            for side, width in ((self._inputs, layer.input_size), (self._gradients, layer.output_size)):
+                zeros = torch.zeros(codebook.count, dtype=torch.float64)
+                side.setdefault(layer.name, _Stored(codebook.count, width, device, zeros, is_pooled=True))
+            self._resting.add(layer.name)
 
     def _compressed(self, names: Iterable[str], samples: int, probes: int) -> SummedRows:
         count = max((each.count for each in self._gradients.values()), default=0)
@@ -212,8 +232,9 @@ class SampleRows:
         rows = compressed_rows(inputs, gradients, self._parameters, self._ranks, scales)
         if self._codebook is None:
             return rows
-        layers = sorted(name for layer, is_pooled in self._is_pooled.items() if is_pooled for name in layer.names)
-        return replace(rows, codebook=self._codebook.digest, pooled=layers)
+        layers = {name for layer, is_pooled in self._is_pooled.items() if is_pooled for name in layer.names}
+        layers |= self._resting
+        return replace(rows, codebook=self._codebook.digest, pooled=sorted(layers & self._gradients.keys()))
 
     def _kept(self, rows: SummedRows) -> SummedRows:
         """The same rows, whose values are read from a temporary file."""
@@ -271,14 +292,14 @@ class SampleRows:
         assert isinstance(call.layer, Layer), "parameters of normalisations are summed over positions before"
         size, positions = self._buckets.shape
         given = call.tokens // size if rows.sample is not None and size > 0 else rows.given.shape[1]
-        if self._codebook is None or not self._is_pooled.setdefault(call.layer, given == positions):
+        if self._codebook is None or not self._pools(call.layer, given == positions):
             values = _equal_rows(call, rows)
             return Pooled(values, values.new_ones(*values.shape[:-1], 1))
         if given != positions:
             raise ShapeError(
                 f'layer "{call.layer.name}" has {given} rows of each sample in this step, and the codebook\'s layer '
-                f'"{self._codebook.layer}" {positions}; they had as many before. Leave it out with '
-                f'"!{call.layer.name}".'
+                f'"{self._codebook.layer}" {positions}; pooled layers have as many. Leave it out with '
+                f'"!{call.layer.name}", or of pooled=.'
             )
         width = rows.given.shape[-1]
         if rows.sample is not None:
@@ -298,6 +319,17 @@ class SampleRows:
         return pooled(
             rows.given.reshape(-1, width), samples.reshape(-1), buckets.reshape(-1), rows.samples, self._codebook.count
         )
+
+    def _pools(self, layer: Layer, has_positions: bool) -> bool:
+        """Whether a layer's rows are pooled: as it was said, or else if they have the codebook's positions at first."""
+        if layer not in self._is_pooled:
+            if self._pooled is None and self._buckets.shape[1] == 1 and has_positions:
+                raise ShapeError(
+                    f'samples have one position in the first step, so nothing tells whether layer "{layer.name}" has '
+                    "those of the codebook's layer. Begin with longer samples, or name the layers by pooled=."
+                )
+            self._is_pooled[layer] = has_positions if self._pooled is None else layer.name in self._pooled
+        return self._is_pooled[layer]
 
     def _store_groups(
         self, side: dict[str, _Stored], layer: Layer, first: int, values: Tensor, ones: Tensor | None = None
