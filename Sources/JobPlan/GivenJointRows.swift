@@ -32,11 +32,13 @@ public struct GivenJointRows: Equatable, Sendable {
     /// The codebook by which positions were pooled; `nil` if they were not.
     public var codebook: String? { parts.lazy.compactMap(\.tensors.codebook).first }
 
-    /// The mean rows of a sample over all files, in each layer whose positions were pooled.
-    public var pooledRows: [String: Double] {
-        parts.reduce(into: [:]) { rows, part in
-            rows.merge(part.tensors.pooledRows.mapValues { part.share * $0 }) { $0 + $1 }
-        }
+    /// The layers whose positions were pooled.
+    var pooledLayers: Set<String> { parts.reduce(into: []) { $0.formUnion($1.tensors.pooledRows.keys) } }
+
+    /// The mean rows of a layer's samples over all files; `nil` unless its positions were pooled.
+    func pooledRows(in layer: String) -> Double? {
+        let rows = parts.compactMap { part in part.tensors.pooledRows[layer].map { part.share * $0 } }
+        return rows.isEmpty ? nil : rows.reduce(0, +)
     }
 
     /// The number of rows of a side over all files; `nil` without rows.
@@ -54,7 +56,7 @@ public struct GivenJointRows: Equatable, Sendable {
         else { return nil }
         return ImportJointRowsOperation(
             content: side == .input ? .inputs : .gradients, parts: found.map(\.part), positions: first.positions,
-            columns: first.columns, pooledRows: pooledRows[block.name].flatMap { $0 > 0 ? $0 : nil })
+            columns: first.columns, pooledRows: pooledRows(in: block.name).flatMap { $0 > 0 ? $0 : nil })
     }
 
     /// The import of the constant; `nil` without it.
@@ -79,13 +81,11 @@ public struct GivenJointRows: Equatable, Sendable {
 }
 
 extension JobInventory {
-    /// The rows of a sample that A_in is divided by, in each layer whose positions these tasks pooled.
+    /// The rows of a sample that a layer's A_in is divided by; `nil` unless these tasks pooled its positions.
     ///
     /// The joint rows never hold more than A, if they are divided by those of the task with the longest samples.
-    public func pooledRows(of tasks: [TaskName]) -> [String: Double] {
-        tasks.reduce(into: [:]) { rows, task in
-            rows.merge(givenJointRows(of: task)?.pooledRows ?? [:]) { max($0, $1) }
-        }
+    public func pooledRows(in layer: String, of tasks: [TaskName]) -> Double? {
+        tasks.lazy.compactMap { givenJointRows(of: $0)?.pooledRows(in: layer) }.max()
     }
 
     /// The joint rows of a task's finished set or partial sums; `nil` if these have none.

@@ -31,12 +31,12 @@ struct IdleFilters {
             var (absent, late): ([String], [String]) = ([], [])
             for filtered in cases {
                 let filter = filtered.filter ?? "*"
-                if filter != "*", !names.contains(where: { $0.contains(filter) }) {
+                guard names.contains(where: filtered.holds) || filter == "*" else {
                     absent.append(filter)
                     continue
                 }
-                let others = filter == "*" ? [] : left.filter { !$0.contains(filter) }
-                if others.count == left.count, !left.isEmpty || filter != "*" { late.append(filter) }
+                let others = left.filter { !filtered.holds(for: $0) }
+                if others.count == left.count, filter != "*" { late.append(filter) }
                 left = others
             }
             return (absent.isEmpty ? [] : [absence(absent)])

@@ -81,7 +81,7 @@ extension JobSpec {
         let names = Set(blocks.map(\.name))
         let poolings = curvedTasks.map { task in
             let rows = inventory.givenJointRows(of: task.name)
-            let layers = names.intersection(rows.map { Array($0.pooledRows.keys) } ?? [])
+            let layers = names.intersection(rows?.pooledLayers ?? [])
             return (task: task, codebook: layers.isEmpty ? nil : rows?.codebook, layers: layers)
         }
         guard let first = poolings.first else { return [] }

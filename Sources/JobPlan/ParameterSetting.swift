@@ -26,6 +26,9 @@ public indirect enum ParameterSetting: Equatable, Sendable {
             self.filter = filter
             self.value = value
         }
+
+        /// Whether the filter takes a tensor by its name.
+        func holds(for tensor: String) -> Bool { filter.map { $0 == "*" || tensor.contains($0) } ?? true }
     }
 
     /// The number for one tensor; `nil` if no filter matches, or for a word.
@@ -40,8 +43,7 @@ public indirect enum ParameterSetting: Equatable, Sendable {
         case .scalar(let value): value
         case .gradient(let values): Self.interpolate(values, at: depth)
         case .filtered(let cases):
-            cases.first { $0.filter.map { $0 == "*" || tensor.contains($0) } ?? true }?
-                .value?.value(tensor: tensor, depth: depth)
+            cases.first { $0.holds(for: tensor) }?.value?.value(tensor: tensor, depth: depth)
         case .word: nil
         case .bySlice(let slices):
             slices.indices.contains(slice)

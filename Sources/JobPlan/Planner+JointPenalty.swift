@@ -26,7 +26,7 @@ extension Planner {
             inputRank: rows.inputRank, gradientRank: rows.gradientRank, positions: rows.positions,
             measuresInside: spec.curvature.regularizer.jointRows.floor == .complement,
             pooledRows: inventory.pooledRows(
-                of: spec.curvedTasks.map(\.name).filter(TargetName.without(task).includes))[block.name])
+                in: block.name, of: spec.curvedTasks.map(\.name).filter(TargetName.without(task).includes)))
         products[block.name, .jointDrift(of: task)] = UnitOutput(
             add(
                 operation, reading: rows.blobs, numbers: rows.numbers,

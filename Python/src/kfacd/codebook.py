@@ -20,11 +20,10 @@ from torch import Tensor, nn
 
 from .errors import OptionError, ShapeError
 from .joint_compression import CHUNK_ELEMENTS
-from .metadata import Metadata
 from .partials import StoredTensor, text_of, write_tensors
 from .problems import InputError
 from .selection import named_modules
-from .tensor_files import opened
+from .tensor_files import described_tensors
 
 FORMAT = "kfacd.codebook/1"
 ROWS_MAX = 65536
@@ -118,17 +117,10 @@ class Codebook:
             InputError: The file is no codebook.
         """
         file = Path(path)
-        if not file.is_file():
-            raise InputError(f"{file}: there is no such file.")
-        with opened(file) as handle:
-            metadata = Metadata(file, handle.metadata() or {})
-            metadata.required("format", (FORMAT,))
-            layer, first = metadata.required("layer"), metadata.required("first")
-            if not first.isdecimal() or len(first) > len(str(FIRST_MAX)) or int(first) > FIRST_MAX:
-                raise InputError(f"{file}: first is {first[:60]!r}; expected 0 to {FIRST_MAX} positions.")
-            if "centroids" not in set(handle.keys()):
-                raise InputError(f"{file}: the file lacks centroids.")
-            centroids = handle.get_tensor("centroids")
+        metadata, tensors = described_tensors(file, FORMAT, ["centroids"])
+        layer, first, centroids = metadata.required("layer"), metadata.required("first"), tensors["centroids"]
+        if not first.isdecimal() or len(first) > len(str(FIRST_MAX)) or int(first) > FIRST_MAX:
+            raise InputError(f"{file}: first is {first[:60]!r}; expected 0 to {FIRST_MAX} positions.")
         if centroids.dtype != torch.float32 or centroids.ndim != 2 or centroids.numel() == 0:
             raise InputError(
                 f"{file}: centroids are {list(centroids.shape)} of {centroids.dtype}; expected [C, d_in] of fp32."

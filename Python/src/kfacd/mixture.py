@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from .errors import OptionError
-from .metadata import Metadata
 from .partials import StoredTensor, require_name, text_of, write_tensors
 from .problems import InputError, listed
-from .tensor_files import opened
+from .tensor_files import described_tensors
 from .ward import ward_clusters
 
 FORMAT = "kfacd.mixture/1"
+_TENSORS = ("shares", "counts", "means", "directions")
 LEAST_INPUTS = 16
 """The fewest inputs of a component, so that its mean is none of them unless they are equal."""
 INPUTS_MAX = 16384
@@ -142,7 +142,7 @@ class InputMixture:
             The file.
         """
         target = Path(path)
-        tensors = {name: getattr(self, name) for name in ("shares", "counts", "means", "directions")}
+        tensors = {name: getattr(self, name) for name in _TENSORS}
         strings = {"format": FORMAT, "tasks": text_of(list(self.tasks)), "bounds": text_of(list(self.bounds))}
         # Half as many bits would do, but readers of other files expect F32.
         stored = [
@@ -160,17 +160,9 @@ class InputMixture:
             InputError: The file is no mixture.
         """
         file = Path(path)
-        if not file.is_file():
-            raise InputError(f"{file}: there is no such file.")
-        with opened(file) as handle:
-            metadata = Metadata(file, handle.metadata() or {})
-            metadata.required("format", (FORMAT,))
-            tasks: list[str] = metadata.json("tasks", list, [])
-            bounds: list[float] = metadata.json("bounds", list, [])
-            names = set(handle.keys())
-            if missing := sorted({"shares", "counts", "means", "directions"} - names):
-                raise InputError(f"{file}: the file lacks {listed(missing)}.")
-            found = {name: handle.get_tensor(name) for name in names}
+        metadata, found = described_tensors(file, FORMAT, _TENSORS)
+        tasks: list[str] = metadata.json("tasks", list, [])
+        bounds: list[float] = metadata.json("bounds", list, [])
         shares, means, directions = found["shares"].double(), found["means"], found["directions"]
         if not (
             means.dim() >= 2

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from kfacd.metadata import Metadata
 from kfacd.problems import InputError, listed
 
 _INDEX = "model.safetensors.index.json"
@@ -76,6 +77,23 @@ def tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
             for name in handle.keys():  # noqa: SIM118
                 shapes[name] = tuple(handle.get_slice(name).get_shape())
     return shapes
+
+
+def described_tensors(file: Path, format: str, names: Iterable[str]) -> tuple[Metadata, dict[str, torch.Tensor]]:
+    """The metadata and all tensors of a file of a format.
+
+    Raises:
+        InputError: There is no such file, it is of another format, or it lacks one of the names.
+    """
+    if not file.is_file():
+        raise InputError(f"{file}: there is no such file.")
+    with opened(file) as handle:
+        metadata = Metadata(file, handle.metadata() or {})
+        metadata.required("format", (format,))
+        tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+    if missing := sorted(set(names) - tensors.keys()):
+        raise InputError(f"{file}: the file lacks {listed(missing)}.")
+    return metadata, tensors
 
 
 @contextlib.contextmanager

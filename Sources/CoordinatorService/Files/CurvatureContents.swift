@@ -188,8 +188,10 @@ struct CurvatureContents: Sendable {
         guard let codebook = tasks.lazy.compactMap({ plan.inventory.givenJointRows(of: $0)?.codebook }).first else {
             return nil
         }
-        let names = Set(plan.blocks.map(\.name))
-        let rows = plan.inventory.pooledRows(of: tasks).filter { names.contains($0.key) }
+        let rows = Dictionary(
+            uniqueKeysWithValues: plan.blocks.compactMap { block in
+                plan.inventory.pooledRows(in: block.name, of: tasks).map { (block.name, $0) }
+            })
         return rows.isEmpty ? nil : PositionBuckets(codebook: codebook, layers: Set(rows.keys), rowsPerSample: rows)
     }
 
