@@ -68,12 +68,7 @@ struct TiedTensors {
         for tie in StoredTies(in: inventory.base).ties where tie.isStated {
             let name = tie.tensor.name
             guard let embedding = tie.embeddings.first(where: { holdSameBytes($0, tie.tensor) }) else { continue }
-            let task = spec.mergedTasks.first { task in
-                guard let own = inventory.checkpoints[task.name]?.tensors, let head = own[name],
-                    let other = own[embedding.name], head.slice != other.slice
-                else { return false }
-                return Self.isUpdatedAlone(head, beside: other) || !holdSameBytes(head, other)
-            }
+            let task = spec.mergedTasks.first { hasBoth(name, embedding.name, $0, inventory) }
             guard let task, !IgnoredTensors(spec).contains(name) else {
                 inventory.base.note(name, asCopyOf: embedding.name)
                 continue
@@ -119,12 +114,7 @@ struct TiedTensors {
                 }
                 continue
             }
-            let untied = spec.mergedTasks.first { task in
-                guard let own = inventory.checkpoints[task.name]?.tensors, let head = own[name],
-                    let other = own[embedding.name], head.slice != other.slice
-                else { return false }
-                return Self.isUpdatedAlone(head, beside: other) || !holdSameBytes(head, other)
-            }
+            let untied = spec.mergedTasks.first { hasBoth(name, embedding.name, $0, inventory) }
             guard let untied else {
                 inventory.base.note(name, asCopyOf: embedding.name)
                 continue
@@ -145,6 +135,16 @@ struct TiedTensors {
     private static let treatment =
         "They are merged apart, each with its own factors, as transformers 5 loads them; transformers 4 may load the "
         + "embedding for both."
+
+    /// Whether a task's model has two different tensors where the base holds one twice.
+    private func hasBoth(
+        _ head: String, _ embedding: String, _ task: TaskSpec, _ inventory: JobInventory
+    ) -> Bool {
+        guard let own = inventory.checkpoints[task.name]?.tensors, let head = own[head], let other = own[embedding],
+            head.slice != other.slice
+        else { return false }
+        return Self.isUpdatedAlone(head, beside: other) || !holdSameBytes(head, other)
+    }
 
     /// Whether an adapter changes a head, and its embedding not in the same way.
     ///
