@@ -59,8 +59,14 @@ public struct FormSize: Sendable {
     }
 
     /// Joint rows and their weights, two for each layer and position.
-    public func rows(inputs: Int, gradients: Int) -> Int {
-        layers.reduce(0) { $0 + $1.positions * (inputs * $1.inputWidth + gradients * $1.outputWidth + 2) }
+    ///
+    /// - Parameters:
+    ///   - inputs: Rows of inputs.
+    ///   - gradients: Rows of gradients.
+    ///   - buckets: The buckets into which the positions of a layer are pooled; nil keeps every position.
+    public func rows(inputs: Int, gradients: Int, buckets: Int? = nil) -> Int {
+        func places(_ layer: Layer) -> Int { layer.positions == 1 ? 1 : buckets ?? layer.positions }
+        return layers.reduce(0) { $0 + places($1) * (inputs * $1.inputWidth + gradients * $1.outputWidth + 2) }
             + inputs + gradients * vectors.reduce(0, +) + 2
     }
 

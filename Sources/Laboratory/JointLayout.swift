@@ -15,8 +15,10 @@ struct JointLayout: Sendable {
         }
 
         let parameters: Parameters
-        /// Rows of each sample.
+        /// Positions of a joint row, or buckets of them.
         let positions: Int
+        /// Rows of each sample before positions were pooled; A is a mean over them.
+        let rowsPerSample: Int
         /// d_in, with a bias one more.
         let inputWidth: Int
         /// d_out.
@@ -63,13 +65,19 @@ struct JointLayout: Sendable {
         let pass = TransformerPass(layout, sampleCapacity: 1)
         let layers = pass.layerRows.map { rows in
             Block(
-                parameters: .layer(rows.layer), positions: rows.rowsPerSample,
+                parameters: .layer(rows.layer), positions: rows.rowsPerSample, rowsPerSample: rows.rowsPerSample,
                 inputWidth: rows.layer.inputWidth + (rows.layer.biasOffset == nil ? 0 : 1),
                 outputWidth: rows.layer.outputWidth)
         }
         let vectors = layout.vectors
         let width = vectors.reduce(0) { $0 + $1.count }
-        blocks = layers + [Block(parameters: .vectors(vectors), positions: 1, inputWidth: 1, outputWidth: width)]
-        parameterCount = layout.count
+        let joined = Block(
+            parameters: .vectors(vectors), positions: 1, rowsPerSample: 1, inputWidth: 1, outputWidth: width)
+        self.init(blocks: layers + [joined], parameterCount: layout.count)
+    }
+
+    init(blocks: [Block], parameterCount: Int) {
+        self.blocks = blocks
+        self.parameterCount = parameterCount
     }
 }

@@ -122,7 +122,7 @@ extension JointRows {
                         layer: layer, weight: 1,
                         input: Self.gram(
                             inputs[index], MatrixBlock(rows: inputRows, columns: block.inputWidth),
-                            scale: 1 / Float(block.positions)),
+                            scale: 1 / Float(block.rowsPerSample)),
                         gradient: Self.gram(
                             gradients[index], MatrixBlock(rows: gradientRows, columns: block.outputWidth))))
             case .vectors(let entries):

@@ -28,13 +28,16 @@ public struct PseudoRows: CurvatureForm {
         public var floor: Floor
         /// Whether the kept rows of each side are rotated among themselves.
         public var mixing: Bool
+        /// The centroids by which positions are pooled; 0 keeps every position.
+        public var centroidCount: Int
 
         /// Settings of rows.
-        public init(inputRank: Int, gradientRank: Int, floor: Floor, mixing: Bool = false) {
+        public init(inputRank: Int, gradientRank: Int, floor: Floor, mixing: Bool = false, centroidCount: Int = 0) {
             self.inputRank = inputRank
             self.gradientRank = gradientRank
             self.floor = floor
             self.mixing = mixing
+            self.centroidCount = centroidCount
         }
     }
 
@@ -66,13 +69,25 @@ public struct PseudoRows: CurvatureForm {
             }
     }
 
-    /// The rows and the floor of one task.
+    /// The rows and the floor of one task, every position kept.
     ///
     /// - Throws: ``LaboratoryError/compression(_:)`` for rows that are not finite.
     public init(_ rows: TaskRows, settings: Settings) throws(LaboratoryError) {
+        try self.init(rows, settings: settings, codebook: nil)
+    }
+
+    /// The rows and the floor of one task.
+    ///
+    /// - Parameters:
+    ///   - rows: The task's rows with all positions. The floor is made of these.
+    ///   - settings: The settings.
+    ///   - codebook: Pools the positions of what is kept; nil keeps every position.
+    /// - Throws: ``LaboratoryError/compression(_:)`` for rows that are not finite.
+    public init(_ rows: TaskRows, settings: Settings, codebook: PositionCodebook?) throws(LaboratoryError) {
         let factors =
             settings.floor == .none
             ? nil : KroneckerForm(rows, settings: KroneckerForm.Settings(oneDimensional: .sum))
+        let rows = codebook.map { rows.pooled(by: $0) } ?? rows
         let weights = JointWeights(rows)
         let compressed = try Self.compress(rows.rows, settings, weights)
         self.init(settings: settings, taskCount: 1, rows: compressed, weights: weights, factors: factors)

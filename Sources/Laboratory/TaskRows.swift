@@ -14,6 +14,11 @@ public struct TaskRows: Sendable {
     /// N.
     public let sampleCount: Int
 
+    init(rows: JointRows, sampleCount: Int) {
+        self.rows = rows
+        self.sampleCount = sampleCount
+    }
+
     /// Computes the rows of some samples at θ0.
     ///
     /// - Parameters:

@@ -69,6 +69,7 @@ extension Contender {
             case .factors(let share): id.append("kfac\(share)")
             case .complement: id.append("complement")
             }
+            if settings.centroidCount > 0 { id.append("centroids\(settings.centroidCount)") }
             if settings.mixing { id.append("mixed") }
         case .inputMixture(let settings): id.append("\(settings.componentCount)x\(settings.rank)")
         case .curvature(let form): id.append(form == .perTask ? "per-task" : "accumulated")
@@ -96,10 +97,12 @@ extension Contender {
                 "ranks", default: (32, 128), of: "the ranks of inputs and gradients")
             let floor = try fields.floor("floor")
             let mixing: Mixing = try fields.choice("mixing", default: .off)
+            let centroidCount = try fields.integer("centroids", default: 0)
             return .form(
                 .pseudoRows(
                     PseudoRows.Settings(
-                        inputRank: ranks.0, gradientRank: ranks.1, floor: floor, mixing: mixing == .on)))
+                        inputRank: ranks.0, gradientRank: ranks.1, floor: floor, mixing: mixing == .on,
+                        centroidCount: centroidCount)))
         case "daemon":
             let accumulation: KroneckerForm.Settings.Accumulation = try fields.choice(
                 "accumulation", default: .accumulated)

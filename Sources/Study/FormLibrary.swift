@@ -2,6 +2,9 @@ import Laboratory
 
 /// The forms of all tasks that the lab builds from rows; one form and seed are kept at a time.
 actor FormLibrary {
+    /// The images of each task that make a codebook.
+    private static let codebookSampleCount = 64
+
     private let inputs: StudyInputs
     private let team: PassTeam
     private var key: Key?
@@ -45,7 +48,8 @@ actor FormLibrary {
     ///
     /// - Throws: `LaboratoryError`.
     func factors(_ source: FactorSource, seed: Int) async throws(LaboratoryError) -> KroneckerForm {
-        try .accumulated(try await build(KroneckerForm.Settings(oneDimensional: .sum), source, seed: seed))
+        let settings = KroneckerForm.Settings(oneDimensional: .sum)
+        return try .accumulated(try await eachTask(source, seed) { KroneckerForm($0, settings: settings) })
     }
 
     private static func accumulated<Form: CurvatureForm>(
@@ -58,20 +62,34 @@ actor FormLibrary {
         _ form: Contender.Form, _ source: FactorSource, seed: Int
     ) async throws(LaboratoryError) -> TaskForms {
         switch form {
-        case .kronecker(let settings): return .kronecker(try await build(settings, source, seed: seed))
-        case .pseudoRows(let settings): return .pseudoRows(try await build(settings, source, seed: seed))
+        case .kronecker(let settings):
+            return .kronecker(try await eachTask(source, seed) { KroneckerForm($0, settings: settings) })
+        case .pseudoRows(let settings):
+            let codebook = await codebook(settings.centroidCount, seed: seed)
+            return .pseudoRows(
+                try await eachTask(source, seed) { rows throws(LaboratoryError) in
+                    try PseudoRows(rows, settings: settings, codebook: codebook)
+                })
         }
     }
 
-    /// The rows of a task are large, so only one task's are in memory.
-    private func build<Form: CurvatureForm>(
-        _ settings: Form.Settings, _ source: FactorSource, seed: Int
+    /// Builds a form of each task. The rows of a task are large, so only one task's are in memory.
+    private func eachTask<Form>(
+        _ source: FactorSource, _ seed: Int, _ form: (TaskRows) throws(LaboratoryError) -> Form
     ) async throws(LaboratoryError) -> [Form] {
         var forms: [Form] = []
-        for task in inputs.train {
-            forms.append(try Form(await rows(of: task, source, seed: seed), settings: settings))
-        }
+        for task in inputs.train { forms.append(try form(await rows(of: task, source, seed: seed))) }
         return forms
+    }
+
+    /// The codebook of some images of all tasks; nil for no centroids.
+    private func codebook(_ centroidCount: Int, seed: Int) async -> PositionCodebook? {
+        guard centroidCount > 0 else { return nil }
+        var tasks: [TaskRows] = []
+        for task in inputs.train {
+            tasks.append(await rows(of: task, FactorSource(sampleCount: Self.codebookSampleCount), seed: seed))
+        }
+        return PositionCodebook(of: tasks, count: centroidCount)
     }
 
     private func rows(of task: EvaluationTask, _ source: FactorSource, seed: Int) async -> TaskRows {

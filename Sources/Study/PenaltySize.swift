@@ -22,7 +22,8 @@ extension StudyMethod.Penalty {
             let samples = taskCount * source.sampleCount
             let rows = size.rows(
                 inputs: min(settings.inputRank, samples),
-                gradients: min(settings.gradientRank, samples * source.probeCount))
+                gradients: min(settings.gradientRank, samples * source.probeCount),
+                buckets: settings.centroidCount == 0 ? nil : 1 + settings.centroidCount)
             return rows + (settings.floor == .none ? 0 : size.factors)
         case .inputMixture(let settings): return size.mixture(components: settings.componentCount, rank: settings.rank)
         case .jacobian: return nil

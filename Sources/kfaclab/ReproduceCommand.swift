@@ -25,7 +25,7 @@ struct ReproduceCommand: Experiment {
         help: """
             A penalty beside the methods; may be given again. A form and its settings: \
             daemon[,accumulation=per-task], kronecker[,accumulation=per-task][,balance=trace][,one-dimensional=sum], \
-            pseudo-rows[,ranks=32x128][,floor=complement|none|SHARE][,mixing=on], \
+            pseudo-rows[,ranks=32x128][,floor=complement|none|SHARE][,mixing=on][,centroids=16], \
             input-mixture[,components=128x8], jacobian; each also with beta=B/B/…, of which validation images choose, \
             and the first three with samples=N, probes=M, every=STEPS.
             """,

@@ -24,6 +24,7 @@ struct ContenderTests {
             ("pseudo-rows,ranks=1x2,floor=none", "pseudo-rows-1x2-alone", [100]),
             ("pseudo-rows,mixing=on,floor=0.1", "pseudo-rows-32x128-kfac0.1-mixed", [100]),
             ("pseudo-rows,mixing=off", "pseudo-rows-32x128-complement", [100]),
+            ("pseudo-rows,centroids=16", "pseudo-rows-32x128-complement-centroids16", [100]),
             ("daemon,samples=64", "daemon-accumulated-samples64", [100]),
             ("daemon,accumulation=per-task,beta=700/1400", "daemon-per-task", [700, 1400]),
             ("jacobian,beta=10/30", "jacobian", [10, 30]),
@@ -77,6 +78,7 @@ struct ContenderTests {
         ),
         ("pseudo-rows,mixing=yes", "mixing is \"yes\"; expected off or on"),
         ("kronecker,mixing=on", "the form kronecker has no setting \"mixing\""),
+        ("pseudo-rows,centroids=0", "centroids is \"0\"; expected an integer in 1...65536"),
         ("pseudo-rows,samples=0", "samples is \"0\"; expected an integer in 1...65536"),
         ("pseudo-rows,probes=5000", "probes is \"5000\"; expected an integer in 1...4096"),
     ])
@@ -100,12 +102,15 @@ struct ContenderTests {
         BLASEnvironment.setThreadCount(1)
         let files = try TinyStudy()
         let texts = [
-            "pseudo-rows,ranks=2x4,samples=6,beta=1/50", "kronecker,balance=trace,one-dimensional=sum,beta=20",
+            "pseudo-rows,ranks=2x4,samples=6,beta=1/50", "pseudo-rows,ranks=2x4,samples=6,centroids=2",
+            "kronecker,balance=trace,one-dimensional=sum,beta=20",
             "jacobian", "input-mixture,components=2x1",
         ]
         let rows = try await study(files, texts).run { _ in }
         for (id, betas) in [
-            ("pseudo-rows-2x4-complement-samples6", [1.0, 50]), ("kronecker-trace-sum", [20]), ("jacobian", [30]),
+            ("pseudo-rows-2x4-complement-samples6", [1.0, 50]),
+            ("pseudo-rows-2x4-complement-centroids2-samples6", [100]), ("kronecker-trace-sum", [20]),
+            ("jacobian", [30]),
             ("input-mixture-2x1", [30]),
         ] {
             let own = rows.filter { $0.method == id }
@@ -120,20 +125,21 @@ struct ContenderTests {
             return try #require(try directory.result(ofStage: name)?.choice)
         }
         // The triangles of A's sides 9 (three times), 17 and 8, of B's 24, 8, 16, 8 and 6, and of 9 blocks F of side 8
-        // hold 1177 numbers. The rows hold 1890 and the weights 44 more. Each component of the mixture has two images
-        // of 784 pixels, its share and its number of images.
-        #expect(choices.map(\.storedElementCount) == [3111, 1177, nil, 3140])
+        // hold 1177 numbers. The rows hold 1890 and the weights 44 more, with three buckets of positions 1266 and 28.
+        // Each component of the mixture has two images of 784 pixels, its share and its number of images.
+        #expect(choices.map(\.storedElementCount) == [3111, 2471, 1177, nil, 3140])
         let figures = String(decoding: try files.directory.read("out/figures.json"), as: UTF8.self)
         let storage = try FiguresFile.decode(figures).storage
         #expect(
             Set(storage?.map(\.method) ?? []) == [
-                "linear", "kronecker-trace-sum", "pseudo-rows-2x4-complement-samples6", "input-mixture-2x1",
+                "linear", "kronecker-trace-sum", "pseudo-rows-2x4-complement-samples6",
+                "pseudo-rows-2x4-complement-centroids2-samples6", "input-mixture-2x1",
             ])
         let counts = (storage ?? []).map(\.elementCount)
-        #expect(counts.sorted() == [0, 1177, 3111, 3140])
+        #expect(counts.sorted() == [0, 1177, 2471, 3111, 3140])
         expectClose((storage ?? []).map(\.relative), counts.map { Double($0) / 1177 }, relative: 1e-3)
         #expect(storage?.first { $0.method == "kronecker-trace-sum" }?.largeRelative == 1)
-        #expect(choices.map(\.betas) == [[1, 50], [20], [30], [30]])
+        #expect(choices.map(\.betas) == [[1, 50], [100], [20], [30], [30]])
         let best = try #require(choices[0].accuracies.max())
         #expect(choices[0].accuracies[choices[0].chosen] == best)
         let page = String(decoding: try files.directory.read("out/results.html"), as: UTF8.self)
