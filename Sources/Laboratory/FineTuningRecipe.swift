@@ -16,6 +16,8 @@ public struct FineTuningRecipe: Equatable, Hashable, Sendable, Codable {
     public var stepCount: Int
     /// Samples in a step.
     public var batchSize: Int
+    /// Samples of other tasks in a step, for a penalty that needs inputs.
+    public var penaltyBatchSize: Int
     /// The largest learning rate.
     public var learningRate: Double
     /// The share of the steps during which the learning rate rises.
@@ -31,17 +33,19 @@ public struct FineTuningRecipe: Equatable, Hashable, Sendable, Codable {
     ///   - regime: The model through which the task vector enters the loss.
     ///   - stepCount: Number of steps.
     ///   - batchSize: Samples in a step.
+    ///   - penaltyBatchSize: Samples of other tasks in a step; nil for as many as of the task itself.
     ///   - learningRate: The largest learning rate; nil for 1e-3, and 5e-4 for the non-linear regime.
     ///   - warmUpShare: The share of the steps during which the learning rate rises.
     ///   - beta: β.
     ///   - penaltyInterval: The number of steps from one penalty gradient to the next.
     public init(
-        regime: Regime = .linear, stepCount: Int = 200, batchSize: Int = 64, learningRate: Double? = nil,
-        warmUpShare: Double = 0.1, beta: Double = 0, penaltyInterval: Int = 1
+        regime: Regime = .linear, stepCount: Int = 200, batchSize: Int = 64, penaltyBatchSize: Int? = nil,
+        learningRate: Double? = nil, warmUpShare: Double = 0.1, beta: Double = 0, penaltyInterval: Int = 1
     ) {
         self.regime = regime
         self.stepCount = stepCount
         self.batchSize = batchSize
+        self.penaltyBatchSize = penaltyBatchSize ?? batchSize
         self.learningRate = learningRate ?? (regime == .linear ? 1e-3 : 5e-4)
         self.warmUpShare = warmUpShare
         self.beta = beta

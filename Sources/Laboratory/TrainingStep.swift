@@ -23,7 +23,7 @@ struct TrainingStep: Sendable {
         var otherCount = 0
         if case .jacobian(_, let sampleCount) = training.penalty { otherCount = sampleCount }
         otherSamples = BatchOrder(
-            sampleCount: otherCount, batchSize: training.recipe.batchSize, seed: training.seed,
+            sampleCount: otherCount, batchSize: training.recipe.penaltyBatchSize, seed: training.seed,
             purpose: "others of \(training.task)")
         vector = [Float](repeating: 0, count: count)
         mean = vector

@@ -20,14 +20,18 @@ public struct Contender: Sendable, Equatable {
     let source: FactorSource
     /// The number of steps from one gradient of the penalty to the next.
     let interval: Int
+    /// The inputs in a step, for a penalty that needs inputs; nil for as many as the task's own.
+    let penaltyBatchSize: Int?
     /// The id in results: everything but β.
     let id: String
 
     /// The method of one β; with several, it is an ablation's.
     func method(beta: Double, stepCount: Int) -> StudyMethod {
         StudyMethod(
-            id, FineTuningRecipe(stepCount: stepCount, beta: beta, penaltyInterval: interval), penalty, factors: source,
-            setting: "β = \(Self.text(beta))")
+            id,
+            FineTuningRecipe(
+                stepCount: stepCount, penaltyBatchSize: penaltyBatchSize, beta: beta, penaltyInterval: interval),
+            penalty, factors: source, setting: "β = \(Self.text(beta))")
     }
 
     /// The number without a fraction of 0.
@@ -46,7 +50,12 @@ extension Contender {
         self.penalty = penalty
         var source = FactorSource()
         var interval = 1
-        if !penalty.usesInputs {
+        var penaltyBatchSize: Int?
+        if penalty.usesInputs {
+            let ownSize = FineTuningRecipe().batchSize
+            let size = try fields.integer("batch", default: ownSize)
+            if size != ownSize { penaltyBatchSize = size }
+        } else {
             source.sampleCount = try fields.integer("samples", default: source.sampleCount)
             source.probeCount = try fields.integer(
                 "probes", default: source.probeCount, in: 1...CaptureSettings.probeLimit)
@@ -55,6 +64,7 @@ extension Contender {
         betas = try fields.numbers("beta", default: penalty.usesInputs ? 30 : 100)
         self.source = source
         self.interval = interval
+        self.penaltyBatchSize = penaltyBatchSize
         try fields.requireEnd()
         var id = [fields.form]
         switch penalty {
@@ -77,6 +87,7 @@ extension Contender {
         }
         if source.sampleCount != FactorSource().sampleCount { id.append("samples\(source.sampleCount)") }
         if source.probeCount != FactorSource().probeCount { id.append("probes\(source.probeCount)") }
+        if let penaltyBatchSize { id.append("batch\(penaltyBatchSize)") }
         if interval != 1 { id.append("every\(interval)") }
         self.id = id.joined(separator: "-")
     }

@@ -27,7 +27,7 @@ struct ReproduceCommand: Experiment {
             daemon[,accumulation=per-task], kronecker[,accumulation=per-task][,balance=trace][,one-dimensional=sum], \
             pseudo-rows[,ranks=32x128][,floor=complement|none|SHARE][,mixing=on][,centroids=16], \
             input-mixture[,components=128x8], jacobian; each also with beta=B/B/…, of which validation images choose, \
-            and the first three with samples=N, probes=M, every=STEPS.
+            the first three with samples=N, probes=M, every=STEPS, and the last two with batch=IMAGES.
             """,
         transform: { text in
             do throws(LaboratoryError) { return try Contender(parsing: text) } catch {

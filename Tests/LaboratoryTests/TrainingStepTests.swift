@@ -26,13 +26,15 @@ struct TrainingStepTests {
     private let stepCount = 3
 
     private func training(
-        _ regime: FineTuningRecipe.Regime, _ penalty: TrainingPenalty = .none, beta: Double = 0, interval: Int = 1
+        _ regime: FineTuningRecipe.Regime, _ penalty: TrainingPenalty = .none, beta: Double = 0, interval: Int = 1,
+        batch: Int = 64, penaltyBatch: Int? = nil
     ) -> FineTuning {
         // Batches hold all samples, so that every step sees the same objective.
         task.training(
             FineTuningRecipe(
-                regime: regime, stepCount: stepCount, batchSize: 64, learningRate: rate, warmUpShare: 0, beta: beta,
-                penaltyInterval: interval), penalty: penalty)
+                regime: regime, stepCount: stepCount, batchSize: batch, penaltyBatchSize: penaltyBatch,
+                learningRate: rate,
+                warmUpShare: 0, beta: beta, penaltyInterval: interval), penalty: penalty)
     }
 
     /// Takes all steps, and expects that each is Adam's step with the gradient of the step's objective.
@@ -100,9 +102,13 @@ struct TrainingStepTests {
         }
     }
 
-    @Test func `a Jacobian penalty adds β times the mean of ‖J τ‖² over other tasks' samples`() async {
+    @Test(arguments: [(64, nil), (2, 5)] as [(Int, Int?)])
+    func `a Jacobian penalty adds β times the mean of ‖J τ‖² over other tasks' samples`(
+        batch: Int, penaltyBatch: Int?
+    ) async {
         let penalty = TrainingPenalty.jacobian(tokens: others.tokens, sampleCount: 5)
-        await expectSteps(training(.linear, penalty, beta: 0.3)) { _, vector in
+        let training = training(.linear, penalty, beta: 0.3, batch: batch, penaltyBatch: penaltyBatch)
+        await expectSteps(training) { _, vector in
             let tangents = ModelOutputs(model.base, tokens: others.tokens, count: 5).tangents(along: vector)
             let mean = tangents.joined().reduce(0) { $0 + $1 * $1 } / 5
             return task.loss(at: vector, .linear) + 0.3 * mean

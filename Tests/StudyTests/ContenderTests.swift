@@ -28,6 +28,8 @@ struct ContenderTests {
             ("daemon,samples=64", "daemon-accumulated-samples64", [100]),
             ("daemon,accumulation=per-task,beta=700/1400", "daemon-per-task", [700, 1400]),
             ("jacobian,beta=10/30", "jacobian", [10, 30]),
+            ("jacobian,batch=64", "jacobian", [30]),
+            ("input-mixture,batch=128", "input-mixture-128x8-batch128", [30]),
             ("input-mixture", "input-mixture-128x8", [30]),
             ("input-mixture,components=64x4,beta=10", "input-mixture-64x4", [10]),
         ] as [(String, String, [Double])])
@@ -46,6 +48,13 @@ struct ContenderTests {
         #expect(method.setting == "β = 7")
     }
 
+    @Test func `a penalty on inputs may take more of them in a step than the task's own`() throws {
+        for (text, size) in [("jacobian,batch=128", 128), ("jacobian", 64)] {
+            let recipe = try Contender(parsing: text).method(beta: 7, stepCount: 11).recipe
+            #expect(recipe == FineTuningRecipe(stepCount: 11, penaltyBatchSize: size, beta: 7))
+        }
+    }
+
     // MARK: - What is refused
 
     @Test(arguments: [
@@ -56,6 +65,8 @@ struct ContenderTests {
         ("daemon,accumulation=optimal", "accumulation is \"optimal\"; expected accumulated or per-task"),
         ("kronecker,ranks=2x3", "the form kronecker has no setting \"ranks\""),
         ("jacobian,probes=2", "the form jacobian has no setting \"probes\""),
+        ("input-mixture,batch=0", "batch is \"0\"; expected an integer in 1...65536"),
+        ("pseudo-rows,batch=128", "the form pseudo-rows has no setting \"batch\""),
         ("input-mixture,samples=2", "the form input-mixture has no setting \"samples\""),
         (
             "input-mixture,components=0x1",
