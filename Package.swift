@@ -130,7 +130,9 @@ let package = Package(
         // Level 2: the curvature, the files.
         module("KroneckerFactors", ["Identifiers", "LinearAlgebra"]),
         module("BlobStore", ["Identifiers", "FileAccess", "Lanes", "Hashing", "Telemetry", systemPackage, logging]),
-        module("Publication", ["CSystemCalls", "Identifiers", "FileAccess", "JSONText", systemPackage]),
+        module(
+            "Publication",
+            ["CSystemCalls", "Identifiers", "NameMatching", "FileAccess", "JSONText", systemPackage]),
         module(
             "JobFiles",
             [

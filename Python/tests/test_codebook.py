@@ -411,10 +411,18 @@ def test_a_job_refuses_pooled_positions_that_contradict(job: Path) -> None:
         rewritten(file, joint_rows=json.dumps({key: value for key, value in changed.items() if value is not None}))
         with pytest.raises(kfacd.KfacdError, match=message):
             kfacd.run(job, workers=1, progress=False)
-    # Too few rows would make the complement negative.
-    rewritten(file, joint_rows=metadata["joint_rows"], rows=json.dumps({"fc1": 3, "fc2": 25, "head": 3}))
-    with pytest.raises(kfacd.KfacdError, match="expected at most"):
-        kfacd.run(job, workers=1, progress=False)
+    # Too few rows would make the complement negative, and too many make it too large; the ones of biases tell both.
+    right = json.loads(metadata["rows"])
+    for layer, rows, message in (
+        ("fc1", 3, "as the ones of its bias"),
+        ("fc1", right["fc1"] + 3, "as the ones of its bias"),
+        ("fc2", 3, "expected at most" if not json.loads(metadata["bias"])["fc2"] else "as the ones of its bias"),
+    ):
+        rewritten(file, joint_rows=metadata["joint_rows"], rows=json.dumps(right | {layer: rows}))
+        with pytest.raises(kfacd.KfacdError, match=message):
+            kfacd.run(job, workers=1, progress=False)
+        with pytest.raises(kfacd.InputError, match="as the ones of|sum to"):
+            kfacd.accumulate_joint_rows([file], job.parent / "refused.safetensors")
 
 
 def test_experts_that_a_step_does_not_reach_have_rows_of_zero(tmp_path: Path) -> None:

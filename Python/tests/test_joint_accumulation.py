@@ -204,7 +204,7 @@ def test_factor_files_that_lack_tensors_are_refused(tasks: tuple[nn.Sequential, 
     target, altered = tmp_path / "r.safetensors", tmp_path / "altered.safetensors"
     tensors, metadata = stored(files[0])
     for name, message in (
-        ("0.B", "the file lacks 0.B, which the floor needs."),
+        ("0.B", "the file lacks 0.B, which its joint rows belong to."),
         ("0.gradient_squares", "the file lacks 0.gradient_squares, the weight of its rows."),
         ("0.gradient_rows", "0 lacks gradient_rows; joint rows of a layer have both sides."),
         ("input_squares", "the file lacks input_squares, the weight of its rows."),
@@ -218,6 +218,43 @@ def test_factor_files_that_lack_tensors_are_refused(tasks: tuple[nn.Sequential, 
     save_file(tensors, altered, metadata | {"joint_rows": '{"ranks": [2]}'})
     assert refused([altered], target) == (
         f"{altered}: the metadata's ranks are [2]; expected inputs and gradients, whole numbers of at least 1."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("0.input_squares", "5 rows of a sample times the trace of 0.A"),
+        ("3.gradient_squares", "the trace of 3.B"),
+        ("1.weight.gradient_squares", "the trace of 1.weight.F"),
+        ("input_squares", "the square of the constant"),
+    ],
+)
+def test_squares_that_contradict_their_factors_are_refused_with_any_floor(
+    tasks: tuple[nn.Sequential, list[Path]], tmp_path: Path, name: str, reason: str
+) -> None:
+    _, files = tasks
+    altered = tmp_path / "altered.safetensors"
+    tensors, metadata = stored(files[0])
+    save_file(tensors | {name: tensors[name] * 1.01}, altered, metadata)
+    for floor in ("complement", "none", 0.5):
+        (problem,) = refused([altered], tmp_path / "r.safetensors", floor=floor).splitlines()
+        assert problem.startswith(f"{altered}: {name} sum to ")
+        assert f", {reason}. Collect factors and joint rows again" in problem
+
+
+def test_rows_that_are_no_part_of_the_samples_and_compressed_factors_are_refused(
+    tasks: tuple[nn.Sequential, list[Path]], tmp_path: Path
+) -> None:
+    _, files = tasks
+    altered = tmp_path / "altered.safetensors"
+    tensors, metadata = stored(files[0])
+    save_file(tensors | {"3.input_rows": tensors["3.input_rows"] * 2}, altered, metadata)
+    assert "the squares of its input_rows of 3 sum to" in refused([altered], tmp_path / "r.safetensors")
+    bf16 = {"0.A": {"form": "bf16", "dimension": 4, "shift": 0}}
+    save_file(tensors | {"0.A": tensors["0.A"].bfloat16()}, altered, metadata | {"compression": json.dumps(bf16)})
+    assert "0.A is compressed, but what the rows hold is subtracted from exact factors" in refused(
+        [altered], tmp_path / "r.safetensors"
     )
 
 

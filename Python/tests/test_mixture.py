@@ -195,6 +195,37 @@ def test_inputs_without_a_mixture_are_refused(given: Tensor, message: str) -> No
         kfacd.InputMixture.of(given, task="a")
 
 
+@pytest.mark.parametrize("size", [{"components": 0}, {"rank": -1}, {"rank": 2.5}, {"components": True}])
+def test_sizes_that_are_none_are_refused(size: dict[str, int]) -> None:
+    with pytest.raises(kfacd.OptionError, match="expected whole numbers"):
+        kfacd.InputMixture.of(inputs(), task="a", **size)
+
+
+def test_a_rank_is_bounded_by_the_inputs_and_loses_nothing() -> None:
+    given = torch.randn(20, 30, generator=torch.Generator().manual_seed(0))
+    mixture = kfacd.InputMixture.of(given, task="a", components=1, rank=10**6)
+    assert mixture.directions.shape == (1, 19, 30)
+    for found, expected in zip(moments_of(mixture), moments(given), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    narrow = kfacd.InputMixture.of(inputs(), task="b", components=3, rank=10**6)
+    assert narrow.directions.shape[1] == 6
+    other = kfacd.InputMixture.of(inputs(seed=1), task="c", components=3, rank=2)
+    both = kfacd.InputMixture.accumulated([narrow, other], rank=10**6)
+    assert both.directions.shape[1] == 6
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_equal_inputs_are_a_component_without_directions(tmp_path: Path, dtype: torch.dtype) -> None:
+    given = torch.full((33, 2, 3), 0.1, dtype=dtype)
+    mixture = kfacd.InputMixture.of(given, task="a", components=2, rank=3)
+    again = kfacd.InputMixture.load(mixture.save(tmp_path / "m.safetensors"))
+    for each in (mixture, again, kfacd.InputMixture.accumulated([again])):
+        assert torch.equal(each.means, given[:1].float().expand_as(each.means))
+        assert not bool(each.directions.any())
+        assert torch.equal(each.draw(5), given[:5].float())
+        assert int(each.counts.sum()) == 33 and float(each.shares.sum()) == pytest.approx(1)
+
+
 def test_mixtures_that_do_not_join_are_refused() -> None:
     one = kfacd.InputMixture.of(inputs(), task="a", components=2, rank=1)
     other = kfacd.InputMixture.of(inputs().flatten(1), task="b", components=2, rank=1)

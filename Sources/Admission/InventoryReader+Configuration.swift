@@ -1,6 +1,7 @@
 import FileAccess
 import JobFiles
 import JobPlan
+import NameMatching
 import Safetensors
 import SystemPackage
 
@@ -43,7 +44,8 @@ extension InventoryReader {
                 JobNotice(at: configuration.location, $0)
             }
         } else if let names = try? roots.names(in: set.path), !names.contains("config.json"),
-            ModelFiles.isModelOfTransformers(names: names, inventory.base)
+            names.contains(where: ModelFileName.isOfTransformers)
+                || inventory.base.tensors.keys.contains("model.embed_tokens.weight")
         {
             inventory.notices.append(
                 JobNotice(

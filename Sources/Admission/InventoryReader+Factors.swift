@@ -157,6 +157,7 @@ extension InventoryReader {
                 progress.note("reads the partial sums of task \"\(task.name)\" that come twice")
                 try set.requireEqualRepetitions()
             }
+            if depth == .contents { try set.requireCountedRows() }
             var repeated = SharedFaults()
             for repetition in set.repetitions {
                 repeated.append(

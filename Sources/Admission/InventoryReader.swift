@@ -311,6 +311,9 @@ struct InventoryReader {
             found.layouts = try set.layouts().mapValues { Located($0.layout, at: $0.file.string) }
             report(Self.strayNames(in: metadata, beside: found, at: path), at: factors, key: "factors")
             report(JointRowsContradictions(set, metadata)?.problems ?? [], at: factors, key: "factors")
+            if depth == .contents, let problem = try PooledRowCounts(set, metadata)?.problem() {
+                report([problem], at: factors, key: "factors")
+            }
             inventory.factorSets[task.name] = renamed(found, of: task)
         } catch {
             report(error.sentences, at: factors, key: "factors")

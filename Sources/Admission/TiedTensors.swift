@@ -18,7 +18,8 @@ struct TiedTensors {
     /// Notes which of a checkpoint's tensors are tied, and gives a missing tensor the one that it is tied to.
     ///
     /// A tensor is tied when the side that has it holds the same bytes under another name that both sides have. A
-    /// missing tensor is also tied when the checkpoint's configuration says that it ties its word embeddings.
+    /// missing tensor is also tied when the checkpoint's configuration says that it ties its word embeddings, and a
+    /// missing head when it does not deny that. So a model is read in the same way as the base and beside it.
     func settle(_ checkpoint: inout CheckpointInventory, against base: CheckpointInventory) {
         let own = checkpoint
         let missing = base.tensors.values.filter { own.tensors[$0.name] == nil && Self.isMatrix($0) }
@@ -27,7 +28,11 @@ struct TiedTensors {
         for tensor in missing {
             let twins = twins(of: tensor, in: base, shared: own)
             let saysTied = own.configuration?.tiesEmbeddings ?? false
-            let twin = twins.first { holdSameBytes($0, tensor) } ?? (saysTied ? twins.first(where: \.isEmbedding) : nil)
+            // The type of the base's head does not matter, because the model has none.
+            let implied = StoredTies.isHead(tensor.name) ? StoredTies.embedding(of: own) : nil
+            let twin =
+                twins.first { holdSameBytes($0, tensor) } ?? (saysTied ? twins.first(where: \.isEmbedding) : nil)
+                ?? implied.flatMap { $0.shape == tensor.shape ? base.tensors[$0.name] : nil }
             if let twin { checkpoint.tie(tensor.name, to: twin.name) }
         }
         for tensor in strangers {
@@ -47,7 +52,7 @@ struct TiedTensors {
             guard let own = inventory.checkpoints[task.name] else { continue }
             let heads = own.tensors.values.filter { head in
                 base.tensors[head.name] == nil && own.ties[head.name] == nil && StoredTies.isHead(head.name)
-                    && head.shape == tie.shape && head.elementType == tie.elementType
+                    && head.shape == tie.shape && head.floatingType != nil && tie.floatingType != nil
                     && !IgnoredTensors(spec).contains(head.name)
             }
             for head in heads.sorted(by: { $0.name < $1.name }) {
@@ -62,20 +67,41 @@ struct TiedTensors {
         }
     }
 
-    /// Notes the heads that the base stores as copies of its embedding: as second copies, or, where a model has other
-    /// values there, as heads of their own.
+    /// Notes the heads that the base stores beside its embedding, and that it does not deny to be tied.
+    ///
+    /// They are second copies if the base and all models hold one weight twice. They are heads of their own if some
+    /// hold one weight and others two, whichever of them is the base.
     private func separateStoredHeads(in inventory: inout JobInventory, of spec: JobSpec) {
-        for tie in StoredTies(in: inventory.base).ties where tie.isStated {
+        for tie in StoredTies(in: inventory.base).ties where StoredTies.isHead(tie.tensor.name) {
             let name = tie.tensor.name
-            guard let embedding = tie.embeddings.first(where: { holdSameBytes($0, tie.tensor) }) else { continue }
-            let task = spec.mergedTasks.first { hasBoth(name, embedding.name, $0, inventory) }
-            guard let task, !IgnoredTensors(spec).contains(name) else {
-                inventory.base.note(name, asCopyOf: embedding.name)
-                continue
+            let isIgnored = IgnoredTensors(spec).contains(name)
+            if let embedding = tie.embeddings.first(where: { holdSameBytes($0, tie.tensor) }) {
+                let task = spec.mergedTasks.first { hasBoth(name, embedding.name, $0, inventory) }
+                guard let task, !isIgnored else {
+                    inventory.base.note(name, asCopyOf: embedding.name)
+                    continue
+                }
+                inventory.base.separate(name, from: embedding.name)
+                note(name, apartFrom: embedding.name, task, &inventory)
+            } else if let embedding = tie.embeddings.first, !isIgnored,
+                let task = spec.mergedTasks.first(where: { holdsOnce(name, embedding.name, $0, inventory) })
+            {
+                inventory.base.separate(name, from: embedding.name)
+                inventory.notices.append(
+                    JobNotice(
+                        at: inventory.checkpoints[task.name]?.location ?? task.location,
+                        "the model of task \"\(task.name)\" ties \"\(name)\" to \"\(embedding.name)\", and the base holds "
+                            + "both. \(Self.separation) To keep the base's, add \"\(name)\" to \"ignore\"."))
             }
-            inventory.base.separate(name, from: embedding.name)
-            note(name, apartFrom: embedding.name, task, &inventory)
         }
+    }
+
+    /// Whether a task's model has one weight where the base has two: it lacks the head, or holds the same bytes twice.
+    private func holdsOnce(_ head: String, _ embedding: String, _ task: TaskSpec, _ inventory: JobInventory) -> Bool {
+        guard let own = inventory.checkpoints[task.name] else { return false }
+        if own.ties[head] == embedding { return true }
+        guard let found = own.tensors[head], let other = own.tensors[embedding] else { return false }
+        return !Self.isUpdatedAlone(found, beside: other) && holdSameBytes(found, other)
     }
 
     private func note(
@@ -85,14 +111,17 @@ struct TiedTensors {
             JobNotice(
                 at: inventory.checkpoints[task.name]?.location ?? task.location,
                 "the model of task \"\(task.name)\" has a \"\(head)\" of its own, which the base ties to "
-                    + "\"\(embedding)\". The merged model has both, merged apart, and its config.json says "
-                    + "\"tie_word_embeddings\": false. To keep it tied, add \"\(head)\" to \"ignore\"."))
+                    + "\"\(embedding)\". \(Self.separation) To keep it tied, add \"\(head)\" to \"ignore\"."))
     }
+
+    /// What becomes of a head that some models tie and others do not.
+    private static let separation =
+        "The merged model has both, merged apart, and its config.json says \"tie_word_embeddings\": false."
 
     /// Notes which stored tensors of the base are second copies of its embedding, so that they are one weight.
     ///
-    /// They are one only if every model that stores both holds the same bytes twice. Otherwise they stay apart. With
-    /// curvature a notice then says so, because each has factors of its own.
+    /// They are one only if every model that stores both holds the same bytes twice. Otherwise they stay apart, and a
+    /// notice says so. A head that another notice has told of has one only with curvature, for its factors.
     func noteCopies(in inventory: inout JobInventory, of spec: JobSpec) {
         let ties = StoredTies(in: inventory.base).ties
         guard ties.count <= Self.candidatesMax else { return }
@@ -104,13 +133,13 @@ struct TiedTensors {
                 continue
             }
             guard let embedding = tie.embeddings.first(where: { holdSameBytes($0, tie.tensor) }) else {
-                if tie.isStated, hasCurvature, let first = tie.embeddings.first {
+                if tie.isStated, let first = tie.embeddings.first {
                     inventory.notices.append(
                         JobNotice(
                             at: inventory.base.location,
                             "config.json ties \"\(name)\" to \"\(first.name)\", but the files hold two different "
-                                + "tensors. \(Self.treatment) If the model is tied, save it again; otherwise write "
-                                + "\"tie_word_embeddings\": false."))
+                                + "tensors. \(Self.treatment(hasCurvature)) If the model is tied, save it again; "
+                                + "otherwise write \"tie_word_embeddings\": false."))
                 }
                 continue
             }
@@ -119,22 +148,22 @@ struct TiedTensors {
                 inventory.base.note(name, asCopyOf: embedding.name)
                 continue
             }
-            guard hasCurvature else { continue }
             inventory.notices.append(
                 JobNotice(
                     at: inventory.checkpoints[untied.name]?.location ?? untied.location,
                     "the base holds one weight as \"\(name)\" and as \"\(embedding.name)\", but the model of task "
-                        + "\"\(untied.name)\" two different ones. \(Self.treatment) If that model is tied, save it "
-                        + "again."))
+                        + "\"\(untied.name)\" two different ones. \(Self.treatment(hasCurvature)) If that model is tied, "
+                        + "save it again."))
         }
     }
 
     /// What becomes of tensors that a configuration ties and that differ.
     ///
     /// Source: `tie_weights` of Hugging Face transformers.
-    private static let treatment =
-        "They are merged apart, each with its own factors, as transformers 5 loads them; transformers 4 may load the "
-        + "embedding for both."
+    private static func treatment(_ hasCurvature: Bool) -> String {
+        "They are merged apart\(hasCurvature ? ", each with its own factors" : ""), as transformers 5 loads them; "
+            + "transformers 4 may load the embedding for both."
+    }
 
     /// Whether a task's model has two different tensors where the base holds one twice.
     private func hasBoth(

@@ -1,6 +1,7 @@
 import FileAccess
 import Identifiers
 import JSONText
+import NameMatching
 public import Safetensors
 import SystemPackage
 
@@ -37,12 +38,12 @@ public struct CompanionFiles: Equatable, Sendable {
         guard let names = try? WholeFile.names(in: base.path, within: base.roots) else { return }
         let tensors = Set(base.layout.shards.map(\.fileName) + [base.layout.indexName ?? ""])
         let visible = names.filter { $0.first != "." && !tensors.contains($0) }
-        for name in visible where CompanionName.isOfEveryModel(name) { want(name, from: nil) }
-        for name in visible where name == "additional_chat_templates" {
+        for name in visible where ModelFileName.isOfEveryModel(name) { want(name, from: nil) }
+        for name in visible where ModelFileName.isOfTemplates(name) {
             wantAll(below: name, where: { $0.hasSuffix(".jinja") })
         }
         for name in wanted.sorted() where name.hasSuffix(".json") && name != "tokenizer.json" { follow(name) }
-        copied = wanted.filter { hasTokenizer || !CompanionName.isOfTokenizer($0) }.sorted()
+        copied = wanted.filter { hasTokenizer || !ModelFileName.isOfTokenizer($0) }.sorted()
         let firsts = Set(copied.map { String($0.prefix { $0 != "/" }) })
         leftOut = visible.filter { !firsts.contains($0) }.map { isDirectory($0) ? "\($0)/" : $0 }
     }
@@ -85,7 +86,7 @@ public struct CompanionFiles: Equatable, Sendable {
         var count = 0
         while let place = open.popLast() {
             let names = (try? WholeFile.names(in: base.path.pushing(FilePath(place)), within: base.roots)) ?? []
-            for name in names where name.first != "." && !CompanionName.isTrainingState(name) {
+            for name in names where name.first != "." && !ModelFileName.isTrainingState(name) {
                 count += 1
                 guard count <= Self.entryLimit else {
                     note("\(directory) holds more than \(Self.entryLimit) entries; the rest is not copied.")
@@ -156,7 +157,7 @@ public struct CompanionFiles: Equatable, Sendable {
     /// Whether a text could name a file beside the configuration: it is short, has an ending, and names no weights.
     private func isPlainName(_ text: String) -> Bool {
         text.utf8.count < 256 && text.contains(".") && !text.contains("\n") && !text.hasPrefix("/")
-            && !CompanionName.isWeights(text)
+            && !ModelFileName.isWeights(text)
     }
 
     /// Takes a file or directory that is named by its path.

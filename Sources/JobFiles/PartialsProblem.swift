@@ -47,6 +47,8 @@ public enum PartialsFlaw: Hashable, Sendable, CustomStringConvertible {
     case owners(key: String, missing: [String], unknown: [String])
     /// A layer of the file has rows but no samples.
     case rowsWithoutSamples(layer: String, rows: Int)
+    /// The ones of a layer's bias sum to another number of rows than the metadata states.
+    case countedRows(layer: String, stated: Int, found: Double)
     /// The file belongs to another run, task, base, … than most.
     case differs(subject: String, found: String, expected: String, other: FilePath)
     /// The file holds other sums than most.
@@ -70,6 +72,9 @@ public enum PartialsFlaw: Hashable, Sendable, CustomStringConvertible {
         case .rowsWithoutSamples(let layer, let rows):
             "layer \"\(layer.excerpt)\" has \(rows) rows of 0 samples; expected at least one sample. Write it again with the right "
                 + "counts."
+        case .countedRows(let layer, let stated, let found):
+            "layer \"\(layer.excerpt)\" has \(stated) rows in the metadata, but the ones of its bias sum to \(found), the last "
+                + "element of \"\(layer.excerpt).A\"; expected the same number. Write it again with the right counts."
         case .differs(let subject, let found, let expected, let other):
             "\(subject) is \(found.excerpt); expected \(expected.excerpt) as in \(other). Name the files of one run only."
         case .sums(let missing, let unknown, let other):
@@ -90,8 +95,10 @@ public enum PartialsFlaw: Hashable, Sendable, CustomStringConvertible {
 
     /// The thing that is wrong, if it is not the whole file, and the word for several of them.
     var subject: (name: String?, things: String) {
-        guard case .rowsWithoutSamples(let layer, _) = self else { return (nil, "files") }
-        return (layer, "layers")
+        switch self {
+        case .rowsWithoutSamples(let layer, _), .countedRows(let layer, _, _): (layer, "layers")
+        default: (nil, "files")
+        }
     }
 
     private static func listed(_ numbers: [Int], of count: Int) -> String {

@@ -75,6 +75,7 @@ public final class PartialsSet: Sendable {
     public let exactTraces: [String: Double]
     /// The joint rows of each of ``PartialsSet/files``; none if the run has none.
     public let jointParts: [JointPart]
+    private let members: [PartialsFile]
 
     /// Checks files one by one and together.
     ///
@@ -92,6 +93,7 @@ public final class PartialsSet: Sendable {
         let assembly = PartialsAssembly(members, isComplete: problems.isEmpty)
         if let error = JobFileError.bundle(problems + assembly.problems.map(JobFileError.partials)) { throw error }
         guard let first = assembly.files.first else { throw .noFiles }
+        self.members = assembly.files
         self.files = assembly.files.map(\.file)
         repetitions = assembly.repetitions
         task = first.metadata.task
@@ -128,6 +130,17 @@ public final class PartialsSet: Sendable {
                 rank: repetition.rank, sequence: repetition.sequence, other: original.path)
             problems.append(.partials(PartialsProblem(flaw, in: [file.path])))
         }
+        if let error = JobFileError.bundle(problems) { throw error }
+    }
+}
+
+extension PartialsSet {
+    /// Requires that the rows which the files state are those that their sums count, where a bias tells.
+    ///
+    /// - Throws: ``JobFileError``: every layer and file with other rows, or a failed read.
+    public func requireCountedRows() throws(JobFileError) {
+        var problems: [JobFileError] = []
+        for member in members { problems += try PartialsValues(member).countProblems() }
         if let error = JobFileError.bundle(problems) { throw error }
     }
 }

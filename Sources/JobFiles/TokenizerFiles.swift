@@ -1,4 +1,5 @@
 public import FileAccess
+import NameMatching
 public import SystemPackage
 
 /// The files of a model's tokenizer: tokens, special tokens and the template of chats.
@@ -43,6 +44,6 @@ public enum TokenizerFiles {
     private static func names(in directory: FilePath, _ roots: FileRoots) throws(FileError) -> Set<String> {
         Set(
             try WholeFile.names(in: directory, within: roots)
-                .filter { CompanionName.isOfEveryModel($0) && CompanionName.isOfTokenizer($0) })
+                .filter { ModelFileName.isOfEveryModel($0) && ModelFileName.isOfTokenizer($0) })
     }
 }

@@ -28,7 +28,7 @@ extension JobFileReader {
             }
             return nil
         }
-        for key in ["shard_size", "copy_tokenizer", "model_card"] {
+        for key in ["shard_size", "copy_tokenizer"] {
             guard let node = entries[key] else { continue }
             report(node, "\"\(key)\" is for a whole model, not for the form \"lora\". Remove it.")
         }

@@ -30,8 +30,10 @@ extension JobFileReader {
                 parameter.variesByTensor
                 ? setting(node, parameter.name) : number(node, parameter.name).map { .scalar($0) }
             guard let wrong = read?.numbers.first(where: { !range.contains($0) }) else { return read }
-            let isTooLarge = wrong.magnitude > NumberRange.largestMagnitude
-            let expected = isTooLarge ? "a magnitude of at most 1e30" : parameter.expectation
+            let most = NumberRange.largestMagnitude
+            let isTooLarge = wrong.magnitude > most
+            let expected =
+                isTooLarge ? "a magnitude of at most \(MergeValue.number(most))" : parameter.expectation
             report(node, "\"\(parameter.name)\" is \(MergeValue.number(wrong)); expected \(expected).")
             return nil
         case .truth:

@@ -18,8 +18,7 @@ extension JobSpec {
         return JobNotice.limited(
             notices + inventory.notices + baseNotices + averageNotices(inventory, settings)
                 + depthNotices(inventory, settings) + copyNotices(inventory) + extrapolationNotices
-                + (outputs.contains(.merged)
-                    ? IdleFilters(self, tensors: Array(inventory.base.tensors.keys)).notices : [])
+                + (outputs.contains(.merged) ? IdleFilters(self, of: inventory.base).notices : [])
                 + examination.comparisons.flatMap(\.notices)
                 + examination.configurations.notices + tasks.compactMap { inventory.renamings[$0.name]?.notice }
                 + missingCurvatureNotices(examination.selection, inventory) + examination.matrices.notices

@@ -1,8 +1,8 @@
 import TaskArithmetic
 
-/// The texts beside a merged checkpoint that tell how it was made.
+/// The texts beside a merged checkpoint or adapter that tell how it was made.
 ///
-/// Source: the model cards of the Hugging Face Hub, with the parts that mergekit writes.
+/// Source: the model cards of the Hugging Face Hub, with the parts that mergekit writes, and PEFT for an adapter.
 public struct ModelCard: Sendable {
     private static let cardName = "README.md"
     private static let sourceName = "mergekit_config.yml"
@@ -32,6 +32,8 @@ public struct ModelCard: Sendable {
         return Dictionary(uniqueKeysWithValues: Self.names(of: spec).map { ($0, texts[$0] ?? "") })
     }
 
+    private var isAdapter: Bool { spec.checkpoint.adapterRank != nil }
+
     private var models: [String] {
         var seen: Set<String> = []
         return ([spec.baseModel.value] + spec.tasks.compactMap { $0.model?.value }).filter { seen.insert($0).inserted }
@@ -49,7 +51,7 @@ public struct ModelCard: Sendable {
             ---
             # \(title)
 
-            This is a merge of pre-trained models, made with kfacd.
+            This is \(isAdapter ? "a LoRA adapter, " : "")a merge of pre-trained models, made with kfacd.
 
             ## Merge Details
 
@@ -72,11 +74,22 @@ public struct ModelCard: Sendable {
 
     /// The front matter; the Hub knows models by `owner/name`, so paths of this machine are left out, as in mergekit.
     private var metadata: String {
-        let known = models.filter { model in
-            !["/", "~", "."].contains { model.hasPrefix($0) } && model.count { $0 == "/" } <= 1
-        }
+        guard !isAdapter else { return adapterMetadata }
+        let known = models.filter(Self.isKnown)
         let list = known.isEmpty ? " []" : known.map { "\n- \(Self.quoted($0))" }.joined()
         return "base_model:\(list)\nlibrary_name: transformers\ntags:\n- kfacd\n- merge"
+    }
+
+    /// The front matter of an adapter, whose base is the one model that loads it.
+    private var adapterMetadata: String {
+        let base = spec.baseModel.value
+        let isKnown = Self.isKnown(base)
+        return (isKnown ? "base_model: \(Self.quoted(base))\n" : "") + "library_name: peft\ntags:\n"
+            + (isKnown ? "- \(Self.quoted("base_model:adapter:\(base)"))\n" : "") + "- lora\n- kfacd\n- merge"
+    }
+
+    private static func isKnown(_ model: String) -> Bool {
+        !["/", "~", "."].contains { model.hasPrefix($0) } && model.count { $0 == "/" } <= 1
     }
 
     /// A text in single quotes, in which YAML knows no escape but the doubled quote.

@@ -6,7 +6,7 @@ public struct StoredTies: Sendable {
     public struct Tie: Sendable {
         /// The tensor.
         public let tensor: TensorInventory
-        /// Word embeddings of the same type and shape.
+        /// Word embeddings of the same shape; one of another type is another weight.
         public let embeddings: [TensorInventory]
         /// Whether the configuration says so, rather than only not denying it.
         public let isStated: Bool
@@ -41,8 +41,8 @@ public struct StoredTies: Sendable {
             tensor in
             let isEmbedding = TensorNames.isWordEmbedding(tensor)
             let others = embeddings.filter {
-                $0.name != tensor.name && $0.shape == tensor.shape && $0.elementType == tensor.elementType
-                    && $0.floatingType != nil && (!isEmbedding || order($0) < order(tensor))
+                $0.name != tensor.name && $0.shape == tensor.shape && $0.floatingType != nil
+                    && tensor.floatingType != nil && (!isEmbedding || order($0) < order(tensor))
             }
             guard !others.isEmpty else { return nil }
             return Tie(tensor: tensor, embeddings: others, isStated: configuration.tiesEmbeddings && !isEmbedding)

@@ -65,15 +65,8 @@ public struct DampedFactorization: ~Copyable, Sendable {
         if let row = factor.firstNonFiniteRow() { throw .factorNotFinite(row: row) }
         let summary = DiagonalSummary(factor.diagonal.map(Double.init))
         var health = FactorHealth(
-            dimension: factor.dimension,
-            meanDiagonal: summary.mean,
-            requestedDamping: damping,
-            damping: damping,
-            attempts: 0,
-            remedy: .none,
-            pinnedCount: summary.pinned.count,
-            conditionEstimate: .infinity
-        )
+            dimension: factor.dimension, meanDiagonal: summary.mean, requestedDamping: damping,
+            pinnedCount: summary.pinned.count)
         let scaled =
             factor.shape.isDiagonal
             ? Self.inverted(factor.diagonal.map(Double.init), ladder, summary: summary, health: &health)

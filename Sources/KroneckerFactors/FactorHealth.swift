@@ -34,4 +34,16 @@ public struct FactorHealth: Equatable, Sendable {
     ///
     /// It is nil without an inverse.
     public var rankEstimate: Double?
+
+    /// States what was asked for and found, before any attempt.
+    public init(dimension: Int, meanDiagonal: Double, requestedDamping: Double, pinnedCount: Int) {
+        self.dimension = dimension
+        self.meanDiagonal = meanDiagonal
+        self.requestedDamping = requestedDamping
+        damping = requestedDamping
+        attempts = 0
+        remedy = .none
+        self.pinnedCount = pinnedCount
+        conditionEstimate = .infinity
+    }
 }

@@ -47,6 +47,8 @@ internal import CProductKernels
         ) -> Void
     /// Adds `count` elements, widened, to sums in fp64.
     let addWidened: @Sendable (Elements, UnsafeMutablePointer<Double>, Int) -> Void
+    /// `sum += scale · values` over `count` elements, widened, without a fused operation.
+    let addScaled: @Sendable (Elements, Double, UnsafeMutablePointer<Double>, Int) -> Void
     /// Adds so many rows of so many columns to sums in fp64, row by row.
     let addColumnSums: @Sendable (Elements, Int, Int, UnsafeMutablePointer<Double>) -> Void
     /// `sum += weight · (values − base)` over `count` elements; the values are of a type.
@@ -79,6 +81,9 @@ extension ScalarRoutines where Scalar == Float {
         syevd: ssyevd_,
         gesdd: sgesdd_,
         addWidened: { row, sum, count in unsafe kfacd_add_widened(row, sum, count) },
+        addScaled: { values, scale, sum, count in
+            for index in 0..<count { unsafe sum[index] += scale * Double(values[index]) }
+        },
         addColumnSums: { rows, rowCount, columnCount, sums in
             unsafe kfacd_add_column_sums(rows, rowCount, columnCount, sums)
         },
@@ -115,6 +120,7 @@ extension ScalarRoutines where Scalar == Double {
         addWidened: { row, sum, count in
             for index in 0..<count { unsafe sum[index] += row[index] }
         },
+        addScaled: { values, scale, sum, count in unsafe kfacd_add_scaled(values, scale, sum, count) },
         addColumnSums: { rows, rowCount, columnCount, sums in
             for row in 0..<rowCount {
                 for column in 0..<columnCount { unsafe sums[column] += rows[row * columnCount + column] }

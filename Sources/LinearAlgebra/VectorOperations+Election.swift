@@ -31,13 +31,6 @@ extension VectorOperations {
         }
     }
 
-    /// sums += weight · values; a weight of 1 is exact.
-    public static func addScaled(_ values: Span<Double>, by weight: Double, to sums: inout MutableSpan<Double>) {
-        unsafe withBoth(values, &sums) { values, sums, count in
-            unsafe kfacd_add_scaled(values, weight, sums, count)
-        }
-    }
-
     /// votes += 1 where a value is positive, and −1 where it is negative.
     public static func addSigns(of values: Span<Double>, to votes: inout MutableSpan<Double>) {
         unsafe withBoth(values, &votes) { values, votes, count in unsafe kfacd_add_signs(values, votes, count) }

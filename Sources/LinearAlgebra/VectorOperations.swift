@@ -21,7 +21,7 @@ public enum VectorOperations {
         }
     }
 
-    /// `sum += scale · values`, values widened.
+    /// `sum += scale · values`, values widened; a scale of 1 is exact, and no operation is fused.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)``; `sum` is then unchanged.
     public static func add<Scalar: MatrixScalar>(
         _ values: Span<Scalar>,
@@ -32,20 +32,9 @@ public enum VectorOperations {
         unsafe values.withUnsafeBufferPointer { values in
             unsafe sum.withUnsafeMutableBufferPointer { sum in
                 guard let source = values.baseAddress, let target = sum.baseAddress else { return }
-                unsafe add(source, times: scale, to: target, count: values.count)
+                unsafe Scalar.routines.addScaled(source, scale, target, values.count)
             }
         }
-    }
-
-    @specialized(where Scalar == Float)
-    @specialized(where Scalar == Double)
-    private static func add<Scalar: MatrixScalar>(
-        _ values: UnsafePointer<Scalar>,
-        times scale: Double,
-        to sum: UnsafeMutablePointer<Double>,
-        count: Int
-    ) {
-        for index in 0..<count { unsafe sum[index] += scale * Double(values[index]) }
     }
 
     /// `destination = values / divisor`, rounded once to the precision of the destination.

@@ -1,22 +1,11 @@
 import FileAccess
+import NameMatching
 import SystemPackage
 
 /// The files in an output directory under the names that jobs publish, compared with an earlier job's list.
 struct OutputContents {
     /// The names that a job may publish.
     static let entries = ["factors", "inverses", "merged", "regularizer", "report.html", "report.json"]
-    /// Files beside a model's tensors by which readers load other weights, or the same ones in another way.
-    private static let modelFiles: Set<String> = [
-        "adapter_config.json", "added_tokens.json", "chat_template.jinja", "config.json", "generation_config.json",
-        "hf_quant_config.json", "merges.txt", "quantize_config.json", "sentencepiece.bpe.model",
-        "special_tokens_map.json", "spiece.model", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-        "vocab.json", "vocab.txt", "additional_chat_templates", "chat_template.json",
-    ]
-    /// Beginnings of names of weights in other forms than safetensors.
-    private static let weightStems = [
-        "adapter_model.", "consolidated.", "flax_model", "model.", "model-", "pytorch_model", "tf_model",
-    ]
-
     /// The earlier job's list.
     let manifest: OutputManifest?
     /// The used names, sorted; without the manifest's own.
@@ -75,10 +64,8 @@ struct OutputContents {
         guard names.contains(where: { $0.hasSuffix(".safetensors") }),
             FileStatus(of: directory, followsLinks: true) != nil
         else { return [] }
-        return try writing { () throws(FileError) in try WholeFile.names(in: directory) }.filter { name in
-            modelFiles.contains(name) || name.hasSuffix(".safetensors") || name.hasSuffix(".index.json")
-                || weightStems.contains(where: name.hasPrefix)
-        }
+        return try writing { () throws(FileError) in try WholeFile.names(in: directory) }
+            .filter(ModelFileName.decidesLoading)
     }
 
     /// A directory can be moved to another parent only if it is writable.

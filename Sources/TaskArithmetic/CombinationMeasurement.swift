@@ -61,11 +61,18 @@ public struct CombinationMeasurement<Rule: CombinationRule>: TensorMeasurement, 
         try differences.begin(at: block.first, count: block.count)
         let count = products.count
         for model in 0..<count {
-            differences.withMutableValues(of: model) { difference in
-                block.withValues(of: model + 1) { values in
-                    for index in values.indices { difference[index] = values[index] }
+            do {
+                try differences.withMutableValues(of: model) {
+                    (difference: inout MutableSpan<Double>) throws(LinearAlgebraError) in
+                    block.withValues(of: model + 1) { values in
+                        for index in values.indices { difference[index] = values[index] }
+                    }
+                    try block.withValues(of: 0) { (origin: Span<Double>) throws(LinearAlgebraError) in
+                        try VectorOperations.add(origin, times: -1, to: &difference)
+                    }
                 }
-                block.withValues(of: 0) { origin in VectorOperations.addScaled(origin, by: -1, to: &difference) }
+            } catch {
+                throw .linearAlgebra(error)
             }
         }
         try products.add(differences)

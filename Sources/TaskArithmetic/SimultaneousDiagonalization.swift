@@ -15,6 +15,8 @@ struct SimultaneousDiagonalization: ~Copyable {
     private let roots: [Double]?
     /// f, from 0 to 1: the task's share of the curvature of each coordinate.
     let shares: [Double]
+    /// How S became positive definite.
+    let health: FactorHealth
 
     /// Diagonalizes.
     ///
@@ -35,12 +37,14 @@ struct SimultaneousDiagonalization: ~Copyable {
     }
 
     private init(
-        cholesky: consuming CholeskyFactor, vectors: consuming Matrix<Double>, roots: [Double]?, shares: [Double]
+        cholesky: consuming CholeskyFactor, vectors: consuming Matrix<Double>, roots: [Double]?, shares: [Double],
+        health: FactorHealth
     ) {
         self.cholesky = cholesky
         self.vectors = vectors
         self.roots = roots
         self.shares = shares
+        self.health = health
     }
 
     private static func ofDiagonals(
@@ -48,39 +52,55 @@ struct SimultaneousDiagonalization: ~Copyable {
         _ damping: Double
     ) throws(LinearAlgebraError) -> SimultaneousDiagonalization {
         let sums = total.diagonal.map { $0 + damping }
+        var health = Self.health(of: total, damping)
+        health.attempts = 1
+        let free = sums.filter { $0 > 0 }
+        health.conditionEstimate = (free.largest() ?? 1) / (free.smallest() ?? 1)
         return SimultaneousDiagonalization(
             cholesky: try CholeskyFactor(factorizing: Matrix(rows: 0, columns: 0)),
             vectors: try Matrix(rows: 0, columns: 0), roots: sums.map { max(0, $0).squareRoot() },
-            shares: zip(part.diagonal, sums).map { $1 > 0 ? min(1, max(0, $0 / $1)) : 0 })
+            shares: zip(part.diagonal, sums).map { $1 > 0 ? min(1, max(0, $0 / $1)) : 0 }, health: health)
     }
 
     private static func ofTriangles(
         _ part: borrowing TaskFactor, _ total: borrowing PackedSymmetricMatrix<Double>,
         _ damping: Double
     ) throws(LinearAlgebraError) -> SimultaneousDiagonalization {
-        let cholesky = try factorized(total, damping: damping)
+        var health = health(of: total, damping)
+        let cholesky = try factorized(total, &health)
         var scaled = try part.unpacked()
         try cholesky.solveTriangle(.none, &scaled, on: .left)
         try cholesky.solveTriangle(.transposed, &scaled, on: .right)
         let eigen = try SymmetricEigen(decomposing: scaled)
         let shares = eigen.values.map { min(1, max(0, $0)) }
         return SimultaneousDiagonalization(
-            cholesky: cholesky, vectors: eigen.intoVectors(), roots: nil, shares: shares)
+            cholesky: cholesky, vectors: eigen.intoVectors(), roots: nil, shares: shares, health: health)
+    }
+
+    private static func health(
+        of total: borrowing PackedSymmetricMatrix<Double>, _ damping: Double
+    ) -> FactorHealth {
+        FactorHealth(
+            dimension: total.dimension, meanDiagonal: total.trace / Double(max(1, total.dimension)),
+            requestedDamping: damping, pinnedCount: total.diagonal.count { $0 == 0 })
     }
 
     private static func factorized(
-        _ total: borrowing PackedSymmetricMatrix<Double>, damping: Double
+        _ total: borrowing PackedSymmetricMatrix<Double>, _ health: inout FactorHealth
     ) throws(LinearAlgebraError) -> CholeskyFactor {
-        let mean = total.trace / Double(max(1, total.dimension))
-        var amount = damping
+        let mean = health.meanDiagonal
         while true {
+            health.attempts += 1
             do {
                 var square = try total.unpackedLower()
-                square.addToDiagonal(amount)
-                return try CholeskyFactor(factorizing: square)
+                square.addToDiagonal(health.damping)
+                let cholesky = try CholeskyFactor(factorizing: square)
+                health.conditionEstimate = 1 / (try cholesky.reciprocalConditionEstimate())
+                return cholesky
             } catch .notPositiveDefinite(let minor) {
-                guard amount < mean else { throw .notPositiveDefinite(minor: minor) }
-                amount = max(10 * amount, 1e-7 * mean)
+                guard health.damping < mean else { throw .notPositiveDefinite(minor: minor) }
+                health.remedy = .raisedDamping
+                health.damping = max(10 * health.damping, 1e-7 * mean)
             }
         }
     }

@@ -77,8 +77,8 @@ public struct SparseSum<Rule: TaskVectorRule>: ElementwiseComputation, ~Copyable
         try vectors.withMutableValues(of: position) { (values: inout MutableSpan<Double>) throws(TaskArithmeticError) in
             do throws(LinearAlgebraError) {
                 try type.decode(checkpoint, into: &values)
-                base.withSpan { base in
-                    VectorOperations.addScaled(base.extracting(first: count), by: -1, to: &values)
+                try base.withSpan { (base: Span<Double>) throws(LinearAlgebraError) in
+                    try VectorOperations.add(base.extracting(first: count), times: -1, to: &values)
                 }
             } catch {
                 throw .linearAlgebra(error)
@@ -103,7 +103,7 @@ public struct SparseSum<Rule: TaskVectorRule>: ElementwiseComputation, ~Copyable
         if Rule.electsSign {
             try addAgreeing(countsSigns: try arguments.word(.consensus) == "count", divides: divides)
         } else {
-            addAll()
+            try addAll()
             if divides { try divideByWeights() }
         }
         let count = vectors.count
@@ -119,10 +119,17 @@ public struct SparseSum<Rule: TaskVectorRule>: ElementwiseComputation, ~Copyable
         position = 0
     }
 
-    private mutating func addAll() {
+    private mutating func addAll() throws(TaskArithmeticError) {
         for model in 0..<position {
-            vectors.withValues(of: model) { values in
-                sum.withMutablePrefix(values.count) { VectorOperations.addScaled(values, by: 1, to: &$0) }
+            do {
+                try vectors.withValues(of: model) { (values: Span<Double>) throws(LinearAlgebraError) in
+                    try sum.withMutablePrefix(values.count) {
+                        (sum: inout MutableSpan<Double>) throws(LinearAlgebraError) in
+                        try VectorOperations.add(values, to: &sum)
+                    }
+                }
+            } catch {
+                throw .linearAlgebra(error)
             }
         }
     }
@@ -138,14 +145,19 @@ public struct SparseSum<Rule: TaskVectorRule>: ElementwiseComputation, ~Copyable
         votes.clearPrefix(count)
         divisor.clearPrefix(count)
         for model in 0..<position {
-            vectors.withValues(of: model) { values in
-                votes.withMutablePrefix(count) { votes in
-                    if countsSigns {
-                        VectorOperations.addSigns(of: values, to: &votes)
-                    } else {
-                        VectorOperations.addScaled(values, by: 1, to: &votes)
+            do {
+                try vectors.withValues(of: model) { (values: Span<Double>) throws(LinearAlgebraError) in
+                    try votes.withMutablePrefix(count) {
+                        (votes: inout MutableSpan<Double>) throws(LinearAlgebraError) in
+                        if countsSigns {
+                            VectorOperations.addSigns(of: values, to: &votes)
+                        } else {
+                            try VectorOperations.add(values, to: &votes)
+                        }
                     }
                 }
+            } catch {
+                throw .linearAlgebra(error)
             }
         }
         for model in 0..<position {

@@ -28,6 +28,29 @@ struct JointRowReader {
         try await input.blobs.prepare(blobs)
     }
 
+    /// Reads all rows, block of columns by block of columns, in order.
+    ///
+    /// - Parameters:
+    ///   - count: Columns of a block.
+    ///   - positionScales: What each position is multiplied by beside the rows' own scale; `nil` for 1.
+    ///   - kernel: What the body computes.
+    ///   - scratch: Scratch, which notes the time of the body.
+    ///   - body: Takes the columns, and the rows' elements in them.
+    /// - Throws: What ``read(_:positionScales:into:_:)`` or the body throws.
+    func forEachBlock(
+        ofColumns count: Int, positionScales: [Double]?, for kernel: NumericKernel, _ scratch: inout LaneScratch,
+        _ body: (Range<Int>, borrowing Matrix<Float>) throws -> Void
+    ) async throws {
+        for first in stride(from: 0, to: rows.rowElements, by: count) {
+            let columns = first..<min(first + count, rows.rowElements)
+            var block = try Matrix<Float>(rows: rows.count, columns: columns.count)
+            try await read(columns, positionScales: positionScales, into: &block, &scratch.raw)
+            let start = ContinuousClock.now
+            try body(columns, block)
+            scratch.kernels.note(kernel, since: start)
+        }
+    }
+
     /// Fills a matrix with some columns of all rows.
     ///
     /// - Parameters:
@@ -36,7 +59,7 @@ struct JointRowReader {
     ///   - chunk: `[rows, columns]`.
     ///   - raw: Scratch.
     /// - Throws: ``UnitError/nonFinite(_:)`` for captured NaN or infinity, or what reading throws.
-    func read(
+    private func read(
         _ columns: Range<Int>, positionScales: [Double]?, into chunk: inout Matrix<Float>, _ raw: inout [UInt8]
     ) async throws {
         switch rows.source {
@@ -105,10 +128,5 @@ struct JointRowReader {
                 VectorOperations.multiply(&target, by: scales[position])
             }
         }
-    }
-
-    /// Ranges of columns, in order.
-    func chunks(of columns: Int) -> [Range<Int>] {
-        stride(from: 0, to: rows.rowElements, by: columns).map { $0..<min($0 + columns, rows.rowElements) }
     }
 }

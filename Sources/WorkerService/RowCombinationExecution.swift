@@ -24,14 +24,12 @@ struct RowCombinationExecution {
         let vectors = try await eigenvectors(blobs[0])
         let reader = try await JointRowReader(rows, blobs: Array(blobs.dropFirst()), input: input)
         var result = try Matrix<Float>(rows: operation.rank, columns: rows.positions * rows.width)
-        for columns in reader.chunks(of: operation.chunkColumns) {
-            var chunk = try Matrix<Float>(rows: rows.count, columns: columns.count)
-            try await reader.read(columns, positionScales: nil, into: &chunk, &scratch.raw)
-            let start = ContinuousClock.now
+        try await reader.forEachBlock(
+            ofColumns: operation.chunkColumns, positionScales: nil, for: .product, &scratch
+        ) { columns, chunk in
             var product = try Matrix<Float>(rows: operation.rank, columns: columns.count)
             try product.addProduct(vectors, .none, chunk)
             place(product, columns, in: &result)
-            scratch.kernels.note(.product, since: start)
             try input.progress.step()
         }
         appendOnes(vectors, to: &result)

@@ -23,10 +23,9 @@ struct RowGramExecution {
         let shares = try weightShares()
         let reader = try await JointRowReader(rows, blobs: input.lease.inputs.blobs, input: input)
         var sum = try RowGramSum(rows: rows.count)
-        for columns in reader.chunks(of: operation.chunkColumns) {
-            var chunk = try Matrix<Float>(rows: rows.count, columns: columns.count)
-            try await reader.read(columns, positionScales: shares, into: &chunk, &scratch.raw)
-            let start = ContinuousClock.now
+        try await reader.forEachBlock(
+            ofColumns: operation.chunkColumns, positionScales: shares, for: .rankUpdate, &scratch
+        ) { columns, chunk in
             for first in stride(from: 0, to: columns.count, by: JointRows.productColumns) {
                 let block = first..<min(first + JointRows.productColumns, columns.count)
                 do throws(LinearAlgebraError) {
@@ -36,7 +35,6 @@ struct RowGramExecution {
                 }
                 try input.progress.step()
             }
-            scratch.kernels.note(.rankUpdate, since: start)
         }
         // The ones of a bias stand in every row.
         if rows.appendsOnes, case .captured(_, _, let divisor) = rows.source {

@@ -113,8 +113,8 @@ private struct ModelPieces: ~Copyable {
             try source.elementType.decode(
                 bytes.span.bytes.extracting(start * size..<(start + part.count) * size), into: &values)
             if hasBase {
-                baseValues.withSpan { base in
-                    VectorOperations.addScaled(base.extracting(first: part.count), by: -1, to: &values)
+                try baseValues.withSpan { base throws in
+                    try VectorOperations.add(base.extracting(first: part.count), times: -1, to: &values)
                 }
             }
             // After the base, so that an adapter's vector keeps its digits.

@@ -99,8 +99,9 @@ struct MergeCommand: AsyncParsableCommand {
         // An adapter has neither shards nor a tokenizer.
         let options =
             spec?.checkpoint.adapterRank == nil
-            ? ", shard_size: \(outShardSize), copy_tokenizer: \(copyTokenizer), model_card: \(writeModelCard)" : ""
-        var lines = ["checkpoint: {layout: \(CheckpointSpec.Layout.flat.rawValue)\(options)}"]
+            ? ", shard_size: \(outShardSize), copy_tokenizer: \(copyTokenizer)" : ""
+        let layout = CheckpointSpec.Layout.flat.rawValue
+        var lines = ["checkpoint: {layout: \(layout), model_card: \(writeModelCard)\(options)}"]
         if let randomSeed {
             if spec?.method.isRandom == true {
                 lines.append("parameters: {\(MergeParameter.randomSeed.name): \(randomSeed)}")

@@ -130,6 +130,49 @@ extension SerialIntegrationTests {
             #expect(result.output.contains("merged checkpoint: 3 tensors changed"))
         }
 
+        @Test func `an adapter has the card of PEFT`() async throws {
+            for (name, value) in [("base", 1), ("first", 2), ("second", 4)] as [(String, Float)] {
+                try TensorFile([Tensor("a.weight", [2, 2], [value, 1, 1, value])])
+                    .write(to: directory.appending("org/\(name)/model.safetensors"))
+            }
+            try write(Self.configuration + "\ncheckpoint: {form: lora, rank: 2}\n", to: "lora.yaml")
+            let result = try await merge(["lora.yaml", "out", "--quiet"])
+            #expect(result.exitCode == 0, "\(result.errors)")
+            #expect(
+                files() == [
+                    "README.md", "adapter_config.json", "adapter_model.safetensors", "mergekit_config.yml",
+                    "report.html", "report.json",
+                ])
+            let card = try text("out/README.md")
+            #expect(
+                card.hasPrefix(
+                    """
+                    ---
+                    base_model: 'org/base'
+                    library_name: peft
+                    tags:
+                    - 'base_model:adapter:org/base'
+                    - lora
+                    - kfacd
+                    - merge
+                    ---
+                    # out
+
+                    This is a LoRA adapter, a merge of pre-trained models, made with kfacd.
+
+                    """))
+            #expect(card.contains("\n* org/first\n* org/second\n"))
+            // A path of this machine says nothing on the Hub.
+            let local = Self.configuration.replacing("base_model: org/base", with: "base_model: ./org/base")
+            try write(local + "\ncheckpoint: {form: lora, rank: 2}\n", to: "local.yaml")
+            #expect(try await merge(["local.yaml", "local", "--quiet"]).exitCode == 0)
+            let front = "---\nlibrary_name: peft\ntags:\n- lora\n- kfacd\n- merge\n---\n"
+            #expect(try text("local/README.md").hasPrefix(front))
+            let options = ["local.yaml", "without", "--quiet", "--no-write-model-card"]
+            #expect(try await merge(options).exitCode == 0)
+            #expect(!files("without").contains("README.md"))
+        }
+
         @Test func `options choose the files, and a merge replaces only an earlier one`() async throws {
             let options = [
                 "--no-copy-tokenizer", "--no-write-model-card", "--out-shard-size", "8", "--random-seed", "7",

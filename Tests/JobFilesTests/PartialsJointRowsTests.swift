@@ -26,15 +26,24 @@ struct PartialsJointRowsTests {
         ]
     }
 
-    /// Writes a file of zeros; a shape of `nil` leaves a tensor out.
+    /// Zeros, besides 8 ones of the bias, of 4 samples of 2 positions, and the square of the constant.
+    private static func least(_ name: String, _ index: Int) -> Float {
+        switch name {
+        case "l.A": index == 5 ? 8 : 0
+        case "l.input_squares", "input_squares": 1
+        default: 0
+        }
+    }
+
+    /// Writes a file; a shape of `nil` leaves a tensor out.
     private func write(
         _ shapes: [String: [Int]?] = [:], _ metadata: [String: String?] = [:], rank: Int = 0,
-        value: @escaping (String) -> Float = { _ in 0 }
+        value: @escaping (String, Int) -> Float = Self.least
     ) throws -> SafetensorsFile {
         var changed: [String: [Int]?] = Self.shapes
         changed.merge(shapes) { $1 }
         let tensors = changed.compactMap { name, shape in
-            shape.map { TestTensor(name, $0) { _ in value(name) } }
+            shape.map { TestTensor(name, $0) { value(name, $0) } }
         }.sorted { $0.name < $1.name }
         let strings = strings(rank).merging(metadata.compactMapValues(\.self)) { $1 }
             .filter { metadata[$0.key] != .some(nil) }
@@ -142,21 +151,105 @@ struct PartialsJointRowsTests {
                 == true)
     }
 
+    // MARK: - Values
+
+    /// What is wrong with one file, with some numbers in the place of others.
+    private func problem(
+        _ metadata: [String: String?] = [:], _ value: @escaping (String, Int) -> Float?
+    ) throws -> String? {
+        let file = try write(metadata) { value($0, $1) ?? Self.least($0, $1) }
+        return errorMessage { () throws(JobFileError) in _ = try PartialsMetadata(checking: file) }
+            .map { $0.replacing("\(directory.path)/", with: "") }
+    }
+
+    private func write(
+        _ metadata: [String: String?], value: @escaping (String, Int) -> Float
+    ) throws -> SafetensorsFile { try write([:], metadata, value: value) }
+
     @Test func `mean squares sum to the traces of the sums, divided as factors are`() throws {
-        func problem(_ squares: Float) throws -> String? {
+        func found(_ squares: Float) throws -> String? {
             // tr(F) = 4 · 6, of 4 samples of 2 probes.
-            let file = try write(value: { $0 == "n.F" ? 6 : $0 == "n.gradient_squares" ? squares : 0 })
-            return errorMessage { () throws(JobFileError) in _ = try PartialsMetadata(checking: file) }
-                .map { $0.replacing("\(directory.path)/", with: "") }
+            try problem { name, _ in name == "n.F" ? 6 : name == "n.gradient_squares" ? squares : nil }
         }
-        #expect(try problem(3) == nil)
+        #expect(try found(3) == nil)
         #expect(
-            try problem(2.5)
+            try found(2.5)
                 == "0.safetensors: the elements of \"n.gradient_squares\" sum to 2.5; expected 3.0, the trace of \"n.F\" divided "
                 + "by 8.0. \(Self.remedy)")
         #expect(
-            try problem(.nan)
+            try found(.nan)
                 == "0.safetensors: tensor \"n.gradient_squares\" has a negative or non-finite element; expected means of "
                 + "squares. \(Self.remedy)")
+        #expect(
+            try problem { name, _ in name == "input_squares" ? 4 : nil }
+                == "0.safetensors: the elements of \"input_squares\" sum to 4.0; expected 1.0, the square of the constant. "
+                + Self.remedy)
+    }
+
+    @Test(arguments: [Float.nan, .infinity, -.infinity])
+    func `rows that are not finite are refused, of every side`(value: Float) throws {
+        for (name, row) in [("l.input_rows", 4), ("l.gradient_rows", 6), ("n.gradient_rows", 2), ("input_rows", 3)] {
+            let width = try #require(Self.shapes[name]).dropFirst().reduce(1, *)
+            #expect(
+                try problem { $0 == name && $1 == row * width ? value : nil }
+                    == "0.safetensors: tensor \"\(name)\" holds NaN or infinity, first in row \(row); expected finite "
+                    + "values. \(Self.remedy)")
+        }
+    }
+
+    @Test func `rows are a part of the samples`() throws {
+        // The mean squares sum to 2, and to 1.
+        #expect(try problem { $0 == "l.input_rows" && $1 < 2 ? 1 : nil } == nil)
+        #expect(
+            try problem { $0 == "l.input_rows" && $1 < 3 ? 1 : nil }
+                == "0.safetensors: the squares of \"l.input_rows\" sum to 3.0; expected at most 2.0, the sum of "
+                + "\"l.input_squares\". \(Self.remedy)")
+        #expect(
+            try problem { $0 == "input_rows" && $1 < 2 ? 1 : nil }
+                == "0.safetensors: the squares of \"input_rows\" sum to 2.0; expected at most 1.0, the sum of "
+                + "\"input_squares\". \(Self.remedy)")
+        #expect(
+            try problem { $0 == "n.gradient_rows" && $1 == 0 ? 1 : nil }
+                == "0.safetensors: the squares of \"n.gradient_rows\" sum to 1.0; expected at most 0.0, the sum of "
+                + "\"n.gradient_squares\". \(Self.remedy)")
+    }
+
+    @Test func `sums are finite beside their diagonals too`() throws {
+        #expect(
+            try problem { $0 == "l.A" && $1 == 3 ? .nan : nil }
+                == "0.safetensors: tensor \"l.A\": row 2 holds NaN or infinity, first in column 0; expected finite values. "
+                + "Compute the factor again.")
+    }
+
+    // MARK: - Numbers of rows
+
+    private static func miscount(_ rows: String) -> String {
+        "0.safetensors: layer \"l\" has \(rows) rows in the metadata, but the ones of its bias sum to 8.0, the last element "
+            + "of \"l.A\"; expected the same number. Write it again with the right counts."
+    }
+
+    @Test(arguments: ["tak", "expand"])
+    func `the ones of a bias count the rows, also where positions are pooled`(normalization: String) throws {
+        let isJoint = normalization == "expand"
+        let joint =
+            #"{"ranks":{"inputs":5,"gradients":7},"kept":{"inputs":0.5,"gradients":1},"#
+            + #""buckets":{"codebook":"c","layers":["l"]}}"#
+        var shapes: [String: [Int]?] = [:]
+        if !isJoint { for name in Self.shapes.keys where name.contains("_") { shapes[name] = .some(nil) } }
+        for rows in ["7", "9"] {
+            let file = try write(
+                shapes, ["rows": rows, "normalization": normalization, "joint_rows": isJoint ? joint : nil])
+            #expect(
+                errorMessage { () throws(JobFileError) in _ = try PartialsMetadata(checking: file) }?
+                    .replacing("\(directory.path)/", with: "") == Self.miscount(rows))
+            let set = try PartialsSet(of: [file])
+            #expect(
+                errorMessage { () throws(JobFileError) in try set.requireCountedRows() }?
+                    .replacing("\(directory.path)/", with: "") == Self.miscount(rows))
+        }
+        let right = try write(
+            shapes, ["rows": "8", "normalization": normalization, "joint_rows": isJoint ? joint : nil])
+        try PartialsSet(of: [right]).requireCountedRows()
+        #expect(try PartialsMetadata(checking: right).rowCounts?["l"] == 8)
     }
 }

@@ -35,4 +35,54 @@ import Testing
                     + "has no effect. Move it before them."
             ])
     }
+
+    @Test func `filters of slices are examined among the tensors of their slices`() throws {
+        let layers = (0..<4).map { "model.layers.\($0).mlp.weight" }
+        let base = CheckpointInventory.of((layers + ["lm_head.weight"]).map { ($0, [2, 2]) })
+        func notices(_ first: String, _ second: String, job: String = "{}") throws -> [String] {
+            let yaml = """
+                merge_method: task_arithmetic
+                base_model: models/base
+                slices:
+                - sources: [{model: a, layer_range: [0, 2], parameters: \(first)}]
+                - sources: [{model: a, layer_range: [2, 4], parameters: \(second)}]
+                parameters: \(job)
+                output: out
+                """
+            return IdleFilters(try JobSpec(yaml: yaml, fileName: "job.yaml"), of: base).notices.map(\.description)
+        }
+        #expect(try notices("{weight: [{filter: layers.1, value: 1}]}", "{weight: 2}") == [])
+        #expect(
+            try notices("{weight: [{filter: layers.2, value: 1}]}", "{weight: [{filter: lm_head, value: 1}]}") == [
+                "job.yaml:4:3: \"weight\" of task \"a\": the filter \"layers.2\" is in no tensor's name of the slice, so its "
+                    + "value has no effect."
+            ])
+        #expect(
+            try notices("{weight: 1}", "{weight: [{filter: mlp, value: 1}, {filter: layers.3, value: 2}]}") == [
+                "job.yaml:5:3: \"weight\" of task \"a\": earlier filters hold for all tensors of \"layers.3\", so what stands "
+                    + "there has no effect. Move it before them."
+            ])
+        // What the job says holds for all slices.
+        #expect(try notices("{lambda: 1}", "{lambda: 2}", job: "{weight: [{filter: layers.3, value: 1}]}") == [])
+        let misspelt = try notices("{}", "{weight: 2}", job: "{weight: [{filter: layer.3, value: 1}]}")
+        #expect(
+            misspelt == [
+                "job.yaml: \"weight\" of the job: the filter \"layer.3\" is in no tensor's name, so its value has no effect."
+            ])
+    }
+
+    @Test func `a filter of a slice needs a value`() {
+        let yaml = """
+            merge_method: task_arithmetic
+            base_model: models/base
+            slices:
+            - sources: [{model: a, layer_range: [0, 2], parameters: {weight: [{filter: mlp}]}}]
+            output: out
+            """
+        #expect(
+            problems(in: yaml) == [
+                "job.yaml:4:67: a filtered \"weight\" needs \"value\": a number, a list of numbers, or null for that of the "
+                    + "next level."
+            ])
+    }
 }

@@ -67,8 +67,8 @@ import Yams
     @Test(arguments: [
         ("{density: 0}", "1:11: \"density\" is 0; expected a number above 0 and at most 1."),
         ("{density: 1.5}", "1:11: \"density\" is 1.5; expected a number above 0 and at most 1."),
-        ("{weight: 1e308}", "1:10: \"weight\" is 1e+308; expected a magnitude of at most 1e30."),
-        ("{weight: [1, -1e31]}", "1:10: \"weight\" is -1e+31; expected a magnitude of at most 1e30."),
+        ("{weight: 1e308}", "1:10: \"weight\" is 1e+308; expected a magnitude of at most 1e+30."),
+        ("{weight: [1, -1e31]}", "1:10: \"weight\" is -1e+31; expected a magnitude of at most 1e+30."),
         ("{density: [1, 0.5, -2]}", "1:11: \"density\" is -2; expected a number above 0 and at most 1."),
         (
             "{density: [{filter: mlp, value: [1, 3]}, {value: 1}]}",

@@ -206,6 +206,46 @@ struct CurvatureMergeTests {
         expectClose(try merge(tasks).rows, expected, share: 1e-8)
     }
 
+    /// The sum of the task with the largest condition number, of each side.
+    @Test func `disentangle reports the health of the sums that it factorizes`() throws {
+        let tasks = Self.tasks(3, 4, 5, seed: 6)
+        func merged(_ strength: Double) throws -> [FactorHealth] {
+            try StreamedMerge(
+                method: .disentangle, modelArguments: ["beta": .number(strength)], damping: (.relative, 1e-3)
+            )(tasks).healths
+        }
+        let healths = try merged(0.1)
+        let inputs = tasks.indices.map { own in
+            let others = tasks.indices.filter { $0 != own }.map { tasks[$0] }
+            let rest = DenseSquare.sum(
+                others.map { $0.input ?? [] }, times: others.map { $0.lambda / (1 - tasks[own].lambda) })
+            return DenseSquare.sum([rest, tasks[own].input ?? []], times: [1, 1])
+        }
+        let gradients = [DenseSquare.sum(tasks.map { $0.gradient ?? [] }, times: tasks.map { _ in 1 })]
+        #expect(healths.map(\.dimension) == [5, 4])
+        for (health, sums) in zip(healths, [inputs, gradients]) {
+            let expected = sums.map { sum -> (mean: Double, condition: Double) in
+                let mean = DenseSquare.meanEigenvalue(sum)
+                return (mean, Self.condition(DenseSquare.damped(sum, by: 1e-3 * mean)))
+            }
+            let worst = try #require(expected.max { $0.condition < $1.condition })
+            expectClose(health.meanDiagonal, worst.mean, relative: 1e-6)
+            expectClose(health.requestedDamping, 1e-3 * worst.mean, relative: 1e-6)
+            #expect(health.damping == health.requestedDamping && health.attempts == 1 && health.remedy == .none)
+            // LAPACK estimates it from below.
+            #expect(health.conditionEstimate <= worst.condition * (1 + 1e-6))
+            #expect(health.conditionEstimate >= worst.condition / 3)
+        }
+        // Nothing is factorized.
+        #expect(try merged(0) == [])
+    }
+
+    /// ‖M‖₁ ‖M⁻¹‖₁ of a symmetric matrix.
+    private static func condition(_ matrix: [[Double]]) -> Double {
+        func norm(_ matrix: [[Double]]) -> Double { matrix.map { $0.reduce(0) { $0 + abs($1) } }.max() ?? 0 }
+        return norm(matrix) * norm(DenseSquare.solve(matrix, DenseSquare.identity(matrix.count)))
+    }
+
     /// Factors of fewer rows than columns, with digits that fp32 drops: rounded to fp32 they have negative eigenvalues.
     private static var fineTasks: [StreamedMerge.Model] {
         var random = SplitMix64(seed: 11)

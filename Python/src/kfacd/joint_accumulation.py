@@ -60,10 +60,15 @@ class _Task:
             InputError: It is missing, or another one.
         """
         if name not in self.matrices:
-            raise InputError(f"{self.path}: the file lacks {name}, which the floor needs.")
+            raise InputError(f"{self.path}: the file lacks {name}, which its joint rows belong to.")
         file, compressed = self.matrices[name]
+        if compressed is not None:
+            raise InputError(
+                f"{file}: {name} is compressed, but what the rows hold is subtracted from exact factors. Give the "
+                "factors as they were collected."
+            )
         with opened(file) as handle:
-            matrix = stored_matrix(file, name, handle.get_tensor(name), False, compressed)
+            matrix = stored_matrix(file, name, handle.get_tensor(name), False, None)
         if matrix.shape[0] != size:
             raise InputError(f"{file}: {name} is of the dimension {matrix.shape[0]}, but the joint rows of {size}.")
         return matrix.double()
@@ -240,19 +245,7 @@ def _require_equal(tasks: Sequence[_Task]) -> None:
     problems: list[str] = []
     first = tasks[0]
     for task in tasks:
-        for owner, sides in task.rows.tensors.items():
-            for side in [side for side in sides if side.endswith("_rows")]:
-                squares = side.replace("_rows", "_squares")
-                name = f"{owner}.{squares}" if owner else squares
-                if squares not in sides:
-                    problems.append(f"{task.path}: the file lacks {name}, the weight of its rows.")
-                    continue
-                found, most = (float(value.double().sum()) for value in (sides[side].double() ** 2, sides[squares]))
-                if found > (1 + _TOLERANCE) * most:
-                    problems.append(
-                        f"{task.path}: the squares of its {side} of {owner or 'the constant'} sum to {found:.6g}; "
-                        f"expected at most {most:.6g}, the sum of {name}. Collect them again."
-                    )
+        problems += _contradictions(task)
         if "" not in task.rows.tensors:
             problems.append(f"{task.path}: the file lacks input_rows, the constant input.")
         if task.shapes != first.shapes:
@@ -275,6 +268,78 @@ def _require_equal(tasks: Sequence[_Task]) -> None:
                 problems.append(f"{task.path}: its {key} is not that of {first.path}; expected one model.")
     if problems:
         raise InputError(problems)
+
+
+def _contradictions(task: _Task) -> list[str]:
+    """What a task's rows contradict: the mean squares beside them, its factors, or its number of rows."""
+    problems: list[str] = []
+    biases: dict[str, bool] = task.metadata.json("bias", dict, {})
+    for owner, sides in sorted(task.rows.tensors.items()):
+        for side in sorted(side for side in sides if side.endswith("_rows")):
+            squares = side.replace("_rows", "_squares")
+            name = f"{owner}.{squares}" if owner else squares
+            if squares not in sides:
+                problems.append(f"{task.path}: the file lacks {name}, the weight of its rows.")
+                continue
+            found, most = (float(value.double().sum()) for value in (sides[side].double() ** 2, sides[squares]))
+            if found > (1 + _TOLERANCE) * most:
+                problems.append(
+                    f"{task.path}: the squares of its {side} of {owner or 'the constant'} sum to {found:.6g}; "
+                    f"expected at most {most:.6g}, the sum of {name}. Collect them again."
+                )
+                continue
+            try:
+                problems += _squares_problem(task, owner, side, name, most)
+            except InputError as problem:
+                problems += problem.problems
+        if biases.get(owner) is True and owner in task.rows.pooled and not problems:
+            problems += _rows_problem(task, owner, sides)
+    return problems
+
+
+def _squares_problem(task: _Task, owner: str, side: str, name: str, found: float) -> list[str]:
+    """Compares the sum of mean squares with the trace of the factor that they belong to.
+
+    Raises:
+        InputError: The factor is missing, or another one.
+    """
+    rows = task.rows.tensors[owner][side]
+    pooled = task.rows.pooled.get(owner)
+    if owner == "":
+        expected, reason = 1.0, "the square of the constant"
+    else:
+        letter = "A" if side == "input_rows" else "B" if "input_rows" in task.rows.tensors[owner] else "F"
+        expected = float(task.matrix(f"{owner}.{letter}", rows.shape[-1]).trace())
+        reason = f"the trace of {owner}.{letter}"
+        if side == "input_rows":
+            count = pooled if pooled is not None else float(rows.shape[1])
+            expected, reason = count * expected, f"{count:g} rows of a sample times {reason}"
+    # Pooled rows are at most as large.
+    excess = found - expected if pooled is not None else abs(found - expected)
+    if excess <= _TOLERANCE * max(found, expected):
+        return []
+    return [
+        f"{task.path}: {name} sum to {found:.6g}; expected {'at most ' if pooled is not None else ''}{expected:.6g}, "
+        f"{reason}. Collect factors and joint rows again from the same samples."
+    ]
+
+
+def _rows_problem(task: _Task, owner: str, sides: Mapping[str, Tensor]) -> list[str]:
+    """Compares the rows of a sample with what the ones of a bias became: roots of the positions in each bucket."""
+    stated = task.rows.pooled[owner]
+    least = float((sides["input_rows"][..., -1].double() ** 2).sum())
+    most = float(sides["input_squares"].double().sum())
+    # As many rows as samples hold all of them.
+    counts = _counts(task.metadata)
+    is_whole = task.rows.ranks[0] >= counts.get(owner, counts.get("", 0))
+    slack = _TOLERANCE * stated
+    if least <= stated + slack and most >= stated - slack and not (is_whole and least < stated - slack):
+        return []
+    expected = f"{least:.6g}" if is_whole else f"{least:.6g} to {most:.6g}"
+    return [
+        f"{task.path}: the metadata state {stated:g} rows of a sample of {owner}; expected {expected}, as the ones of "
+        "its bias say. Collect them again."
+    ]
 
 
 def _pooling(task: _Task) -> str:

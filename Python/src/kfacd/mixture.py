@@ -58,7 +58,7 @@ class InputMixture:
             inputs: [n, …], as the model takes them: floating-point, such as normalised images. Texts have no mixture.
             task: The name of the task.
             components: The most components; each stands for at least 16 inputs.
-            rank: The rank r of a component's covariance.
+            rank: The largest rank r of a component's covariance; n inputs of d numbers have at most n − 1 and d.
 
         Raises:
             OptionError: The inputs are no floating-point batch, not finite, too few or too many.
@@ -74,9 +74,11 @@ class InputMixture:
             raise OptionError(
                 f"there are {len(inputs)} inputs; expected {LEAST_INPUTS} to {INPUTS_MAX}. Give a random part of more."
             )
-        if not bool(inputs.float().isfinite().all()):
+        # Means and draws are in fp32, and so are their bounds.
+        narrow = inputs.detach().float()
+        if not bool(narrow.isfinite().all()):
             raise OptionError("inputs are not finite, or too large for fp32.")
-        flat = inputs.detach().flatten(1).double().cpu()
+        flat = narrow.flatten(1).double().cpu()
         count, width = flat.shape
         whole = _Points(
             shares=torch.full((count,), 1 / count, dtype=torch.float64),
@@ -84,7 +86,7 @@ class InputMixture:
             means=flat,
             directions=torch.empty(count, 0, width, dtype=torch.float64),
         )
-        bounds = (float(inputs.min()), float(inputs.max()))
+        bounds = (float(narrow.min()), float(narrow.max()))
         return _reduced(whole, (task,), inputs.shape[1:], components, rank, bounds)
 
     @staticmethod
@@ -96,7 +98,7 @@ class InputMixture:
         Args:
             mixtures: Those of other tasks each, of inputs of one shape.
             components: The most components; by default the most that one of them has.
-            rank: The rank of a covariance; by default the largest that one of them has.
+            rank: The largest rank of a covariance; by default the largest that one of them has.
 
         Raises:
             OptionError: There is none, a task is in two of them, or shapes differ.
@@ -203,8 +205,10 @@ class _Points:
 
 
 def _require_size(components: int, rank: int) -> None:
-    if components < 1 or rank < 0:
-        raise OptionError(f"components={components}, rank={rank}: expected at least 1, and at least 0.")
+    if any(type(number) is not int for number in (components, rank)) or components < 1 or rank < 0:
+        raise OptionError(
+            f"components={components!r}, rank={rank!r}: expected whole numbers of at least 1, and at least 0."
+        )
 
 
 def _filled(directions: Tensor, rank: int) -> Tensor:
@@ -218,15 +222,20 @@ def _reduced(
 ) -> InputMixture:
     """Each cluster of points becomes one component of the same mean; its covariance keeps the leading directions."""
     clusters = ward_clusters(points.means, points.shares, points.counts, components, LEAST_INPUTS)
+    # No component has more directions than deviations and directions of its points, nor than numbers of an input.
+    most = max(len(cluster) * (1 + points.directions.shape[1]) for cluster in clusters) - 1
+    rank = min(rank, most, points.means.shape[1])
     means, directions = [], []
     for cluster in clusters:
         members = torch.tensor(cluster)
         shares = points.shares[members] / points.shares[members].sum()
-        mean = shares @ points.means[members]
+        own = points.means[members]
+        # The mean of equal points is one of them, without rounding.
+        mean = (shares @ own).clamp(own.amin(0), own.amax(0))
         roots = shares.sqrt()
         rows = torch.cat(
             [
-                roots.unsqueeze(1) * (points.means[members] - mean),
+                roots.unsqueeze(1) * (own - mean),
                 (roots.view(-1, 1, 1) * points.directions[members]).flatten(0, 1),
             ]
         )

@@ -31,6 +31,8 @@ public struct DisentangleMerge: StreamedComputation, ~Copyable {
     /// Σ B_t; empty for a parameter.
     private var gradientTotal: FactorSum
     private var sum: Matrix<Double>
+    /// The health of the inputs' and the gradients' sums, of the model whose is worst.
+    private var healths: [FactorHealth] = []
     /// The factors of all models, then the vectors with each model's own.
     public private(set) var nextPass: MergePass? = .factors
 
@@ -93,6 +95,7 @@ public struct DisentangleMerge: StreamedComputation, ~Copyable {
             of: factors.input, in: inputs, damping: problem.damping.amount(side: Self.scale(of: inputs)))
         let left = try SimultaneousDiagonalization(
             of: factors.gradient, in: gradientTotal.matrix, damping: problem.damping.amount(side: gradientTotal.scale))
+        note([right.health, left.health])
         do {
             var change = try left.toCoordinates(values, on: .left)
             change = try right.toCoordinates(change, on: .right)
@@ -130,6 +133,7 @@ public struct DisentangleMerge: StreamedComputation, ~Copyable {
             others.multiply(by: strength)
             try others.add(block, times: 1)
             let system = try DampedFactorization(of: others, damping: strength * damping)
+            note([system.health])
             try system.solve(&change, on: .right)
             try sum.add(change)
         } catch let error as LinearAlgebraError {
@@ -139,6 +143,15 @@ public struct DisentangleMerge: StreamedComputation, ~Copyable {
         } catch {
             throw .unexpectedOperands("\(error)")
         }
+    }
+
+    /// Keeps of each side the health with the larger condition number.
+    private mutating func note(_ found: [FactorHealth]) {
+        guard !healths.isEmpty else {
+            healths = found
+            return
+        }
+        healths = zip(healths, found).map { $1.conditionEstimate > $0.conditionEstimate ? $1 : $0 }
     }
 
     /// F_t + F₋ₜ of the inputs' side: F_t + (Σ λ_s F_s − λ_t F_t) / (1 − λ_t).
@@ -161,8 +174,11 @@ public struct DisentangleMerge: StreamedComputation, ~Copyable {
     /// Ends a pass.
     public mutating func endPass() { nextPass = nextPass == .factors ? [.values, .factors] : nil }
 
-    /// Returns the sum.
-    public consuming func finish() -> MergedBlock { MergedBlock(values: sum) }
+    /// Returns the sum, with the health of what was factorized; none if no vector was changed.
+    public consuming func finish() -> MergedBlock {
+        let healths = healths
+        return MergedBlock(values: sum, healths: healths)
+    }
 
     /// The cost: for each model a Cholesky factorization, two triangular solves and the eigenvectors of each side, and
     /// eight products.
