@@ -12,9 +12,12 @@ extension JobSpec {
 
     /// Whether the merge minimises the drift under the tasks' joint rows.
     public var mergesJointRows: Bool {
-        outputs.contains(.merged) && method == .kfacExact
+        outputs.contains(.merged) && canMergeByJointRows
             && parameters.words[.mergedCurvature] == .word(MergeParameter.jointRowsWord)
     }
+
+    /// Whether the merge method takes joint rows if the job says so.
+    var canMergeByJointRows: Bool { method.parameter(MergeParameter.mergedCurvature.name) != nil }
 
     /// The most steps of the iteration over all blocks.
     func jointStepsMax(_ arguments: MergeArguments) -> Int {

@@ -21,7 +21,7 @@ extension JobSpec {
     var jointRowsNotices: [JobNotice] {
         guard curvature.regularizer.form == .pseudoRows else { return [] }
         guard mergesWithFactors, mergesSummedFullBlocks, !mergesJointRows else { return [] }
-        let remedy = method == .kfacExact ? " \"curvature: joint_rows\" under \"parameters\" takes these." : ""
+        let remedy = canMergeByJointRows ? " \"curvature: joint_rows\" under \"parameters\" takes these." : ""
         return [
             JobNotice(
                 at: fileName,

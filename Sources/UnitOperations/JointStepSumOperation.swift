@@ -4,12 +4,14 @@ import LinearAlgebra
 /// whether the iteration stops.
 ///
 /// Sum 0 is of the parts of ``JointStartOperation``: it reads these alone, and makes both lists' sums. Sum k ≥ 1 is of
-/// the parts after k − 1 steps. It reads the parts, and each block's ``MeasurementName/descent``; from sum 2 on also
-/// the X of the former direction, after the parts, and its own numbers of the former sum, first among the lists. It makes
-/// one blob of F64, X of the new direction of each task, `[S, R]`, and measures ``MeasurementName/descent``: 1 if the
-/// iteration stops, else 0; the steps taken; the residual as a share of the right side's norm; the step's length; the
-/// share of the former direction; r·z; d·Fd of the floor F; and b·b. After the stop, the numbers are handed on, and the
-/// blob is a 0.
+/// the parts after k − 1 steps. It reads the parts, and each block's ``MeasurementName/descent``. From sum 2 on it also
+/// reads the X of the former direction, after the parts, and its own numbers of the former sum, first among the lists.
+///
+/// It makes one blob of F64, X of the new direction of each task, `[S, R]`. It measures ``MeasurementName/descent``: 1
+/// if the iteration stops, else 0; the steps taken; the residual as a share of the right side's norm; the length of the
+/// step; the share of the former direction; r·z; d·Fd of the floor F; and b·b.
+///
+/// After the stop, the numbers are handed on, and the blob is a 0.
 ///
 /// Source: DESIGN section 2.5, joint rows.
 public struct JointStepSumOperation: UnitOperation {
