@@ -20,7 +20,7 @@ import zmq
 
 import kfacd_pb2 as wire
 
-VERSION = 13
+VERSION = 14
 CHUNK_BYTES = 1 << 20
 PIECE_BYTES = 64 << 10
 # Seconds without an answer after which the file is offered again, and after which the push is given up.

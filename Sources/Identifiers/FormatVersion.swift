@@ -128,5 +128,5 @@ extension FormatVersion {
     /// A study's stage.
     public static let stage = FormatVersion("kfaclab.stage", 1)
     /// The messages between programs of kfacd.
-    public static let wire = FormatVersion("kfacd.wire", 13)
+    public static let wire = FormatVersion("kfacd.wire", 14)
 }

@@ -20,12 +20,13 @@ extension JobSpec {
     /// What else of the job does not use the joint rows.
     var jointRowsNotices: [JobNotice] {
         guard curvature.regularizer.form == .pseudoRows else { return [] }
-        guard mergesWithFactors, mergesSummedFullBlocks else { return [] }
+        guard mergesWithFactors, mergesSummedFullBlocks, !mergesJointRows else { return [] }
+        let remedy = canMergeByJointRows ? " \"curvature: joint_rows\" under \"parameters\" takes these." : ""
         return [
             JobNotice(
                 at: fileName,
                 "\"\(method.name)\" merges with the accumulated factors, with F summed, and not with the joint rows of the "
-                    + "form \"pseudo_rows\".")
+                    + "form \"pseudo_rows\".\(remedy)")
         ]
     }
 

@@ -26,6 +26,7 @@ extension JobSpec {
             + compressionProblems(selection.blocks) + oneDimensionalProblems()
             + jointRowsProblems(selection.blocks, inventory) + quantizationProblems(inventory)
             + tasks.flatMap { inventory.renamings[$0.name]?.problems ?? [] }
+        problems += jointMergeProblems(selection.blocks, inventory)
         problems += IgnoredTensors(self).problems(against: inventory) + examination.configurations.problems
         problems += examination.comparisons.flatMap(\.problems)
         for task in tasks {

@@ -10,14 +10,16 @@ extension Planner {
     /// Plans the regularizer's sums, and the inner products that its coefficients or the report need.
     mutating func planAccumulation() {
         let form = spec.curvature.regularizer.form
-        let isSummed = (spec.curvature.regularizer.termCount ?? 0) > 0 && !summedTargets.isEmpty
+        // Without a floor only a merge reads sums, to invert them.
+        let targets = (spec.curvature.regularizer.termCount ?? 0) > 0 ? summedTargets : invertedTargets
+        let isSummed = !targets.isEmpty
         let measuresError = spec.outputs.contains(.report) && spec.curvedTasks.count > 1
         guard isSummed || measuresError else { return }
         for block in blocks {
             let isOptimal = form == .optimal && block.factors.count == 2
             for (side, shape) in block.factors {
                 let name = FactorName(owner: block.name, side: side)
-                planAccumulation(name, shape, targets: isSummed && !isOptimal ? summedTargets : [])
+                planAccumulation(name, shape, targets: isOptimal ? [] : targets)
             }
             if isSummed && isOptimal { planOptimalAccumulation(block) }
         }

@@ -9,7 +9,7 @@ import UnitOperations
 /// Source: DESIGN section 2.2, joint form.
 extension Planner {
     /// The pseudo-rows of a block that a task vector meets.
-    private struct Rows {
+    struct PseudoRows {
         var blobs: [UnitOutput]
         var numbers: [UnitMeasurement]
         var inputRank: Int
@@ -19,7 +19,7 @@ extension Planner {
 
     /// Plans a block's part of X for a task's own vector; nothing without pseudo-rows.
     mutating func planJointDrift(_ block: CurvatureBlock, of task: TaskName, _ vector: Vector) {
-        guard let rows = rows(of: block, without: task) else { return }
+        guard let rows = pseudoRows(of: block, .target(.without(task))) else { return }
         let operation = JointDriftOperation(
             block: block.kind, base: parameters(block, in: inventory.base),
             checkpoint: parameters(block, in: vector.checkpoint), isUnweighted: vector.isUnweighted,
@@ -33,8 +33,8 @@ extension Planner {
                 title: "drift of task \"\(task)\" in \"\(block.name)\"", about: block.name, block: block.name))
     }
 
-    private func rows(of block: CurvatureBlock, without task: TaskName) -> Rows? {
-        let owner = JointRowsOwner.target(.without(task))
+    /// A block's pseudo-rows of a task or of a target; `nil` if the plan has none.
+    func pseudoRows(of block: CurvatureBlock, _ owner: JointRowsOwner) -> PseudoRows? {
         guard let gradients = products[block.name, .jointRows(.gradient, of: owner)],
             let gradientRows = units[gradients.unit.position].operation as? any PseudoRowsMaking
         else { return nil }
@@ -42,14 +42,14 @@ extension Planner {
             guard let constants = products[JointRowsOwner.subject, .jointEigenvectors(.input, of: owner)],
                 let rank = constantRank(of: constants)
             else { return nil }
-            return Rows(
+            return PseudoRows(
                 blobs: [gradients], numbers: [UnitMeasurement(constants.unit, .constantRows)], inputRank: rank,
                 gradientRank: gradientRows.rank, positions: 1)
         }
         guard let inputs = products[block.name, .jointRows(.input, of: owner)],
             let inputRows = units[inputs.unit.position].operation as? any PseudoRowsMaking
         else { return nil }
-        return Rows(
+        return PseudoRows(
             blobs: [inputs, gradients], numbers: [], inputRank: inputRows.rank, gradientRank: gradientRows.rank,
             positions: gradientRows.rowPositions)
     }

@@ -15,9 +15,10 @@ extension Planner {
     mutating func planJointRows() {
         guard spec.curvature.regularizer.form == .pseudoRows else { return }
         // A factor file has the rows of its task, and so have partial sums of one file.
-        let tasks = spec.curvedTasks.map(\.name).filter { task in
-            spec.outputs.contains(.factors) || targets.contains { $0.includes(task) }
-        }
+        let tasks = spec.curvedTasks.filter { task in
+            spec.outputs.contains(.factors) || targets.contains { $0.includes(task.name) }
+                || spec.mergesJointRows && task.model != nil
+        }.map(\.name)
         for task in tasks {
             if let rows = inventory.givenJointRows(of: task) { planImport(of: rows, task) }
             guard let captures = inventory.captures[task] else { continue }

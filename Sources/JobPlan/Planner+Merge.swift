@@ -33,10 +33,7 @@ extension Planner {
     private mutating func planParameters(_ settings: MergeSettings, _ shares: TaskShares) {
         let sharesOfBlocks = TaskShares(spec: spec, inventory: inventory, isOfBlocks: true)
         let merged = mergedBlocks
-        for block in merged {
-            guard let part = part(block, settings, sharesOfBlocks) else { continue }
-            products[block.name, .blockMerge] = UnitOutput(addMerge(part))
-        }
+        planBlockMerges(merged.compactMap { part($0, settings, sharesOfBlocks) }, settings)
         let coverage = RegionCoverage(inventory.base.withCopies(merged.flatMap(\.regions)))
         let others = mergedTensors.filter { !coverage.touches($0.name) && settings.mergesAsMatrix(tensor: $0.name) }
         for matrix in others.flatMap(matrices.parts) {
@@ -75,10 +72,7 @@ extension Planner {
             return part
         }
         let sharesOfBlocks = TaskShares(spec: spec, inventory: inventory, isOfBlocks: true)
-        for block in merged.blocks {
-            guard let part = part(block, settings, sharesOfBlocks) else { continue }
-            products[block.name, .blockMerge] = UnitOutput(addMerge(factored(part)))
-        }
+        planBlockMerges(merged.blocks.compactMap { part($0, settings, sharesOfBlocks).map { factored($0) } }, settings)
         for matrix in merged.whole {
             guard let part = part(matrix, settings, shares) else { continue }
             products[matrix.name, .tensorMerge] = UnitOutput(addMerge(factored(part)))
@@ -93,8 +87,13 @@ extension Planner {
         }
     }
 
+    private mutating func planBlockMerges(_ parts: [MergedPart], _ settings: MergeSettings) {
+        guard !spec.mergesJointRows else { return planJointMerge(parts, settings) }
+        for part in parts { products[part.name, .blockMerge] = UnitOutput(addMerge(part)) }
+    }
+
     /// A block or a tensor with what a merge reads of it.
-    private struct MergedPart {
+    struct MergedPart {
         var operation: MergeOperation
         var factors: [UnitOutput] = []
         var inverses: [UnitOutput] = []

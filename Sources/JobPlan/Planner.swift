@@ -114,6 +114,7 @@ struct Planner {
     /// The targets whose inverses the merge method reads.
     private static func targetsOfMethod(in spec: JobSpec) -> [TargetName] {
         guard spec.outputs.contains(.merged) else { return [] }
+        guard !spec.mergesJointRows else { return [.all] }
         return switch spec.method.scope.inverses {
         case .none: []
         case .all: [.all]

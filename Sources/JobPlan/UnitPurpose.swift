@@ -44,6 +44,8 @@ public enum UnitPurpose: Hashable, Sendable {
     case jointPenalty(of: TaskName)
     /// The squared norms of all task vectors in tensors without curvature; the subject is the first of the tensors.
     case norms
+    /// The closed form of a block, at which an iteration over all blocks starts.
+    case mergeStart
     /// The merge of a block, from its factors.
     case blockMerge
     /// The merge of a whole tensor without factors, or of one expert of a stack.

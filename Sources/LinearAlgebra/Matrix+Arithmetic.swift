@@ -10,6 +10,22 @@ extension Matrix where Scalar == Double {
         }
     }
 
+    /// Multiplies every element.
+    public mutating func multiply(by scale: Double) {
+        guard scale != 1 else { return }
+        withMutableSpan { span in
+            for index in span.indices { span[index] *= scale }
+        }
+    }
+
+    /// The same elements in memory of their own.
+    /// - Throws: ``LinearAlgebraError/outOfMemory(byteCount:)``.
+    public borrowing func copy() throws(LinearAlgebraError) -> Matrix<Double> {
+        var copy = try Matrix<Double>(rows: rowCount, columns: columnCount)
+        try copy.add(self)
+        return copy
+    }
+
     /// `Σ self · other`, element by element.
     /// - Throws: ``LinearAlgebraError/lengthMismatch(buffer:expected:found:)`` for another number of elements, or
     ///   ``LinearAlgebraError/dimensionExceedsBLAS(dimension:)``.

@@ -110,14 +110,6 @@ extension Matrix where Scalar == Double {
         try carryingErrors { () throws(LinearAlgebraError) in try Matrix<Double>(rows: rows, columns: columns) }
     }
 
-    /// Multiplies every element.
-    mutating func multiply(by scale: Double) {
-        guard scale != 1 else { return }
-        withMutableSpan { span in
-            for index in span.indices { span[index] *= scale }
-        }
-    }
-
     /// Solves the linear system of the factor in place.
     mutating func solve(
         _ factor: borrowing DampedFactorization, on side: ProductSide

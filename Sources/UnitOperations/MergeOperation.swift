@@ -79,6 +79,10 @@ public struct MergeOperation: UnitOperation {
     public var isSum = false
     /// Whether the tasks' factors are read as F64.
     public var readsDouble = false
+    /// Whether Δ is solved already: it is the first matrix of a blob, as F64.
+    ///
+    /// Then it reads that blob and the numbers ``MeasurementName/descent`` of the iteration alone, and has no tasks.
+    public var readsSolution = false
 
     /// Describes the merge.
     public init(
@@ -108,9 +112,9 @@ public struct MergeOperation: UnitOperation {
     /// The slices of files that it reads.
     public var slices: [FileSlice] { (base + tasks.flatMap(\.parameters)).flatMap(\.slices) }
     /// Number of blobs that it reads.
-    public var inputBlobCount: Int { parameters.factors.count * (tasks.count + inverseCount) }
+    public var inputBlobCount: Int { readsSolution ? 1 : parameters.factors.count * (tasks.count + inverseCount) }
     /// Number of lists of numbers that it reads.
-    public var inputNumberCount: Int { roundCount }
+    public var inputNumberCount: Int { readsSolution ? 1 : roundCount }
     /// Number of blobs that it makes.
     public var outputBlobCount: Int { measures || measuresTensor ? 0 : rank > 0 ? 2 : parameters.count }
 
@@ -131,6 +135,7 @@ public struct MergeOperation: UnitOperation {
     /// - Returns: The cost; that of reading nothing without a method, or for one of elements alone.
     public func cost(by method: MergeMethod?) -> UnitCost {
         guard !measuresTensor else { return measuringCost(by: method) }
+        guard !readsSolution else { return solvedCost }
         let stated =
             measures
             ? method?.statistics?.cost(of: parameters.shape, models: tasks.count)
@@ -150,6 +155,14 @@ public struct MergeOperation: UnitOperation {
             memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
                 .saturatingSum(parameters.wholeBytes).saturatingSum(LowRankUpdate.memoryBytes(of: sources))
                 .saturatingSum(factorBytes).saturatingSum(readsDouble ? packed : 0))
+    }
+
+    /// The cost of encoding a vector that is solved already, beside θ_0 and its bytes.
+    private var solvedCost: UnitCost {
+        let matrix = parameters.elementCount.saturatingProduct(8)
+        return UnitCost(
+            multiplyAdds: factorMultiplyAdds, inputBytes: matrix.saturatingProduct(2), outputBytes: matrix / 2,
+            memoryBytes: matrix.saturatingProduct(4).saturatingSum(factorBytes).saturatingSum(UnitCost.streamingBytes))
     }
 
     /// The cost of measuring, which holds a piece of each model.
@@ -238,6 +251,7 @@ public struct MergeOperation: UnitOperation {
         wire.isSum = isSum
         wire.measuresTensor = measuresTensor
         wire.readsDouble = readsDouble
+        wire.readsSolution = readsSolution
         return encoded(wire)
     }
 
@@ -271,6 +285,7 @@ public struct MergeOperation: UnitOperation {
         isSum = wire.isSum
         measuresTensor = wire.measuresTensor
         readsDouble = wire.readsDouble
+        readsSolution = wire.readsSolution
     }
 }
 

@@ -24,6 +24,9 @@ public enum OperationRegistry {
         JointDriftOperation.self,
         JointPenaltyOperation.self,
         NormOperation.self,
+        JointStartOperation.self,
+        JointStepOperation.self,
+        JointStepSumOperation.self,
         MergeOperation.self,
         CombineStatisticsOperation.self,
     ]

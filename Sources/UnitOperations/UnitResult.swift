@@ -95,6 +95,9 @@ public enum MeasurementName: String, Hashable, Sendable, Codable, CaseIterable, 
     case iterations
     /// Of a merge by iteration: the norm of what its equations still lack, as a share of that of their right side.
     case residual
+    /// Of a step of conjugate gradients: the inner products that its block adds to the system's, or what follows from
+    /// all blocks' for the next step.
+    case descent
     /// Of a merge by captured covariances: how far each task's estimate is from them.
     case covarianceDistances = "covariance_distances"
     /// Of a merge into 16 bits: for each output, what rounding loses: Σ (rounded − exact)², then Σ (exact − base)².

@@ -29,12 +29,12 @@ struct JointDriftExecution {
             of: delta, inputRank: operation.inputRank, positions: operation.positions,
             measuresInside: operation.measuresInside)
         try await add(inputsOf: &drift, &scratch)
-        let gradients = try blob(input.lease.inputs.blobs.count - 1, rows: operation.gradientRank, width: outputs)
-        try await input.blobs.prepare([gradients])
+        let gradients = try await reader(
+            input.lease.inputs.blobs.count - 1, rows: operation.gradientRank, width: outputs)
         var squares = 0.0
         for first in stride(from: 0, to: operation.gradientRank, by: operation.gradientChunkRows) {
             let count = min(operation.gradientChunkRows, operation.gradientRank - first)
-            let rows = try rows(first..<first + count, of: gradients, width: outputs)
+            let rows = try gradients.rows(first..<first + count)
             let start = ContinuousClock.now
             let products = try drift.products(with: rows)
             squares += try products.dot(products)
@@ -89,11 +89,10 @@ struct JointDriftExecution {
             }
             return try drift.add(inputs: try Matrix<Double>(rows: constants.count, columns: 1, elements: constants))
         }
-        let blob = try blob(0, rows: operation.inputRank, width: inputs)
-        try await input.blobs.prepare([blob])
+        let blob = try await reader(0, rows: operation.inputRank, width: inputs)
         for first in stride(from: 0, to: operation.inputRank, by: operation.inputChunkRows) {
             let count = min(operation.inputChunkRows, operation.inputRank - first)
-            let rows = try rows(first..<first + count, of: blob, width: inputs)
+            let rows = try blob.rows(first..<first + count)
             let start = ContinuousClock.now
             try drift.add(inputs: rows)
             scratch.kernels.note(.product, since: start)
@@ -101,25 +100,9 @@ struct JointDriftExecution {
         }
     }
 
-    /// An input blob of pseudo-rows, whose size is checked.
-    private func blob(_ place: Int, rows: Int, width: Int) throws -> BlobReference {
-        let blob = input.lease.inputs.blobs[place]
-        let expected = UInt64(rows).saturatingProduct(UInt64(operation.positions)).saturatingProduct(UInt64(width))
-            .saturatingProduct(4)
-        guard blob.byteCount == expected else {
-            throw UnitError.malformedLease(
-                "blob \(blob.digest) has \(blob.byteCount) bytes; \(rows) pseudo-rows have \(expected)")
-        }
-        return blob
-    }
-
-    /// Some pseudo-rows in fp64, `[rows · P, width]`.
-    private func rows(_ range: Range<Int>, of blob: BlobReference, width: Int) throws -> Matrix<Double> {
-        let rowBytes = 4 * operation.positions * width
-        var rows = try Matrix<Float>(rows: range.count * operation.positions, columns: width)
-        try rows.withMutableBytes { bytes throws in
-            try input.blobs.read(blob.digest, at: range.lowerBound * rowBytes, into: &bytes)
-        }
-        return try Matrix<Double>(widening: rows)
+    /// Reads an input blob of pseudo-rows.
+    private func reader(_ place: Int, rows: Int, width: Int) async throws -> PseudoRowReader {
+        try await PseudoRowReader(
+            input.lease.inputs.blobs[place], rows: rows, positions: operation.positions, width: width, input: input)
     }
 }

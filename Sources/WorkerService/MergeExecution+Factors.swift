@@ -28,7 +28,7 @@ extension MergeExecution {
                 "merge of \"\(input.lease.subject)\": the merged vector is not finite; check the checkpoints for NaN or "
                     + "infinity\(operation.parameters.factors.isEmpty ? "" : ", or raise the damping").")
         }
-        let factors = try BalancedFactors(of: try Self.copy(vector), rank: operation.rank)
+        let factors = try BalancedFactors(of: try vector.copy(), rank: operation.rank)
         try input.progress.step()
         let rank = factors.up.columnCount
         let squares = Self.squares(vector)
@@ -46,14 +46,6 @@ extension MergeExecution {
         try input.progress.step()
         return UnitResult(
             blobs: [upBlob, downBlob], measurements: [.lowRank: [Double(rank), Self.squares(vector), squares]])
-    }
-
-    private static func copy(_ matrix: borrowing Matrix<Double>) throws -> Matrix<Double> {
-        var copy = try Matrix<Double>(rows: matrix.rowCount, columns: matrix.columnCount)
-        try matrix.withSpan { matrix throws in
-            try copy.withMutableSpan { copy throws in try VectorOperations.add(matrix, times: 1, to: &copy) }
-        }
-        return copy
     }
 
     private static func squares(_ matrix: borrowing Matrix<Double>) -> Double {

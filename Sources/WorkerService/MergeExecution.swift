@@ -46,11 +46,12 @@ struct MergeExecution {
             guard operation.rank == 0 || operation.parameters.count == 1 else {
                 throw UnitError.malformedLease("\"\(input.lease.subject)\" has no one vector to make factors of")
             }
-            guard let computation = operation.computation(by: method) else {
-                throw UnitError.malformedLease("this program has no merge on workers by \"\(name)\"")
-            }
             guard operation.outputTypes.count == operation.parameters.count else {
                 throw UnitError.malformedLease("\"\(input.lease.subject)\" has \(operation.outputTypes.count) outputs")
+            }
+            guard !operation.readsSolution else { return try await writeSolution() }
+            guard let computation = operation.computation(by: method) else {
+                throw UnitError.malformedLease("this program has no merge on workers by \"\(name)\"")
             }
             try requireRounds(operation.roundCount == method?.statistics(for: operation.arguments)?.rounds ?? 0)
             return try await merge(computation, &scratch)
@@ -69,7 +70,7 @@ struct MergeExecution {
     }
 
     /// θ_0, or zeros where the models themselves are merged.
-    private func base() async throws -> Matrix<Double> {
+    func base() async throws -> Matrix<Double> {
         guard operation.base.isEmpty else { return try await reader.read(operation.base) }
         return try Matrix(rows: operation.parameters.shape.rows, columns: operation.parameters.shape.columns)
     }
@@ -102,18 +103,25 @@ struct MergeExecution {
             output.measurements.merge(solution.measurements) { $1 }
             output.measurements[.roundingValues] = rounding(among: solution.raisedValues, base)
         }
+        try await store(merged.intoValues(), base, in: &output)
+        return output
+    }
+
+    /// Stores a merged vector: the parameters with it, or its two factors; and says what rounding or the rank lost.
+    func store(
+        _ delta: consuming Matrix<Double>, _ base: borrowing Matrix<Double>, in output: inout UnitResult
+    ) async throws {
         guard operation.rank == 0 else {
-            let factors = try factored(merged.intoValues())
+            let factors = try factored(delta)
             output.blobs = factors.blobs
             output.measurements.merge(factors.measurements) { $1 }
-            return output
+            return
         }
-        let (blobs, losses) = try encode(base, merged.intoValues(), lossFrom: try await knownBase())
+        let (blobs, losses) = try encode(base, delta, lossFrom: try await knownBase())
         output.blobs = blobs
         if losses.contains(where: { $0 != RoundingLoss() }) {
             output.measurements[.roundingLoss] = losses.flatMap { [$0.errorSquares, $0.changeSquares] }
         }
-        return output
     }
 
     private func measure<Statistics: ModelStatistics & ~Copyable>(

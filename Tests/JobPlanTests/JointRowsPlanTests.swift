@@ -103,6 +103,7 @@ import UnitOperations
         let merge =
             "job.yaml: \"\(method)\" merges with the accumulated factors, with F summed, and not with the joint rows of the "
             + "form \"pseudo_rows\"."
+            + (method == "kfac_exact" ? " \"curvature: joint_rows\" under \"parameters\" takes these." : "")
         func notices(_ form: String, _ outputs: String) throws -> [String] {
             let text = JobFileText(
                 method: method,

@@ -122,6 +122,32 @@ struct MalformedJointRowsTests {
         try expectWeights("a constant's square is -1.0") { $0.known = -1 }
         try expectWeights("the number of layers is 131073") { $0.layers = 131_073 }
     }
+
+    @Test func `a joint curvature has tasks with rows, positions and one floor`() throws {
+        func expectCurvature(_ problem: String, _ change: (inout WireJointCurvature) -> Void) throws {
+            try expect(problem, .jointStep, as: WireJointStepOperation.self) { change(&$0.curvature) }
+        }
+        let shape = "in a block of [3072, 769]"
+        try expectCurvature("a joint curvature is of 0 tasks with rows of 197 positions, \(shape)") { $0.tasks = [] }
+        try expectCurvature("a joint curvature is of 2 tasks with rows of 0 positions, \(shape)") { $0.positions = 0 }
+        try expectCurvature("a task has 0 and 128 joint rows") { $0.tasks[0].inputRank = 0 }
+        try expectCurvature("the number of gradient rows is 8193") { $0.tasks[1].gradientRank = 8193 }
+        try expectCurvature("a task's share is nan") { $0.tasks[0].lambda = .nan }
+        try expectCurvature("a divisor is not positive") { $0.tasks[1].pooledRows = 0 }
+        try expectCurvature("a floor is the complement, and a share of the factors") { $0.complement = true }
+        try expectCurvature("the share of the factors is -1.0") { $0.factorShare = -1 }
+        try expect(
+            "a joint curvature is of 1 tasks with rows of 2 positions, in a block of [7, 1]", .jointStepOfParameter,
+            as: WireJointStepOperation.self
+        ) { $0.curvature.positions = 2 }
+        try expect("2 tasks have 1 vectors", .jointStart, as: WireJointStartOperation.self) { $0.vectors.removeLast() }
+        try expect("a weight is inf", .jointStart, as: WireJointStartOperation.self) {
+            $0.vectors[0].weight = .infinity
+        }
+        try expect(
+            "a sum of a step is of 0 parts of 2 tasks", .jointStepSum, as: WireJointStepSumOperation.self
+        ) { $0.parts = 0 }
+    }
 }
 
 extension OperationExample {

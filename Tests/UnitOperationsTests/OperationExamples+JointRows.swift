@@ -149,4 +149,72 @@ extension OperationExample {
     static let rowCombinationOfTasks = OperationExample(
         RowCombinationOperation(rows: summedRows, rank: 2),
         of(\.rows, summedChanges) + [{ $0.rank = 3 }, { $0.chunkColumns = 4096 }])
+
+    // MARK: - Merges
+
+    /// The joint curvature of two tasks in a layer.
+    static let layerCurvature = JointCurvature(
+        block: .linear(outputs: 3072, inputs: 768, hasBias: true), positions: 197,
+        tasks: [
+            .init(inputRank: 32, gradientRank: 128, lambda: 0.25),
+            .init(inputRank: 16, gradientRank: 64, lambda: 0.75, pooledRows: 3.5),
+        ], floor: .factors(0.25))
+
+    static var layerCurvatureChanges: [(inout JointCurvature) -> Void] {
+        [0, 1].flatMap { task -> [(inout JointCurvature) -> Void] in
+            [
+                { $0.tasks[task].inputRank += 1 }, { $0.tasks[task].gradientRank += 1 },
+                { $0.tasks[task].lambda = 0.5 }, { $0.tasks[task].pooledRows = 4.5 },
+            ]
+        } + [
+            { $0.positions = 196 }, { $0.floor = .none }, { $0.floor = .complement }, { $0.floor = .factors(0.5) },
+            { $0.readsDouble = true }, { $0.tasks.reverse() },
+            { $0.block = .linear(outputs: 3071, inputs: 768, hasBias: true) },
+            { $0.block = .linear(outputs: 3072, inputs: 767, hasBias: true) },
+            { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: false) },
+            { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: true, diagonals: .input) },
+            { $0.block = .linear(outputs: 3072, inputs: 768, hasBias: true, diagonals: .gradient) },
+        ]
+    }
+
+    static func of<Operation>(
+        _ curvature: WritableKeyPath<Operation, JointCurvature>, _ changes: [(inout JointCurvature) -> Void]
+    ) -> [(inout Operation) -> Void] {
+        changes.map { change in { change(&$0[keyPath: curvature]) } }
+    }
+
+    static let jointStep = OperationExample(
+        JointStepOperation(curvature: layerCurvature, isFirst: true),
+        of(\.curvature, layerCurvatureChanges) + [{ $0.isFirst = false }])
+
+    static let jointStepOfParameter = OperationExample(
+        JointStepOperation(
+            curvature: JointCurvature(
+                block: .full(dimension: 7), positions: 1,
+                tasks: [.init(inputRank: 32, gradientRank: 128, lambda: 1)], floor: .complement), isFirst: false),
+        of(
+            \.curvature,
+            [
+                { $0.block = .full(dimension: 8) }, { $0.floor = .none }, { $0.floor = .factors(1) },
+                { $0.readsDouble = true }, { $0.tasks[0].inputRank = 31 }, { $0.tasks[0].gradientRank = 127 },
+                { $0.tasks[0].lambda = 0.5 }, { $0.tasks[0].pooledRows = 4.5 }, { $0.positions = 2 },
+            ]) + [{ $0.isFirst = true }])
+
+    static let jointStepSum = OperationExample(
+        JointStepSumOperation(
+            partCount: 3,
+            tasks: [
+                .init(inputRank: 32, gradientRank: 128, lambda: 0.25),
+                .init(inputRank: 16, gradientRank: 64, lambda: 0.75),
+            ], number: 2, tolerance: 1e-6, stepsMax: 30),
+        [
+            { $0.partCount = 2 }, { $0.tasks.reverse() }, { $0.tasks.removeLast() }, { $0.number = 1 },
+            { $0.number = 0 }, { $0.tolerance = 1e-5 }, { $0.stepsMax = 29 },
+        ]
+            + [0, 1].flatMap { task -> [(inout JointStepSumOperation) -> Void] in
+                [
+                    { $0.tasks[task].inputRank += 1 }, { $0.tasks[task].gradientRank += 1 },
+                    { $0.tasks[task].lambda = 0.5 }, { $0.tasks[task].pooledRows = 4.5 },
+                ]
+            })
 }

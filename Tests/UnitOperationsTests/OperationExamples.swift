@@ -32,7 +32,8 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         importJointRows, importJointConstant, rowSquares, jointWeights, rowGram, rowGramOfTasks, jointEigenvectors,
         jointEigenvectorsOfTasks, rowCombination,
         rowCombinationOfTasks, invert, compress, penalty,
-        penaltyOfFullBlock, jointDrift, jointDriftOfParameter, jointPenalty, norm, merge, combineStatistics,
+        penaltyOfFullBlock, jointDrift, jointDriftOfParameter, jointPenalty, norm, jointStart, jointStep,
+        jointStepOfParameter, jointStepSum, merge, combineStatistics,
     ]
 
     /// The files of a job: those that the examples read, and one more.
@@ -281,6 +282,16 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
             { $0.measuresInside = false },
         ] + parameterChanges(\.base) + parameterChanges(\.checkpoint))
 
+    static let jointStart = OperationExample(
+        JointStartOperation(
+            curvature: layerCurvature, base: parameters,
+            vectors: [.init(parameters: parameters, weight: 0.5), .init(parameters: parameters, weight: -1)]),
+        of(\.curvature, layerCurvatureChanges) + [
+            { $0.vectors[0].weight = 0.25 }, { $0.vectors[1].weight = 2 }, { $0.vectors.reverse() },
+        ]
+            + parameterChanges(\.base) + parameterChanges(\.vectors[0].parameters)
+            + parameterChanges(\.vectors[1].parameters))
+
     static let jointDriftOfParameter = OperationExample(
         JointDriftOperation(
             block: .full(dimension: 7), base: [parameters[0]], checkpoint: [parameters[1]], isUnweighted: false,
@@ -320,7 +331,7 @@ struct OperationExample: Sendable, CustomTestStringConvertible {
         let changes: [(inout MergeOperation) -> Void] = [
             { $0.tasks[0].place = 0 }, { $0.tasks[1].place = 5 }, { $0.inverseCount = 1 }, { $0.inverseCount = 0 },
             { $0.roundCount = 0 }, { $0.measures = false }, { $0.rank = 5 }, { $0.isSum = true },
-            { $0.measuresTensor = true }, { $0.readsDouble = true },
+            { $0.measuresTensor = true }, { $0.readsDouble = true }, { $0.readsSolution = true },
             { $0.parameters = .block(.linear(outputs: 3, inputs: 3, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 2, hasBias: true)) },
             { $0.parameters = .block(.linear(outputs: 2, inputs: 3, hasBias: false)) },

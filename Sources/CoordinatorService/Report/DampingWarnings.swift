@@ -93,8 +93,9 @@ struct DampingWarnings {
     }
 
     private var merges: [BlockMerge] {
-        plan.blocks.compactMap { block in
-            guard let found = measurements(block.name, .blockMerge),
+        let merged = BlockMergeMeasurements(plan: plan, result: result)
+        return plan.blocks.compactMap { block in
+            guard let found = merged[block.name],
                 let merged = found[.mergedNorm]?.first, let mean = found[.meanNorm]?.first
             else { return nil }
             return BlockMerge(
@@ -104,9 +105,10 @@ struct DampingWarnings {
     }
 
     private var damped: [DampedFactor] {
-        plan.blocks.flatMap { block in
+        let merges = BlockMergeMeasurements(plan: plan, result: result)
+        return plan.blocks.flatMap { block in
             let sides = block.factors.map(\.side)
-            let merged = measurements(block.name, .blockMerge) ?? [:]
+            let merged = merges[block.name] ?? [:]
             let merge = sides.enumerated().compactMap { position, side in
                 factor("\(FactorName(owner: block.name, side: side))", merged, at: position)
             }

@@ -167,24 +167,21 @@ struct MergeReport {
     }
 
     private var health: [JSONValue.Member] {
-        let ofBlocks = plan.blocks.compactMap { block in
-            plan.products[block.name, .blockMerge].flatMap { health(block.name, $0.unit) }
-        }
+        let merges = BlockMergeMeasurements(plan: plan, result: result)
+        let ofBlocks = plan.blocks.compactMap { block in merges[block.name].map { health(block.name, $0) } }
         // Not every method has something to say of a tensor.
         let ofTensors = plan.products.outputs(for: .tensorMerge).compactMap { tensor, output in
-            (result(output.unit)?.measurements.isEmpty ?? true) ? nil : health(tensor, output.unit)
+            result(output.unit).flatMap { $0.measurements.isEmpty ? nil : health(tensor, $0.measurements) }
         }
         return ofBlocks + ofTensors
     }
 
-    private func health(_ name: String, _ unit: UnitIndex) -> JSONValue.Member? {
-        result(unit).map { found in
-            .init(
-                name,
-                .object(
-                    found.measurements.sorted { $0.key.rawValue < $1.key.rawValue }.map { name, values in
-                        .init(name.rawValue, .array(values.map(JSONValue.of)))
-                    }))
-        }
+    private func health(_ name: String, _ measured: [MeasurementName: [Double]]) -> JSONValue.Member {
+        .init(
+            name,
+            .object(
+                measured.sorted { $0.key.rawValue < $1.key.rawValue }.map { name, values in
+                    .init(name.rawValue, .array(values.map(JSONValue.of)))
+                }))
     }
 }

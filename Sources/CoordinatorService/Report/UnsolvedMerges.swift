@@ -25,6 +25,13 @@ struct UnsolvedMerges {
         }
         let unsolved = iterated.filter { !$0.isSolved }
         guard !unsolved.isEmpty else { return [] }
+        guard !plan.spec.mergesJointRows else {
+            // One iteration solves all of them.
+            return [
+                "the iteration over all layers ended before its equations were solved, with a residual of "
+                    + "\(DampingWarnings.rounded(unsolved[0].residual)). Raise \"iterations\" or \"tolerance\"."
+            ]
+        }
         let names = unsolved.map { "\($0.name) (\(DampingWarnings.rounded($0.residual)))" }
         return [
             "the iterations of \(unsolved.count) of \(iterated.count) layers ended before their equations were solved; "

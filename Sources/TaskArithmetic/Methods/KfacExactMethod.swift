@@ -5,14 +5,29 @@ extension MergeMethod {
     public static let kfacExact = MergeMethod(
         name: "kfac_exact", paper: Paper("Tam et al. 2023", arXiv: "2312.04339"),
         formula: "θ₀ + α Δ, Σ λ_t B_t Δ A_t = Σ λ_t B_t w_t Δ_t A_t",
-        summary: "kfac without accumulated factors: conjugate gradients, preconditioned by kfac's inverses.",
+        summary: "kfac without accumulated factors: conjugate gradients, preconditioned by kfac's inverses. With joint "
+            + "rows in place of the factors, all layers are one system.",
         parameters: [
-            .weight, .normalize(default: false), .lambda, .ridge(default: 0), .residualTolerance, .iterationBound,
+            .weight, .normalize(default: false), .lambda, .mergedCurvature, .ridge(default: 0), .residualTolerance,
+            .iterationBound,
         ], base: .whenListed,
         scope: .blocks(KfacExactMerge.self, others: WeightedSum.self))
 }
 
 extension MergeParameter {
+    /// The curvature whose drift is least: that of each block's factors, or of all blocks' joint rows and their floor.
+    public static let mergedCurvature = MergeParameter(
+        "curvature", .word(["factors", jointRowsWord]), default: .value(.word("factors")), level: .job,
+        variesByTensor: false,
+        meaning: "curvature of the drift: each layer's factors, or the joint rows of all layers with their floor, "
+            + "which need the form pseudo_rows")
+
+    /// The value of ``mergedCurvature`` that takes joint rows.
+    public static let jointRowsWord = "joint_rows"
+
+    /// The most steps of the iteration over all blocks, if the job does not say; each is planned as units.
+    public static let jointIterations = 30
+
     /// The residual at which the iteration stops.
     public static let residualTolerance = MergeParameter(
         "tolerance", .number(.between(0, 1)), default: .value(.number(1e-6)), level: .job, variesByTensor: true,
@@ -21,7 +36,8 @@ extension MergeParameter {
     /// The most steps of the iteration.
     public static let iterationBound = MergeParameter(
         "iterations", .count(0...100_000), default: .value(.count(1000)), level: .job, variesByTensor: false,
-        meaning: "most steps of the iteration; each reads the factors of all models")
+        meaning: "most steps of the iteration; each reads the factors of all models. With joint rows the default is "
+            + "\(jointIterations)")
 }
 
 /// The merge `kfac_exact` of one block: of a layer by ``KroneckerConjugateGradient``, of a parameter as `kfac` does it,

@@ -996,6 +996,183 @@ nonisolated struct WireMatrixShape: Sendable {
   init() {}
 }
 
+/// The joint curvature of several tasks in one layer or parameter: the blobs are each task's pseudo-rows of inputs and
+/// of gradients, and its factors if there is a floor. The lists of numbers, only of a parameter: each task's constants.
+nonisolated struct WireJointCurvature: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var block: WireBlockShape {
+    get {_block ?? WireBlockShape()}
+    set {_block = newValue}
+  }
+  /// Returns true if `block` has been explicitly set.
+  var hasBlock: Bool {self._block != nil}
+  /// Clears the value of `block`. Subsequent reads from it will return its default value.
+  mutating func clearBlock() {self._block = nil}
+
+  var positions: UInt32 = 0
+
+  var tasks: [WireJointCurvatureTask] = []
+
+  /// The floor: the complement, a number times the factors, or neither.
+  var complement: Bool = false
+
+  var factorShare: Double {
+    get {_factorShare ?? 0}
+    set {_factorShare = newValue}
+  }
+  /// Returns true if `factorShare` has been explicitly set.
+  var hasFactorShare: Bool {self._factorShare != nil}
+  /// Clears the value of `factorShare`. Subsequent reads from it will return its default value.
+  mutating func clearFactorShare() {self._factorShare = nil}
+
+  /// Whether the factors are read as F64.
+  var readsDouble: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _block: WireBlockShape? = nil
+  fileprivate var _factorShare: Double? = nil
+}
+
+nonisolated struct WireJointCurvatureTask: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var inputRank: UInt32 = 0
+
+  var gradientRank: UInt32 = 0
+
+  var lambda: Double = 0
+
+  /// The rows of a sample that were pooled into the positions; absent if each position is a row.
+  var pooledRows: Double {
+    get {_pooledRows ?? 0}
+    set {_pooledRows = newValue}
+  }
+  /// Returns true if `pooledRows` has been explicitly set.
+  var hasPooledRows: Bool {self._pooledRows != nil}
+  /// Clears the value of `pooledRows`. Subsequent reads from it will return its default value.
+  mutating func clearPooledRows() {self._pooledRows = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _pooledRows: Double? = nil
+}
+
+/// The start of a merge by joint curvature, in one layer or parameter. The blobs: the parameters that kfac merges, then
+/// those of the curvature.
+nonisolated struct WireJointStartOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var curvature: WireJointCurvature {
+    get {_curvature ?? WireJointCurvature()}
+    set {_curvature = newValue}
+  }
+  /// Returns true if `curvature` has been explicitly set.
+  var hasCurvature: Bool {self._curvature != nil}
+  /// Clears the value of `curvature`. Subsequent reads from it will return its default value.
+  mutating func clearCurvature() {self._curvature = nil}
+
+  var base: WireParameterSources {
+    get {_base ?? WireParameterSources()}
+    set {_base = newValue}
+  }
+  /// Returns true if `base` has been explicitly set.
+  var hasBase: Bool {self._base != nil}
+  /// Clears the value of `base`. Subsequent reads from it will return its default value.
+  mutating func clearBase() {self._base = nil}
+
+  var vectors: [WireJointVector] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _curvature: WireJointCurvature? = nil
+  fileprivate var _base: WireParameterSources? = nil
+}
+
+nonisolated struct WireJointVector: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var parameters: WireParameterSources {
+    get {_parameters ?? WireParameterSources()}
+    set {_parameters = newValue}
+  }
+  /// Returns true if `parameters` has been explicitly set.
+  var hasParameters: Bool {self._parameters != nil}
+  /// Clears the value of `parameters`. Subsequent reads from it will return its default value.
+  mutating func clearParameters() {self._parameters = nil}
+
+  var weight: Double = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _parameters: WireParameterSources? = nil
+}
+
+/// A step of conjugate gradients, in one layer or parameter. The blobs: the state, the sum over blocks, the inverses,
+/// and those of the curvature. The lists of numbers: those of the sum, except of the first step, and those of the
+/// curvature.
+nonisolated struct WireJointStepOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var curvature: WireJointCurvature {
+    get {_curvature ?? WireJointCurvature()}
+    set {_curvature = newValue}
+  }
+  /// Returns true if `curvature` has been explicitly set.
+  var hasCurvature: Bool {self._curvature != nil}
+  /// Clears the value of `curvature`. Subsequent reads from it will return its default value.
+  mutating func clearCurvature() {self._curvature = nil}
+
+  var isFirst: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _curvature: WireJointCurvature? = nil
+}
+
+/// The sum over blocks of what a step needs. The blobs: the parts, then the former sum. The lists of numbers: those of
+/// the former sum, then those of the parts.
+nonisolated struct WireJointStepSumOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var parts: UInt32 = 0
+
+  var tasks: [WireJointCurvatureTask] = []
+
+  var number: UInt32 = 0
+
+  var tolerance: Double = 0
+
+  var stepsMax: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct WireMergeOperation: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1108,6 +1285,12 @@ nonisolated struct WireMergeOperation: @unchecked Sendable {
   var readsDouble: Bool {
     get {_storage._readsDouble}
     set {_uniqueStorage()._readsDouble = newValue}
+  }
+
+  /// Whether the vector is the first matrix of a blob, and nothing is computed.
+  var readsSolution: Bool {
+    get {_storage._readsSolution}
+    set {_uniqueStorage()._readsSolution = newValue}
   }
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -3195,9 +3378,289 @@ nonisolated extension WireMatrixShape: SwiftProtobuf.Message, SwiftProtobuf._Mes
   }
 }
 
+nonisolated extension WireJointCurvature: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointCurvature"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}positions\0\u{1}tasks\0\u{1}complement\0\u{3}factor_share\0\u{3}reads_double\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._block) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.positions) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.tasks) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.complement) }()
+      case 5: try { try decoder.decodeSingularDoubleField(value: &self._factorShare) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.readsDouble) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._block {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.positions != 0 {
+      try visitor.visitSingularUInt32Field(value: self.positions, fieldNumber: 2)
+    }
+    if !self.tasks.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.tasks, fieldNumber: 3)
+    }
+    if self.complement != false {
+      try visitor.visitSingularBoolField(value: self.complement, fieldNumber: 4)
+    }
+    try { if let v = self._factorShare {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 5)
+    } }()
+    if self.readsDouble != false {
+      try visitor.visitSingularBoolField(value: self.readsDouble, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointCurvature, rhs: WireJointCurvature) -> Bool {
+    if lhs._block != rhs._block {return false}
+    if lhs.positions != rhs.positions {return false}
+    if lhs.tasks != rhs.tasks {return false}
+    if lhs.complement != rhs.complement {return false}
+    if lhs._factorShare != rhs._factorShare {return false}
+    if lhs.readsDouble != rhs.readsDouble {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointCurvatureTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointCurvatureTask"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}input_rank\0\u{3}gradient_rank\0\u{1}lambda\0\u{3}pooled_rows\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.inputRank) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.gradientRank) }()
+      case 3: try { try decoder.decodeSingularDoubleField(value: &self.lambda) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self._pooledRows) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.inputRank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.inputRank, fieldNumber: 1)
+    }
+    if self.gradientRank != 0 {
+      try visitor.visitSingularUInt32Field(value: self.gradientRank, fieldNumber: 2)
+    }
+    if self.lambda.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.lambda, fieldNumber: 3)
+    }
+    try { if let v = self._pooledRows {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 4)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointCurvatureTask, rhs: WireJointCurvatureTask) -> Bool {
+    if lhs.inputRank != rhs.inputRank {return false}
+    if lhs.gradientRank != rhs.gradientRank {return false}
+    if lhs.lambda != rhs.lambda {return false}
+    if lhs._pooledRows != rhs._pooledRows {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointStartOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointStartOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}curvature\0\u{1}base\0\u{1}vectors\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._curvature) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._base) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.vectors) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._curvature {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._base {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if !self.vectors.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.vectors, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointStartOperation, rhs: WireJointStartOperation) -> Bool {
+    if lhs._curvature != rhs._curvature {return false}
+    if lhs._base != rhs._base {return false}
+    if lhs.vectors != rhs.vectors {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointVector: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointVector"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parameters\0\u{1}weight\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._parameters) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.weight) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._parameters {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.weight.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.weight, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointVector, rhs: WireJointVector) -> Bool {
+    if lhs._parameters != rhs._parameters {return false}
+    if lhs.weight != rhs.weight {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointStepOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointStepOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}curvature\0\u{3}is_first\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._curvature) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.isFirst) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._curvature {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.isFirst != false {
+      try visitor.visitSingularBoolField(value: self.isFirst, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointStepOperation, rhs: WireJointStepOperation) -> Bool {
+    if lhs._curvature != rhs._curvature {return false}
+    if lhs.isFirst != rhs.isFirst {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireJointStepSumOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JointStepSumOperation"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0\u{1}tasks\0\u{1}number\0\u{1}tolerance\0\u{3}steps_max\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.parts) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.tasks) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.number) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self.tolerance) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.stepsMax) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.parts != 0 {
+      try visitor.visitSingularUInt32Field(value: self.parts, fieldNumber: 1)
+    }
+    if !self.tasks.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.tasks, fieldNumber: 2)
+    }
+    if self.number != 0 {
+      try visitor.visitSingularUInt32Field(value: self.number, fieldNumber: 3)
+    }
+    if self.tolerance.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.tolerance, fieldNumber: 4)
+    }
+    if self.stepsMax != 0 {
+      try visitor.visitSingularUInt32Field(value: self.stepsMax, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireJointStepSumOperation, rhs: WireJointStepSumOperation) -> Bool {
+    if lhs.parts != rhs.parts {return false}
+    if lhs.tasks != rhs.tasks {return false}
+    if lhs.number != rhs.number {return false}
+    if lhs.tolerance != rhs.tolerance {return false}
+    if lhs.stepsMax != rhs.stepsMax {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".MergeOperation"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0\u{1}inverses\0\u{1}rounds\0\u{1}measures\0\u{1}rank\0\u{3}is_sum\0\u{3}measures_tensor\0\u{3}reads_double\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{1}base\0\u{1}tasks\0\u{1}scale\0\u{1}damping\0\u{3}output_types\0\u{1}method\0\u{1}arguments\0\u{1}divides\0\u{1}tensor\0\u{1}inverses\0\u{1}rounds\0\u{1}measures\0\u{1}rank\0\u{3}is_sum\0\u{3}measures_tensor\0\u{3}reads_double\0\u{3}reads_solution\0")
 
   fileprivate class _StorageClass {
     var _parameters: WireMergeOperation.OneOf_Parameters?
@@ -3216,6 +3679,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
     var _isSum: Bool = false
     var _measuresTensor: Bool = false
     var _readsDouble: Bool = false
+    var _readsSolution: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -3242,6 +3706,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
       _isSum = source._isSum
       _measuresTensor = source._measuresTensor
       _readsDouble = source._readsDouble
+      _readsSolution = source._readsSolution
     }
   }
 
@@ -3301,6 +3766,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
         case 15: try { try decoder.decodeSingularBoolField(value: &_storage._isSum) }()
         case 16: try { try decoder.decodeSingularBoolField(value: &_storage._measuresTensor) }()
         case 17: try { try decoder.decodeSingularBoolField(value: &_storage._readsDouble) }()
+        case 18: try { try decoder.decodeSingularBoolField(value: &_storage._readsSolution) }()
         default: break
         }
       }
@@ -3364,6 +3830,9 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
       if _storage._readsDouble != false {
         try visitor.visitSingularBoolField(value: _storage._readsDouble, fieldNumber: 17)
       }
+      if _storage._readsSolution != false {
+        try visitor.visitSingularBoolField(value: _storage._readsSolution, fieldNumber: 18)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3389,6 +3858,7 @@ nonisolated extension WireMergeOperation: SwiftProtobuf.Message, SwiftProtobuf._
         if _storage._isSum != rhs_storage._isSum {return false}
         if _storage._measuresTensor != rhs_storage._measuresTensor {return false}
         if _storage._readsDouble != rhs_storage._readsDouble {return false}
+        if _storage._readsSolution != rhs_storage._readsSolution {return false}
         return true
       }
       if !storagesAreEqual {return false}

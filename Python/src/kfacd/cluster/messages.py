@@ -16,7 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from ..problems import WireVersionError
 from .offers import Place, RowSum
 
-VERSION = 13
+VERSION = 14
 """Of the wire protocol; a coordinator of another version refuses to talk."""
 
 PACKAGE = "kfacd.wire"
