@@ -188,7 +188,8 @@ let package = Package(
         module(
             "CostEstimate",
             [
-                "UnitOperations", "JobPlan", "Identifiers", .product(name: "HeapModule", package: "swift-collections"),
+                "UnitOperations", "JobPlan", "Identifiers", "LinearAlgebra", "TaskArithmetic",
+                .product(name: "HeapModule", package: "swift-collections"),
             ]),
         module(
             "RowStreams",
@@ -219,7 +220,8 @@ let package = Package(
         module(
             "JobJournal",
             [
-                "Identifiers", "FileAccess", "UnitOperations", "Scheduling", "Lanes", "Hashing", systemPackage,
+                "Identifiers", "FileAccess", "JSONText", "UnitOperations", "Scheduling", "Lanes", "Hashing",
+                systemPackage,
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]),
 
@@ -328,7 +330,7 @@ let package = Package(
         tests(
             "JobJournalTests",
             [
-                "JobJournal", "Scheduling", "UnitOperations", "JobPlan", "Identifiers",
+                "JobJournal", "Scheduling", "UnitOperations", "JobPlan", "Identifiers", "Hashing",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]),
         tests("LinearAlgebraTests", ["LinearAlgebra"]),
@@ -381,7 +383,7 @@ let package = Package(
             ]),
         tests(
             "CostEstimateTests",
-            ["CostEstimate", "JobPlan", "UnitOperations", "Identifiers", "LinearAlgebra"]),
+            ["CostEstimate", "JobPlan", "UnitOperations", "Identifiers", "LinearAlgebra", "TaskArithmetic"]),
         tests("RowStreamsTests", ["RowStreams", "Identifiers", "LinearAlgebra", "UnitOperations"]),
         tests("RowKernelsTests", ["RowKernels", "CRowKernels"]),
         tests(

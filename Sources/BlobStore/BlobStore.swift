@@ -52,9 +52,9 @@ public final class BlobStore: Sendable {
     /// - Throws: ``BlobStoreError/inUse(directory:)`` if another process has it open,
     ///   ``BlobStoreError/format(directory:_:)`` if another version made it, or the failed call; the store keeps its
     ///   blobs.
-    public init(opening directory: FilePath) throws(BlobStoreError) {
+    public init(opening directory: FilePath, isDurable: Bool = true) throws(BlobStoreError) {
         let layout = BlobStoreLayout(directory: directory)
-        try layout.createDirectories()
+        try layout.createDirectories(isDurable: isDurable)
         let lockFile = try StoreFile(opening: directory.appending("lock"), flags: O_RDWR | O_CREAT)
         guard try lockFile.lockExclusively() else { throw .inUse(directory: directory) }
         try layout.claimFormat()

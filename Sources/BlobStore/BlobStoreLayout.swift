@@ -53,11 +53,12 @@ struct BlobStoreLayout: Sendable {
     /// Makes the directories of each part, and makes directories durable that an earlier process left undurable.
     ///
     /// Anything else that has one of these names is set aside.
-    func createDirectories() throws(BlobStoreError) {
+    func createDirectories(isDurable: Bool) throws(BlobStoreError) {
         for path in [incomingRoot, pendingRoot, durableRoot, smallRoot] {
             if Directories.exists(path), !Directories.isDirectory(path) { _ = StoreDirectory.setAside(path) }
             try StoreDirectory.create(path)
         }
+        guard isDurable else { return }
         try StoreDirectory.synchronize(durableRoot)
         try StoreDirectory.synchronize(smallRoot)
         try StoreDirectory.synchronize(directory)

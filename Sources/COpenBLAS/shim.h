@@ -35,6 +35,17 @@ void sgesdd_(const char *jobz, const blasint *m, const blasint *n, float *a, con
              const blasint *ldu, float *vt, const blasint *ldvt, float *work, const blasint *lwork, blasint *iwork,
              blasint *info, size_t jobz_length);
 
+// MARK: - Threads
+
+// OpenBLAS starts a thread for each further processor while it is loaded. Such a thread asks for work without a pause
+// for some 2^26 cycles before it sleeps. This ends the threads. The next call that needs some starts them anew. A
+// library without threads has no such routine.
+int blas_thread_shutdown_(void) __attribute__((weak));
+
+static inline void kfacd_end_blas_threads(void) {
+    if (blas_thread_shutdown_ != NULL) blas_thread_shutdown_();
+}
+
 // MARK: - Memory
 
 // calloc's large blocks are the kernel's zero pages, which stay untouched until they are used. Swift's aligned

@@ -47,11 +47,13 @@ public struct CoordinatorDaemon: Service {
     ///   opened or written.
     public func run() async throws {
         try prepareStateDirectory()
-        let identity = try CoordinatorIdentity.open(in: configuration.stateDirectory)
-        let store = try BlobStore(opening: configuration.stateDirectory.appending("blobs"))
+        let isLasting = configuration.isLasting
+        let identity = try CoordinatorIdentity.open(in: configuration.stateDirectory, isDurable: isLasting)
+        let store = try BlobStore(
+            opening: configuration.stateDirectory.appending("blobs"), isDurable: isLasting)
         let journal = try JobJournal(
             path: configuration.stateDirectory.appending("journal.sqlite").string,
-            isDurable: configuration.isLasting)
+            isDurable: isLasting)
         await tell(of: journal, store)
         let runs = try RunStore(opening: configuration.runDirectory, quota: configuration.runQuota)
         let logger = logger

@@ -28,13 +28,18 @@ public struct JobEstimate: Equatable, Sendable {
         var busy = UnitSeconds()
         for unit in plan.units {
             let position = unit.index.position
-            let seconds = rates.seconds(
+            var seconds = rates.seconds(
                 of: unit, storedBytes: routes.stored[position], placedBytes: routes.placed[position],
                 placesAreSquares: plan.spec.curvature.writesSquares, sentBytes: routes.sent[position])
+            var elapsed = seconds.total
+            if unit.work == .coordinator(.mergeCheckpoint), plan.spec.checkpoint.adapterRank == nil {
+                let merge = CheckpointSeconds(of: CheckpointParts(of: plan), rates: rates)
+                (seconds, elapsed) = (merge.busy, merge.elapsed(threads: min(lanes, CoordinatorOperation.mergeThreads)))
+            }
             busy += seconds
             units.append(
                 ListSchedule.Unit(
-                    seconds: seconds.total, isForWorker: unit.isForWorker,
+                    seconds: elapsed, isForWorker: unit.isForWorker,
                     dependencies: unit.dependencies.map(\.position)))
         }
         let makespan = ListSchedule.makespan(of: units, lanes: lanes, coordinatorLanes: coordinatorLanes)

@@ -22,6 +22,8 @@ public struct MachineRates: Equatable, Sendable, Codable {
     public var writing: Double
     /// Bytes a second whose SHA-256 is computed.
     public var hashing: Double
+    /// The paces of merges, by ``MergeSample/kind``.
+    public var merges: [String: MergePace] = [:]
 
     /// States the rates.
     public init(
@@ -43,5 +45,6 @@ public struct MachineRates: Equatable, Sendable, Codable {
     /// Whether every rate is positive.
     var isComplete: Bool {
         [matrixProducts, elementSums, triangles, squares, reading, writing, hashing].allSatisfy(\.isRate)
+            && merges.values.allSatisfy(\.isPace)
     }
 }

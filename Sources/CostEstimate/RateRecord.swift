@@ -18,7 +18,7 @@ public struct RatedMachine: Equatable, Sendable, Codable {
 /// Measured rates with what they belong to, as they are remembered between commands.
 public struct RateRecord: Equatable, Sendable, Codable {
     /// Raise this whenever a rate is measured differently.
-    static let currentVersion = 1
+    static let currentVersion = 2
 
     private var version = Self.currentVersion
     /// The machine that was measured.

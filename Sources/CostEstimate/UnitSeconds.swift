@@ -1,4 +1,5 @@
 public import JobPlan
+import TaskArithmetic
 import UnitOperations
 
 /// The predicted seconds of one lane for a unit, by what it does in them.
@@ -38,6 +39,8 @@ public struct UnitSeconds: Equatable, Sendable {
 extension MachineRates {
     /// Seconds of a unit's lease, report and journal record.
     static let handlingSeconds = 1e-3
+    /// Those of a brief unit, whose messages are joined with others.
+    static let briefHandlingSeconds = 2.5e-4
 
     /// Predicts a unit.
     ///
@@ -68,13 +71,41 @@ extension MachineRates {
         let sliced = operation.slices.reduce(0.0) { $0 + Double($1.byteCount) }
         let input = Double(cost.inputBytes)
         let blobs = input - min(input, sliced)
+        if let sample = MergeSample(operation), let pace = merges[sample.kind] {
+            return seconds(
+                of: sample, at: pace, readsBlobs: operation.inputBlobCount > 0, cost, stored: stored, sent: sent)
+        }
         var seconds = UnitSeconds()
         seconds.kernels = kernelSeconds(operation.kernel, cost)
         // A worker hashes every blob that it reads or makes, and no slice of an input file.
         seconds.reading = input / reading + blobs / hashing
-        seconds.writing = stored / writing + Double(cost.outputBytes) / hashing
+        seconds.writing = resultSeconds(of: cost, stored: stored, sent: sent)
+        seconds.handling = cost.isBrief ? Self.briefHandlingSeconds : Self.handlingSeconds
+        return seconds
+    }
+
+    /// Seconds for the results of a unit.
+    private func resultSeconds(of cost: UnitCost, stored: Double, sent: Double) -> Double {
+        let made = stored / writing + Double(cost.outputBytes) / hashing
         // The coordinator hashes what is sent.
-        seconds.writing += sent / reading + sent / hashing + 2 * sent / writing
+        return made + sent / reading + sent / hashing + 2 * sent / writing
+    }
+
+    /// Predicts a merge by the pace of its method.
+    private func seconds(
+        of sample: MergeSample, at pace: MergePace, readsBlobs: Bool, _ cost: UnitCost, stored: Double, sent: Double
+    ) -> UnitSeconds {
+        let elements = Double(sample.shape.rows) * Double(sample.shape.columns)
+        var blobs = 0.0
+        if readsBlobs, let stated = sample.cost(of: sample.shape) {
+            // The cost of a merge counts values as if they were F32.
+            let values = 4 * elements * Double(sample.models.count * stated.valuePasses + 1)
+            blobs = max(0, Double(cost.inputBytes) - values)
+        }
+        var seconds = UnitSeconds()
+        seconds.kernels = pace.seconds(work: sample.work, elements: elements)
+        seconds.reading = (sample.bytesRead(elements: elements) * pace.passes + blobs) / reading + blobs / hashing
+        seconds.writing = resultSeconds(of: cost, stored: stored, sent: sent)
         seconds.handling = Self.handlingSeconds
         return seconds
     }

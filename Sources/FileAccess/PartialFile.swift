@@ -65,14 +65,14 @@ public final class PartialFile<Failure: FileFailure>: Sendable {
     /// A crash in between leaves either the old state of that name or the whole new file.
     ///
     /// - Throws: The failed call. Only if making the new name durable failed does the new file exist, whole.
-    public func publish() throws(Failure) {
-        try file.synchronize()
+    public func publish(isDurable: Bool = true) throws(Failure) {
+        if isDurable { try file.synchronize() }
         let result = unsafe file.path.withPlatformString { from in
             unsafe finalPath.withPlatformString { to in unsafe rename(from, to) }
         }
         guard result == 0 else { throw callFailed("rename", finalPath) }
         isPublished.withLock { $0 = true }
-        try OpenedFile<Failure>(directory: directory(of: finalPath)).synchronize()
+        if isDurable { try OpenedFile<Failure>(directory: directory(of: finalPath)).synchronize() }
     }
 }
 

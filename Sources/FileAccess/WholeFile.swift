@@ -8,12 +8,16 @@ public import SystemPackage
 public enum WholeFile {
     /// Writes a file of these bytes, replacing one of the same name.
     ///
+    /// - Parameters:
+    ///   - bytes: The content.
+    ///   - path: The file.
+    ///   - isDurable: Whether the file must survive a crash of the machine.
     /// - Throws: ``FileError``; the file of that name is then the old one or absent. Only if making the new name
     ///   durable failed does the new file exist, whole.
-    public static func write(_ bytes: [UInt8], to path: FilePath) throws(FileError) {
+    public static func write(_ bytes: [UInt8], to path: FilePath, isDurable: Bool = true) throws(FileError) {
         let partial = try PartialFile<FileError>(for: path)
         try partial.file.write(unsafe bytes.span.bytes, at: 0)
-        try partial.publish()
+        try partial.publish(isDurable: isDurable)
     }
 
     /// Copies a regular file's content, replacing a file of the destination's name.

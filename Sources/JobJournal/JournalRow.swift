@@ -24,7 +24,8 @@ public struct JournalRow: Sendable {
     /// The fact as JSON in UTF-8, keys sorted.
     public let body: Data
 
-    private struct Finished: Codable {
+    /// The body of a finished unit's row, which ``FinishedUnitText`` writes.
+    struct Finished: Codable {
         var unit: UnitReference
         var executor: UnitExecutorName
         var result: UnitResult
@@ -52,25 +53,25 @@ public struct JournalRow: Sendable {
     ///
     /// - Throws: `EncodingError` for a fact that JSON cannot hold.
     public init(_ record: JournalRecord) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // A measured eigenvalue may be unknown (NaN) or infinite.
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(
-            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
         switch record {
         case .jobAccepted(let header):
-            (job, kind, body) = (header.id.rawValue, .jobAccepted, try encoder.encode(header))
+            (job, kind, body) = (header.id.rawValue, .jobAccepted, try Self.encode(header))
         case .unitFinished(let unit, let executor, let result, let duration, let key):
-            let value = Finished(
-                unit: unit, executor: executor, result: result, duration: duration, key: key?.unit, regime: key?.regime)
-            (job, kind, body) = (unit.job.rawValue, .unitFinished, try encoder.encode(value))
+            (job, kind) = (unit.job.rawValue, .unitFinished)
+            body = FinishedUnitText.body(of: unit, by: executor, result, in: duration, key: key)
         case .unitFailed(let unit, let executor, let failure):
             let value = Failed(unit: unit, executor: executor, failure: failure)
-            (job, kind, body) = (unit.job.rawValue, .unitFailed, try encoder.encode(value))
+            (job, kind, body) = (unit.job.rawValue, .unitFailed, try Self.encode(value))
         case .jobEnded(let id, let outcome, let finishedUnits):
             let value = Ended(job: id, outcome: outcome, finishedUnits: finishedUnits)
-            (job, kind, body) = (id.rawValue, .jobEnded, try encoder.encode(value))
+            (job, kind, body) = (id.rawValue, .jobEnded, try Self.encode(value))
         }
+    }
+
+    private static func encode(_ value: some Encodable) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(value)
     }
 
     /// Decodes a fact from bytes that may be damaged.

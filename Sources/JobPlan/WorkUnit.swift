@@ -101,6 +101,11 @@ public enum CoordinatorOperation: Equatable, Sendable {
     case publish
 }
 
+extension CoordinatorOperation {
+    /// Threads that share the merge of a tensor; each element is computed alone, so the number changes no bit.
+    public static let mergeThreads = 2
+}
+
 /// The target of a regularizer: the task that it leaves out, or none.
 public enum TargetName: Hashable, Sendable, Comparable, Codable, CustomStringConvertible {
     /// The sum over all tasks.

@@ -30,6 +30,11 @@ public enum BLASEnvironment {
         openblas_set_num_threads(Int32(clamping: max(1, count)))
     }
 
+    /// Ends the threads that OpenBLAS has begun; a call that needs some begins them anew.
+    ///
+    /// A program that seldom computes should not leave them waiting, because they wait on a busy processor at first.
+    public static func endThreads() { kfacd_end_blas_threads() }
+
     /// Multiplies and factorises small matrices with known results, so that a broken kernel set fails here and not in a
     /// factor.
     /// - Throws: ``LinearAlgebraError/selfTestFailed(routine:kernels:expected:found:)`` for the first wrong number.

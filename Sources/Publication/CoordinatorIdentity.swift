@@ -11,8 +11,12 @@ public enum CoordinatorIdentity {
 
     /// The name in a state directory; a new random one when there is none yet.
     ///
+    /// - Parameters:
+    ///   - directory: The state directory.
+    ///   - isDurable: Whether a new name must survive a crash of the machine.
+    /// - Returns: The name.
     /// - Throws: ``PublicationError``; nothing is written then.
-    public static func open(in directory: FilePath) throws(PublicationError) -> String {
+    public static func open(in directory: FilePath, isDurable: Bool = true) throws(PublicationError) -> String {
         let file = directory.appending(fileName)
         if FileStatus(of: file) != nil {
             let value = try VersionedFile.read(file, format: .coordinator, byteLimit: 1 << 16)
@@ -25,7 +29,9 @@ public enum CoordinatorIdentity {
         let text = JSONValue.object([
             .init("format", .string(FormatVersion.coordinator.description)), .init("id", .string(name)),
         ]).text(indent: 2)
-        try writing { () throws(FileError) in try WholeFile.write(Array((text + "\n").utf8), to: file) }
+        try writing { () throws(FileError) in
+            try WholeFile.write(Array((text + "\n").utf8), to: file, isDurable: isDurable)
+        }
         return name
     }
 

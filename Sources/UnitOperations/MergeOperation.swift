@@ -151,7 +151,7 @@ public struct MergeOperation: UnitOperation {
             inputBytes: factorBytesRead.saturatingProduct(UInt64(tasks.count) * factorPasses).saturatingSum(
                 packed.saturatingProduct(UInt64(inverseCount) * UInt64(cost.inversePasses))
             ).saturatingSum(matrix.saturatingProduct((UInt64(tasks.count) * valuePasses + 1) * 4)),
-            outputBytes: measures ? 0 : matrix.saturatingProduct(4),
+            outputBytes: measures ? 0 : matrix.saturatingProduct(UInt64(outputTypes.first?.byteCount ?? 4)),
             memoryBytes: UInt64(saturating: cost.numbers * 8).saturatingSum(UnitCost.streamingBytes)
                 .saturatingSum(parameters.wholeBytes).saturatingSum(LowRankUpdate.memoryBytes(of: sources))
                 .saturatingSum(factorBytes).saturatingSum(readsDouble ? packed : 0))
@@ -339,4 +339,9 @@ extension MergeValue {
         case nil: throw .malformed("the parameter \"\(wire.name.excerpt)\" has no value")
         }
     }
+}
+
+extension UnitOperation {
+    /// The operation as a merge, for predictions of its time; `nil` for another one.
+    public var merge: MergeOperation? { self as? MergeOperation }
 }

@@ -62,10 +62,11 @@ final class BlobCache: Sendable {
     /// - Parameters:
     ///   - directory: The directory; made if it does not exist.
     ///   - rule: The rule for the limit.
+    ///   - isDurable: Whether the directory must survive a crash of the machine.
     /// - Throws: ``BlobCacheError/store(_:)``, for example when another worker uses the directory.
-    init(opening directory: FilePath, limit rule: CacheLimit) throws(BlobCacheError) {
+    init(opening directory: FilePath, limit rule: CacheLimit, isDurable: Bool = true) throws(BlobCacheError) {
         do {
-            store = try BlobStore(opening: directory)
+            store = try BlobStore(opening: directory, isDurable: isDurable)
         } catch {
             throw .store(error)
         }

@@ -56,7 +56,9 @@ public struct Worker: Service {
                 "row_memory_mib": "\(configuration.rowMemoryBytes >> 20)",
                 "blas": "\(BLASEnvironment.configuration)", "backend": "\(configuration.backend.name)",
             ])
-        let cache = try BlobCache(opening: configuration.cacheDirectory, limit: configuration.cacheLimit)
+        let cache = try BlobCache(
+            opening: configuration.cacheDirectory, limit: configuration.cacheLimit,
+            isDurable: configuration.keepsCache)
         let context = try Context()
         let connection = try await WorkerConnection.connect(
             to: configuration.coordinator, hello: hello, keys: configuration.keys, context: context)

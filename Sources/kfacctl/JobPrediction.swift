@@ -57,7 +57,8 @@ struct JobPrediction {
         self.state = state
         plan = job.plan
         time = Result {
-            let rating = MachineRating(lanes: lanes, output: job.output, state: state)
+            let rating = MachineRating(
+                lanes: lanes, output: job.output, state: state, merges: job.plan.mergeSamples)
             let (record, diskRate) = try rating.rates(measuring)
             let estimate = JobEstimate(
                 of: job.plan, rates: record.rates, lanes: lanes,

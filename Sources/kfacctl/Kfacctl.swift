@@ -2,6 +2,7 @@ import ArgumentParser
 import Console
 import ControlGroups
 import FileAccess
+import LinearAlgebra
 import Telemetry
 
 /// The client: it runs jobs on this machine or on a cluster, and shows their results.
@@ -21,6 +22,7 @@ struct Kfacctl: AsyncParsableCommand {
 
     static func main() async {
         ProgramStart.prepare()
+        BLASEnvironment.endThreads()
         DescriptorLimit.raise()
         if let problem = ProcessNeeds.command.problem() {
             Terminal.error(problem)

@@ -23,13 +23,16 @@ struct MachineRating {
     let output: FilePath
     /// Where the daemons' files are while the job runs.
     let state: FilePath
+    /// The kinds of merges whose pace is asked for.
+    let merges: [MergeSample]
 
     private let store = RateStore(environment: ProcessInfo.processInfo.environment)
 
-    init(lanes: Int, output: FilePath, state: FilePath) {
+    init(lanes: Int, output: FilePath, state: FilePath, merges: [MergeSample]) {
         self.lanes = lanes
         self.output = output
         self.state = state
+        self.merges = merges
     }
 
     /// The rates, and those of the disk where the outputs will be.
@@ -42,14 +45,17 @@ struct MachineRating {
         let arithmetic = ProductArithmetic.fastest
         let machine = Self.machine(arithmetic, lanes: lanes)
         let remembered = measuring == .anew ? nil : store.record(of: machine)
-        var record: RateRecord
-        if let remembered {
-            record = remembered
-        } else {
-            guard measuring != .never else { throw CommandFailure(.failed, "this machine was not measured yet.") }
-            let measurement = RateMeasurement(lanes: lanes, arithmetic: arithmetic, directory: state)
-            record = RateRecord(
-                machine: machine, measuredAt: Date().timeIntervalSince1970, rates: try measurement.rates())
+        let isComplete = remembered.map { record in merges.allSatisfy { record.rates.merges[$0.kind] != nil } } ?? false
+        guard isComplete || measuring != .never else {
+            throw CommandFailure(.failed, "this machine was not measured yet.")
+        }
+        let measurement = RateMeasurement(lanes: lanes, arithmetic: arithmetic, directory: state)
+        var record =
+            try remembered
+            ?? RateRecord(machine: machine, measuredAt: Date().timeIntervalSince1970, rates: try measurement.rates())
+        for merge in merges where record.rates.merges[merge.kind] == nil {
+            // Without a pace a prediction is less exact.
+            record.rates.merges[merge.kind] = try? measurement.pace(of: merge)
         }
         let directory = Self.existing(output)
         let device = FileStatus(of: directory, followsLinks: true).map { "\($0.device)" }

@@ -2,6 +2,7 @@ import Console
 import CostEstimate
 import Dispatch
 import FileAccess
+import Glibc
 import Hashing
 import KroneckerFactors
 import LinearAlgebra
@@ -9,6 +10,9 @@ import Synchronization
 import SystemPackage
 
 /// Measures the rates of this machine, with all lanes at work; it takes about a second.
+///
+/// What counts is the processor time of each lane, so that other programs do not make the machine seem slower than it
+/// is when they have ended.
 struct RateMeasurement {
     /// The number of threads that compute at once.
     let lanes: Int
@@ -26,8 +30,9 @@ struct RateMeasurement {
     private static let triangleDimension = 2048
     /// Bytes that are hashed, read and written at a time.
     private static let pieceBytes = 4 << 20
-    /// The part of the test file that a lane writes; a larger one would wait for the disk.
-    private static let laneBytes = 32 << 20
+    /// The part of the test file that a lane writes: larger than a processor's caches, and small enough not to wait for
+    /// the disk.
+    private static let laneBytes = 64 << 20
 
     /// Measures everything.
     ///
@@ -66,22 +71,30 @@ struct RateMeasurement {
 
     /// How much of something is done in a second: calls a body once, and then as often as the time allows.
     ///
-    /// The first call waits for fresh memory, as no later one does. Of the others the median counts, because some may
-    /// wait for other processes.
-    private static func rate(
+    /// The first call waits for fresh memory, as no later one does, so a long first call is enough. Of the others the
+    /// median counts, because interruptions disturb some.
+    static func rate(
         of amount: Double, within limit: Duration = .milliseconds(25), _ body: () throws -> Void
     ) rethrows -> Double {
-        try body()
-        let start = ContinuousClock.now
+        let first = try duration(of: body)
+        guard first < limit * 4 else { return amount / (first / .seconds(1)) }
+        let start = processorTime
         var durations: [Duration] = []
-        repeat { durations.append(try duration(of: body)) } while start.duration(to: .now) < limit
+        repeat { durations.append(try duration(of: body)) } while processorTime - start < limit
         return amount / median(durations)
     }
 
     private static func duration(of body: () throws -> Void) rethrows -> Duration {
-        let start = ContinuousClock.now
+        let start = processorTime
         try body()
-        return start.duration(to: .now)
+        return processorTime - start
+    }
+
+    /// The processor time of this thread.
+    private static var processorTime: Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 
     /// The median in seconds; at least a nanosecond, because it divides.
@@ -95,6 +108,27 @@ struct RateMeasurement {
             throw CommandFailure(.failed, "the clock of this machine stands still or runs backwards.")
         }
         return curve
+    }
+
+    // MARK: - Merges
+
+    /// The pace of a merge.
+    ///
+    /// - Throws: What the method throws on drawn numbers.
+    func pace(of sample: MergeSample) throws -> MergePace {
+        BLASEnvironment.setThreadCount(1)
+        let paces = Mutex<[MergePace]>([])
+        _ = try mean { _ in
+            let pace = try MergeRehearsal.pace(of: sample)
+            paces.withLock { $0.append(pace) }
+            return 1 / pace.seconds
+        }
+        let all = paces.withLock { $0 }
+        func average(_ number: (MergePace) -> Double) -> Double {
+            all.reduce(0) { $0 + number($1) } / Double(all.count)
+        }
+        return MergePace(
+            seconds: average(\.seconds), elementSeconds: average(\.elementSeconds), passes: average(\.passes))
     }
 
     // MARK: - Matrices

@@ -1,7 +1,9 @@
 import ServiceLifecycle
 
 /// A service that begins when a gate opens; the daemon reports ready only when its status pages can be read.
-struct GatedService: Service {
+struct GatedService: Service, CustomStringConvertible {
+    // The service group puts every service into words, and reflection on all of its members takes milliseconds.
+    let description = "the daemon"
     let service: any Service
     let gate: StartGate
 

@@ -5,7 +5,9 @@ import Systemd
 import Telemetry
 
 /// Reports the daemon's state to the service manager, from the start to the end.
-struct ManagedService: Service {
+struct ManagedService: Service, CustomStringConvertible {
+    // The service group puts every service into words, and reflection on all of its members takes milliseconds.
+    let description = "the word to the service manager"
     let notifier: ServiceNotifier
     let environment: ServiceEnvironment
     let supervision: DaemonSupervision

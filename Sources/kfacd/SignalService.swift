@@ -9,7 +9,9 @@ import UnixSignals
 /// Handles signals.
 ///
 /// The first SIGTERM or SIGINT ends the daemon in order, and the second at once. SIGHUP reads its configuration again.
-struct SignalService: Service {
+struct SignalService: Service, CustomStringConvertible {
+    // The service group puts every service into words, and reflection on all of its members takes milliseconds.
+    let description = "the signals"
     let notifier: ServiceNotifier
     let handlers: ReloadHandlers
     let shutdown: ShutdownTrigger

@@ -63,7 +63,7 @@ import Testing
 
     @Test(arguments: [
         ("\"hashing\":1", "\"hashing\":0"), ("\"hashing\":1", "\"hashing\":-1"),
-        ("\"measuredAt\":1000", "\"measuredAt\":-1"), ("\"version\":1", "\"version\":0"), ("500000000", "0"),
+        ("\"measuredAt\":1000", "\"measuredAt\":-1"), ("\"version\":2", "\"version\":1"), ("500000000", "0"),
     ])
     func `a record with a number that is no rate, or of another version, is not valid`(
         part: String, replacement: String

@@ -99,8 +99,30 @@ extension SerialIntegrationTests {
             #expect(try await plan(caches: "/proc/none").output.contains("\ntime: about "))
         }
 
-        @Test func `a bad job is refused with the same words everywhere, and run starts no daemon for it`() async throws
-        {
+        @Test(arguments: ["task_arithmetic", "karcher", "tsv_m", "kfac"])
+        func `the pace of a merge is measured once`(method: String) async throws {
+            let caches = try TemporaryDirectory()
+            model.job.outputs = ["merged"]
+            model.job.method = method
+            try model.write()
+            func paces() async throws -> [String] {
+                let plan = try await Client.run(
+                    ["plan", model.jobPath], in: model.directory, environment: ["XDG_CACHE_HOME": caches.path])
+                try #require(plan.exitCode == 0, "\(plan.errors)")
+                let directory = caches.appending("kfacd")
+                let files = try FileManager.default.contentsOfDirectory(atPath: directory)
+                let data = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(try #require(files.first))"))
+                let record = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+                let merges = (record?["rates"] as? [String: Any])?["merges"] as? [String: [String: Double]] ?? [:]
+                return merges.map { "\($0.key) \($0.value["seconds"] ?? 0)" }.sorted()
+            }
+            let first = try await paces()
+            #expect(!first.isEmpty)
+            #expect(first.allSatisfy { $0.hasPrefix("\(method): ") })
+            #expect(try await paces() == first)
+        }
+
+        @Test func `a bad job is refused with the same words everywhere, without a daemon`() async throws {
             model.job.tasks[0].model = "checkpoints/alpah.safetensors"
             model.job.tasks[1].captures.append("captures/none-*.safetensors")
             try model.write()

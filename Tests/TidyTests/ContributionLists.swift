@@ -52,7 +52,8 @@ struct ContributionList: Sendable, CustomTestStringConvertible {
                 "Sources/UnitOperations/CurvatureBlock.swift", "Sources/TaskArithmetic/MergeProblem.swift",
                 "Sources/TaskArithmetic/Methods/KfacMethod.swift",
                 "Sources/TaskArithmetic/Methods/RegmeanMethod.swift",
-                "Sources/TaskArithmetic/Methods/KfacExactMethod.swift",
+                "Sources/TaskArithmetic/Methods/KfacExactMethod.swift", "Sources/CostEstimate/MergeSample.swift",
+                "Sources/kfacctl/DrawnModels.swift",
             ]),
     ]
 

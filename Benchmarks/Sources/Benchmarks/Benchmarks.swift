@@ -25,7 +25,9 @@ struct Benchmarks: AsyncParsableCommand {
     @Option(help: "A Python that also has torch, for the cluster job and the comparison of training steps.")
     var torchPython: String?
 
-    @Option(help: "Which measurements: factor, inverse, merge, cluster, lab, scheduling, units, idle, restart.")
+    @Option(
+        help: "Which measurements: factor, inverse, merge, cluster, predictions, lab, scheduling, units, idle, restart."
+    )
     var only: [Measured] = Measured.allCases
 
     @Option(help: "Rows of a capture in the cluster job, for each of its 8 tasks; 6400, or 200 with --small.")
@@ -68,6 +70,9 @@ struct Benchmarks: AsyncParsableCommand {
                 peers: Peer.all(python: python, torchPython: torchPython), rounds: rounds
             ).measure()
         }
+        if only.contains(.predictions) {
+            try PredictionStage(directory: directory, binaries: binaries, size: size).measure()
+        }
         if only.contains(.lab) {
             try await LabStage(example: example, python: torchPython, size: size).measure()
         }
@@ -88,12 +93,12 @@ struct Benchmarks: AsyncParsableCommand {
 
 /// The stages that can be measured alone.
 enum Measured: String, CaseIterable, ExpressibleByArgument {
-    case factor, inverse, merge, cluster, lab, scheduling, units, idle, restart
+    case factor, inverse, merge, cluster, predictions, lab, scheduling, units, idle, restart
 
     /// Whether it runs kfacd.
     var needsPrograms: Bool {
         switch self {
-        case .merge, .cluster, .units, .idle, .restart: true
+        case .merge, .cluster, .predictions, .units, .idle, .restart: true
         case .factor, .inverse, .lab, .scheduling: false
         }
     }

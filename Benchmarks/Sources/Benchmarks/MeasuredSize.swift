@@ -12,6 +12,8 @@ struct MeasuredSize {
     /// Width of the cluster job's transformer blocks, and rows of a capture.
     let width: Int
     let rows: Int
+    /// Width of the layers whose times are predicted.
+    let predictedWidth: Int
     /// The numbers of tasks that a penalty sums, and the repetitions of each measurement.
     let penaltyTasks: [Int]
     let penaltyRuns: Int
@@ -34,12 +36,12 @@ struct MeasuredSize {
             (3072, 1 << 14, false),
         ], inverses: [768, 3072],
         mergedTensors: 24, mergedShape: [2048, 4096], width: 768, rows: 6400,
-        penaltyTasks: PenaltyCostMeasurement.taskCounts, penaltyRuns: 15, steps: 50, runs: 3,
+        predictedWidth: 512, penaltyTasks: PenaltyCostMeasurement.taskCounts, penaltyRuns: 15, steps: 50, runs: 3,
         trivialUnits: 15_000, restartUnits: 100_000, idleWorkers: 64, idleSeconds: 60)
 
     /// A small size that shows whether everything runs.
     static let small = MeasuredSize(
         captures: [(64, 8192, false), (192, 4096, true)], inverses: [96], mergedTensors: 2, mergedShape: [256, 256],
-        width: 48, rows: 200, penaltyTasks: [2, 4], penaltyRuns: 1, steps: 2, runs: 1,
+        width: 48, rows: 200, predictedWidth: 48, penaltyTasks: [2, 4], penaltyRuns: 1, steps: 2, runs: 1,
         trivialUnits: 60, restartUnits: 600, idleWorkers: 2, idleSeconds: 1)
 }

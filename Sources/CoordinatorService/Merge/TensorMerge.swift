@@ -21,8 +21,6 @@ struct TensorMerge: Sendable {
     static let rangeElements = 32_768
     /// Elements that are merged at a time; the base and the sum in fp32 fit the first-level cache.
     private static let blockElements = 4096
-    /// Threads that share the ranges of a tensor; each element is computed alone, so the number changes no bit.
-    private static let threads = 2
     /// What rounding loses is measured in the first block of one range of so many.
     private static let rangesPerSample = 8
 
@@ -105,7 +103,7 @@ struct TensorMerge: Sendable {
         let outcome = Mutex<(findings: Findings, failure: (any Error)?)>((Findings(), nil))
         // A thread that is held up leaves the ranges to the other one.
         let next = Atomic(0)
-        DispatchQueue.concurrentPerform(iterations: min(Self.threads, ranges.count)) { _ in
+        DispatchQueue.concurrentPerform(iterations: min(CoordinatorOperation.mergeThreads, ranges.count)) { _ in
             do {
                 let found = try mergeRanges(operands.computation, writer) {
                     let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
