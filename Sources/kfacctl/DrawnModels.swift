@@ -66,8 +66,8 @@ struct DrawnModels {
             try block.withMutableValues(of: position) { (values: inout MutableSpan<Double>) throws in
                 try model.type.decode(model.storage.span.bytes.extracting(model.place(of: elements)), into: &values)
                 guard subtractsBase else { return }
-                scratch.withSpan { base in
-                    VectorOperations.addScaled(base.extracting(first: elements.count), by: -1, to: &values)
+                try scratch.withSpan { base throws in
+                    try VectorOperations.add(base.extracting(first: elements.count), times: -1, to: &values)
                 }
             }
         }
@@ -81,8 +81,8 @@ struct DrawnModels {
         guard subtractsBase else { return matrix }
         var origin = try Matrix<Double>(rows: shape.rows, columns: shape.columns)
         try origin.withMutableSpan { try base.type.decode(base.storage.span.bytes, into: &$0) }
-        origin.withSpan { origin in
-            matrix.withMutableSpan { VectorOperations.addScaled(origin, by: -1, to: &$0) }
+        try origin.withSpan { origin throws in
+            try matrix.withMutableSpan { try VectorOperations.add(origin, times: -1, to: &$0) }
         }
         return matrix
     }
