@@ -40,10 +40,14 @@ public struct MergeSample: Sendable {
 
     /// Multiply-adds of a run on drawn numbers; a larger part is cut to a smaller one of its proportions.
     private static let mostMultiplyAdds = 3e9
+    /// The most numbers that such a run holds: 256 MiB in fp64.
+    private static let mostNumbers = 32e6
 
-    /// The part of a worker's unit; `nil` for another operation, an unknown method, and the factors of an adapter.
+    /// The part of a worker's unit; `nil` for another operation, an unknown method, the factors of an adapter, and a
+    /// unit that only reads what others solved.
     public init?(_ operation: any UnitOperation) {
-        guard let operation = operation.merge, operation.rank == 0, let method = MergeMethod(named: operation.method)
+        guard let operation = operation.merge, operation.rank == 0, !operation.readsSolution,
+            let method = MergeMethod(named: operation.method)
         else { return nil }
         step =
             operation.measuresTensor
@@ -131,9 +135,20 @@ extension MergeSample {
         case .elements, .measurement: return (.matrix(rows: 1, columns: ModelBlock.readElementsMax), nil)
         case .statistics, .whole:
             var larger = shape
-            while work(of: larger) > Self.mostMultiplyAdds, let half = larger.half { larger = half }
+            while work(of: larger) > Self.mostMultiplyAdds || numberCount(of: larger) > Self.mostNumbers,
+                let half = larger.half
+            { larger = half }
             return (larger, larger == shape ? nil : larger.half)
         }
+    }
+
+    /// The numbers of all models that a run on drawn numbers holds, with those of the factors.
+    private func numberCount(of shape: MergeProblem.Shape) -> Double {
+        let factors = shape.factors.reduce(0.0) { sum, factor in
+            let side = Double(factor.dimension)
+            return sum + (factor.isDiagonal ? side : side * (side + 1) / 2)
+        }
+        return Double(models.count) * (Double(shape.rows) * Double(shape.columns) + factors)
     }
 
     /// The bytes of the models' and the base's values that one pass reads.
@@ -176,22 +191,25 @@ extension MergeProblem.Shape {
         return "\(rows)×\(columns) \(factors.count) factors\(diagonals)"
     }
 
-    /// The shape of half as many rows and columns, or of half a row; `nil` for a small one.
+    /// The shape of half as many rows and columns, where these are many; `nil` for a small one.
     fileprivate var half: MergeProblem.Shape? {
-        let least = 64
+        guard max(rows, columns) > SymmetricShape.leastHalved else { return nil }
         switch self {
-        case .matrix(1, let columns): return columns > least ? .matrix(rows: 1, columns: columns / 2) : nil
         case .matrix(let rows, let columns):
-            guard min(rows, columns) > least else { return nil }
-            return .matrix(rows: rows / 2, columns: columns / 2)
-        case .layer(let outputs, let inputs):
-            guard min(outputs.dimension, inputs.dimension) > least else { return nil }
-            return .layer(outputs: outputs.half, inputs: inputs.half)
-        case .parameter(let count): return count > least ? .parameter(count: count / 2) : nil
+            return .matrix(rows: SymmetricShape.half(of: rows), columns: SymmetricShape.half(of: columns))
+        case .layer(let outputs, let inputs): return .layer(outputs: outputs.half, inputs: inputs.half)
+        case .parameter(let count): return .parameter(count: SymmetricShape.half(of: count))
         }
     }
 }
 
 extension SymmetricShape {
-    fileprivate var half: SymmetricShape { SymmetricShape(dimension: dimension / 2, isDiagonal: isDiagonal) }
+    /// A dimension up to this one is not halved: with few rows or columns a method does other work.
+    fileprivate static let leastHalved = 64
+
+    fileprivate static func half(of dimension: Int) -> Int { dimension > leastHalved ? dimension / 2 : dimension }
+
+    fileprivate var half: SymmetricShape {
+        SymmetricShape(dimension: Self.half(of: dimension), isDiagonal: isDiagonal)
+    }
 }

@@ -1,4 +1,4 @@
-import TaskArithmetic
+public import TaskArithmetic
 import UnitOperations
 
 /// The check of merges by joint rows: `curvature: joint_rows` of `kfac_exact`.
@@ -9,6 +9,8 @@ import UnitOperations
 extension JobSpec {
     /// The most steps of the iteration, each of which is planned.
     private static let jointStepsMax = 1000
+    /// The smallest tolerance: nearer no sum in fp64 comes.
+    private static let jointToleranceMin = 1e-14
 
     /// Whether the merge minimises the drift under the tasks' joint rows.
     public var mergesJointRows: Bool {
@@ -20,7 +22,7 @@ extension JobSpec {
     var canMergeByJointRows: Bool { method.parameter(MergeParameter.mergedCurvature.name) != nil }
 
     /// The most steps of the iteration over all blocks.
-    func jointStepsMax(_ arguments: MergeArguments) -> Int {
+    public func jointStepsMax(_ arguments: MergeArguments) -> Int {
         let given = arguments.given.first { $0.name == MergeParameter.iterationBound.name }
         guard case .count(let steps)? = given?.value else { return MergeParameter.jointIterations }
         return min(steps, Self.jointStepsMax)
@@ -54,6 +56,10 @@ extension JobSpec {
         let tolerances = arguments.map { $0[.residualTolerance] }
         if let first = tolerances.first, tolerances.contains(where: { $0 != first }) {
             faults.append("solves all layers together, but \"tolerance\" differs between them. Write one number.")
+        }
+        if case .number(let tolerance)? = tolerances.first ?? nil, tolerance < Self.jointToleranceMin {
+            faults.append(
+                "sums in fp64; expected a \"tolerance\" of at least \(Self.jointToleranceMin), found \(tolerance). Raise it.")
         }
         if let steps = arguments.first?[.iterationBound], case .count(let count) = steps,
             arguments.first?.given.contains(where: { $0.name == MergeParameter.iterationBound.name }) == true,

@@ -10,6 +10,8 @@ public struct ModelCard: Sendable {
     private let spec: JobSpec
     private let source: String
     private let title: String
+    /// The base of an adapter, as the adapter's settings name it.
+    private let adapterBase: String?
 
     /// Describes a job.
     ///
@@ -17,8 +19,9 @@ public struct ModelCard: Sendable {
     ///   - spec: The job.
     ///   - source: The job file's text.
     ///   - title: The model's name.
-    public init(of spec: JobSpec, source: String, title: String) {
-        (self.spec, self.source, self.title) = (spec, source, title)
+    ///   - adapterBase: The base of an adapter, as the adapter's settings name it; nil for a checkpoint.
+    public init(of spec: JobSpec, source: String, title: String, adapterBase: String? = nil) {
+        (self.spec, self.source, self.title, self.adapterBase) = (spec, source, title, adapterBase)
     }
 
     /// The names of the files that a job writes.
@@ -82,8 +85,8 @@ public struct ModelCard: Sendable {
 
     /// The front matter of an adapter, whose base is the one model that loads it.
     private var adapterMetadata: String {
-        let base = spec.baseModel.value
-        let isKnown = Self.isKnown(base)
+        let base = adapterBase ?? ""
+        let isKnown = !base.isEmpty && Self.isKnown(base)
         return (isKnown ? "base_model: \(Self.quoted(base))\n" : "") + "library_name: peft\ntags:\n"
             + (isKnown ? "- \(Self.quoted("base_model:adapter:\(base)"))\n" : "") + "- lora\n- kfacd\n- merge"
     }

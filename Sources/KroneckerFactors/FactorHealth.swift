@@ -13,9 +13,9 @@ public struct FactorHealth: Equatable, Sendable {
     /// Rows and columns.
     public let dimension: Int
     /// The mean of the diagonal over all coordinates.
-    public let meanDiagonal: Double
+    public private(set) var meanDiagonal: Double
     /// The requested damping.
-    public let requestedDamping: Double
+    public private(set) var requestedDamping: Double
     /// The damping in the result.
     public var damping: Double
     /// The number of factorisation attempts, including the successful one.
@@ -45,5 +45,16 @@ public struct FactorHealth: Equatable, Sendable {
         remedy = .none
         self.pinnedCount = pinnedCount
         conditionEstimate = .infinity
+    }
+
+    /// The health of the factor times a number, damped by as many times the damping.
+    public func scaled(by scale: Double) -> FactorHealth {
+        var health = self
+        health.meanDiagonal *= scale
+        health.requestedDamping *= scale
+        health.damping *= scale
+        health.smallestEigenvalue = smallestEigenvalue.map { $0 * scale }
+        health.largestEigenvalue = largestEigenvalue.map { $0 * scale }
+        return health
     }
 }

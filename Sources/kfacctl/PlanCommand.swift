@@ -33,7 +33,7 @@ struct PlanCommand: AsyncParsableCommand {
     @Flag(help: "Plan as if files of an earlier job in the output directory may be replaced.")
     var overwrite = false
 
-    @Flag(help: "Measure this machine anew for the prediction of time, which takes about a second.")
+    @Flag(help: "Measure this machine anew for the prediction of time, which takes seconds.")
     var measure = false
 
     func run() async throws {

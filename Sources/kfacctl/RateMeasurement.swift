@@ -9,7 +9,7 @@ import LinearAlgebra
 import Synchronization
 import SystemPackage
 
-/// Measures the rates of this machine, with all lanes at work; it takes about a second.
+/// Measures the rates of this machine, with all lanes at work; it takes seconds.
 ///
 /// What counts is the processor time of each lane, so that other programs do not make the machine seem slower than it
 /// is when they have ended.

@@ -76,9 +76,10 @@ struct RunCommand: AsyncParsableCommand {
         let outcome = "interrupted; the job was cancelled and its files removed."
         let report = try await Interruption.watched(outcome: outcome) {
             let settings = try settings()
-            let (job, cluster) = try await check(submission, settings)
+            let job = try await JobCheck.preview(
+                submission, workerMemories: [settings.memoryMiB << 20], within: RequestPatience().admission)
             let predicted = quiet ? nil : await JobPrediction.secondsIfCheap(of: job, lanes: settings.allLanes)
-            let client = try await client(of: cluster, settings)
+            let (cluster, client) = try await start(settings)
             // The daemons can die before the coordinator says what it has made there.
             let output = OutputDirectory(
                 path: job.output, job: JobCheck.firstJob.rawValue,
@@ -140,42 +141,17 @@ struct RunCommand: AsyncParsableCommand {
             place: .forRun(named: stateDirectory), logLevel: logLevel)
     }
 
-    /// Checks the job by its headers while the daemons start.
-    ///
-    /// If anything stops this, the daemons end, and their state is removed.
-    ///
-    /// - Throws: What is wrong with the job, and else why the daemons did not start.
-    private func check(
-        _ submission: Submission, _ settings: LocalCluster.Settings
-    ) async throws -> (JobCheck.CheckedJob, LocalCluster) {
-        // Task because the job's problems count first, and the cluster outlives this function.
-        let starting = Task { try await LocalCluster.start(settings) }
-        do {
-            let job = try await JobCheck.preview(
-                submission, workerMemories: [settings.memoryMiB << 20], within: RequestPatience().admission)
-            let cluster = try await withTaskCancellationHandler {
-                try await starting.value
-            } onCancel: {
-                starting.cancel()
-            }
-            return (job, cluster)
-        } catch {
-            starting.cancel()
-            if case .success(let cluster) = await starting.result { cluster.stop() }
-            throw error
-        }
-    }
-
-    /// Connects to the coordinator; if anything stops this, the daemons end, and their state is removed.
-    private func client(of cluster: LocalCluster, _ settings: LocalCluster.Settings) async throws -> CoordinatorClient {
+    /// Starts the daemons; if anything stops this before the coordinator answers, they end, and their state is removed.
+    private func start(_ settings: LocalCluster.Settings) async throws -> (LocalCluster, CoordinatorClient) {
         let workerCount = settings.workerCount
+        let cluster = try await LocalCluster.start(settings)
         do {
             try Task.checkCancellation()
             let client = try await CoordinatorClient(endpoint: cluster.endpoint, keys: nil, patience: RequestPatience())
             if !quiet {
                 Terminal.note("coordinator at \(cluster.endpoint), \(workerCount) worker\(workerCount == 1 ? "" : "s")")
             }
-            return client
+            return (cluster, client)
         } catch {
             cluster.stop()
             throw error

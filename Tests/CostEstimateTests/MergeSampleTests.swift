@@ -46,6 +46,29 @@ import UnitOperations
         #expect(try kind(operation("tsv_m", rows: 1 << 15, columns: 1 << 13)) == sample.kind)
     }
 
+    @Test(arguments: [(32, 1 << 20), (1 << 20, 32), (1, 1 << 28), (1 << 15, 1 << 15)])
+    func `what is rehearsed is bounded in work and in memory, whatever the proportions`(rows: Int, columns: Int) throws
+    {
+        for method in ["tsv_m", "kfac", "karcher"] {
+            let sample = try #require(MergeSample(operation(method, rows: rows, columns: columns)))
+            let (shape, smaller) = sample.rehearsedShapes
+            if case .elements = sample.step { continue }
+            #expect(sample.work(of: shape) <= 3e9)
+            // Two models in fp64.
+            #expect(2 * 8 * shape.rows * shape.columns <= 256 << 20)
+            #expect(smaller.map { $0.rows * $0.columns < shape.rows * shape.columns } ?? true)
+        }
+    }
+
+    @Test func `a layer with few outputs is rehearsed with smaller factors of its inputs`() throws {
+        var layer = operation("kfac")
+        layer.parameters = .block(.linear(outputs: 10, inputs: 10240, hasBias: false))
+        let shape = try #require(MergeSample(layer)).rehearsedShapes.larger
+        #expect(shape.rows == 10)
+        #expect(shape.columns < 10240)
+        #expect(2 * shape.columns * (shape.columns + 1) / 2 <= 32_000_000)
+    }
+
     @Test func `a merge takes the pace of its kind, and reads its models in every pass`() throws {
         let operation = operation("tsv_m")
         let sample = try #require(MergeSample(operation))

@@ -122,7 +122,8 @@ extension SerialIntegrationTests {
             #expect(try await paces() == first)
         }
 
-        @Test func `a bad job is refused with the same words everywhere, without a daemon`() async throws {
+        @Test func `a bad job is refused with the same words everywhere, and run starts no daemon for it`() async throws
+        {
             model.job.tasks[0].model = "checkpoints/alpah.safetensors"
             model.job.tasks[1].captures.append("captures/none-*.safetensors")
             try model.write()

@@ -135,7 +135,12 @@ extension SerialIntegrationTests {
                 try TensorFile([Tensor("a.weight", [2, 2], [value, 1, 1, value])])
                     .write(to: directory.appending("org/\(name)/model.safetensors"))
             }
-            try write(Self.configuration + "\ncheckpoint: {form: lora, rank: 2}\n", to: "lora.yaml")
+            // The Hub's cache.
+            let snapshot = "models--org--base/snapshots/abc"
+            try TensorFile([Tensor("a.weight", [2, 2], [1, 1, 1, 1])])
+                .write(to: directory.appending("\(snapshot)/model.safetensors"))
+            let known = Self.configuration.replacing("base_model: org/base", with: "base_model: \(snapshot)")
+            try write(known + "\ncheckpoint: {form: lora, rank: 2}\n", to: "lora.yaml")
             let result = try await merge(["lora.yaml", "out", "--quiet"])
             #expect(result.exitCode == 0, "\(result.errors)")
             #expect(
@@ -163,8 +168,7 @@ extension SerialIntegrationTests {
                     """))
             #expect(card.contains("\n* org/first\n* org/second\n"))
             // A path of this machine says nothing on the Hub.
-            let local = Self.configuration.replacing("base_model: org/base", with: "base_model: ./org/base")
-            try write(local + "\ncheckpoint: {form: lora, rank: 2}\n", to: "local.yaml")
+            try write(Self.configuration + "\ncheckpoint: {form: lora, rank: 2}\n", to: "local.yaml")
             #expect(try await merge(["local.yaml", "local", "--quiet"]).exitCode == 0)
             let front = "---\nlibrary_name: peft\ntags:\n- lora\n- kfacd\n- merge\n---\n"
             #expect(try text("local/README.md").hasPrefix(front))

@@ -42,6 +42,11 @@ import UnitOperations
             ])
         let tolerances = "tolerance: [{filter: fc1, value: 0.01}, {value: 0.1}]"
         #expect(
+            try problems(job("tolerance: 1e-300")) == [
+                "job.yaml: \"curvature: joint_rows\" sums in fp64; expected a \"tolerance\" of at least 1e-14, found "
+                    + "1e-300. Raise it."
+            ])
+        #expect(
             try problems(job("iterations: 1001, ridge: 0.5, \(tolerances)")) == [
                 "job.yaml: \"curvature: joint_rows\" has no ridge: the floor stands for it. Remove \"ridge\".",
                 "job.yaml: \"curvature: joint_rows\" solves all layers together, but \"tolerance\" differs between them. "

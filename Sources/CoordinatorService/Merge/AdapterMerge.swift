@@ -54,12 +54,14 @@ struct AdapterMerge: Sendable {
             throw CoordinatorWorkError.badInput(
                 "the merged vector is zero in every module, so there is no adapter to write. Check the weights.")
         }
+        let baseName = AdapterWriter.name(ofModelAt: plan.inventory.base.location)
         let writer = try AdapterWriter(
             directory: try job.output.stage("merged"), modules: modules.map(\.1),
             dataType: TensorDataType(rawValue: type.rawValue) ?? .float32, isFanInFanOut: export.isFanInFanOut,
-            baseModel: AdapterWriter.name(ofModelAt: plan.inventory.base.location),
+            baseModel: baseName,
             texts: ModelCard(
-                of: plan.spec, source: job.source, title: job.output.path.lastComponent?.string ?? "merge"
+                of: plan.spec, source: job.source, title: job.output.path.lastComponent?.string ?? "merge",
+                adapterBase: baseName
             ).files, provenance: provenance)
         var numbers: [String: [Double]] = [:]
         for (module, written) in modules {

@@ -109,7 +109,8 @@ struct DampingWarnings {
         return plan.blocks.flatMap { block in
             let sides = block.factors.map(\.side)
             let merged = merges[block.name] ?? [:]
-            let merge = sides.enumerated().compactMap { position, side in
+            // Joint rows are merged by iteration. There damping changes the start and the number of steps only.
+            let merge = plan.spec.mergesJointRows ? [] : sides.enumerated().compactMap { position, side in
                 factor("\(FactorName(owner: block.name, side: side))", merged, at: position)
             }
             let inverses = plan.targets.sorted().flatMap { target in

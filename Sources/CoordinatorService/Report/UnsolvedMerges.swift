@@ -28,8 +28,8 @@ struct UnsolvedMerges {
         guard !plan.spec.mergesJointRows else {
             // One iteration solves all of them.
             return [
-                "the iteration over all layers ended before its equations were solved, with a residual of "
-                    + "\(DampingWarnings.rounded(unsolved[0].residual)). Raise \"iterations\" or \"tolerance\"."
+                "the iteration over all layers ended\(end(settings)) before its equations were solved, with a residual of "
+                    + "\(DampingWarnings.rounded(unsolved[0].residual)). \(remedy(settings))"
             ]
         }
         let names = unsolved.map { "\($0.name) (\(DampingWarnings.rounded($0.residual)))" }
@@ -37,5 +37,32 @@ struct UnsolvedMerges {
             "the iterations of \(unsolved.count) of \(iterated.count) layers ended before their equations were solved; "
                 + "residuals: \(names.listed(limit: Self.namesMax)). Raise \"iterations\", \"tolerance\" or \"ridge\"."
         ]
+    }
+
+    // MARK: - The iteration over all layers
+
+    private func end(_ settings: MergeSettings) -> String {
+        guard let (steps, most) = jointSteps(settings) else { return "" }
+        return steps < most ? " after \(steps) of \(most) steps" : " after all \(most) steps"
+    }
+
+    /// An iteration that ends early has found a direction without curvature: rounding makes the complement so.
+    private func remedy(_ settings: MergeSettings) -> String {
+        guard let (steps, most) = jointSteps(settings), steps < most else {
+            return "Raise \"iterations\" or \"tolerance\"."
+        }
+        return "The curvature along its direction was not positive, since little but rounding is left of it. Write "
+            + "\"precision: float64\" or a number as \"floor\" under \"kfac\", or raise \"tolerance\"."
+    }
+
+    /// The steps that were taken, and the most that were allowed.
+    private func jointSteps(_ settings: MergeSettings) -> (taken: Int, most: Int)? {
+        let first = plan.blocks.lazy.compactMap { block -> (Int, Int)? in
+            guard let unit = plan.products[block.name, .blockMerge]?.unit,
+                let steps = result(unit)?.measurements[.iterations]?.first
+            else { return nil }
+            return (Int(steps), plan.spec.jointStepsMax(settings.arguments(tensor: block.tensors[0])))
+        }
+        return first.first
     }
 }

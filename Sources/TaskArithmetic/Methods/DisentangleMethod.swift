@@ -133,7 +133,7 @@ public struct DisentangleMerge: StreamedComputation, ~Copyable {
             others.multiply(by: strength)
             try others.add(block, times: 1)
             let system = try DampedFactorization(of: others, damping: strength * damping)
-            note([system.health])
+            note([system.health.scaled(by: 1 / strength)])
             try system.solve(&change, on: .right)
             try sum.add(change)
         } catch let error as LinearAlgebraError {
@@ -145,13 +145,18 @@ public struct DisentangleMerge: StreamedComputation, ~Copyable {
         }
     }
 
-    /// Keeps of each side the health with the larger condition number.
+    /// Keeps of each side a health whose damping was raised, and else the one with the larger condition number.
     private mutating func note(_ found: [FactorHealth]) {
         guard !healths.isEmpty else {
             healths = found
             return
         }
-        healths = zip(healths, found).map { $1.conditionEstimate > $0.conditionEstimate ? $1 : $0 }
+        healths = zip(healths, found).map { kept, other in
+            guard (kept.remedy == .none) == (other.remedy == .none) else {
+                return kept.remedy == .none ? other : kept
+            }
+            return other.conditionEstimate > kept.conditionEstimate ? other : kept
+        }
     }
 
     /// F_t + F₋ₜ of the inputs' side: F_t + (Σ λ_s F_s − λ_t F_t) / (1 − λ_t).
