@@ -59,7 +59,8 @@ extension JobSpec {
         }
         if case .number(let tolerance)? = tolerances.first ?? nil, tolerance < Self.jointToleranceMin {
             faults.append(
-                "sums in fp64; expected a \"tolerance\" of at least \(Self.jointToleranceMin), found \(tolerance). Raise it.")
+                "sums in fp64; expected a \"tolerance\" of at least \(Self.jointToleranceMin), found \(tolerance). Raise it."
+            )
         }
         if let steps = arguments.first?[.iterationBound], case .count(let count) = steps,
             arguments.first?.given.contains(where: { $0.name == MergeParameter.iterationBound.name }) == true,

@@ -64,6 +64,7 @@ public struct FormSize: Sendable {
     ///   - inputs: Rows of inputs.
     ///   - gradients: Rows of gradients.
     ///   - buckets: The buckets into which the positions of a layer are pooled; nil keeps every position.
+    /// - Returns: The number of elements.
     public func rows(inputs: Int, gradients: Int, buckets: Int? = nil) -> Int {
         func places(_ layer: Layer) -> Int { layer.positions == 1 ? 1 : buckets ?? layer.positions }
         return layers.reduce(0) { $0 + places($1) * (inputs * $1.inputWidth + gradients * $1.outputWidth + 2) }

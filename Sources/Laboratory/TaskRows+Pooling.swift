@@ -37,10 +37,7 @@ extension TaskRows {
         }
     }
 
-    /// - Parameters:
-    ///   - values: `[rows, positions, width]`.
-    ///   - buckets: The bucket of each position, by sample; row r is of sample r mod the number of samples.
-    /// - Returns: `[rows, buckets, width]`.
+    /// Pools `[rows, positions, width]` to `[rows, buckets, width]`; row r is of sample r mod the number of samples.
     private static func pool(
         _ values: [Float], _ width: Int, _ rowCount: Int, _ buckets: [[Int]], _ bucketCount: Int
     ) -> [Float] {

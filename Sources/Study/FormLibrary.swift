@@ -73,7 +73,9 @@ actor FormLibrary {
         }
     }
 
-    /// Builds a form of each task. The rows of a task are large, so only one task's are in memory.
+    /// Builds a form of each task.
+    ///
+    /// The rows of a task are large, so only one task's are in memory.
     private func eachTask<Form>(
         _ source: FactorSource, _ seed: Int, _ form: (TaskRows) throws(LaboratoryError) -> Form
     ) async throws(LaboratoryError) -> [Form] {

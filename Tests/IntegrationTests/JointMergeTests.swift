@@ -221,7 +221,7 @@ extension SerialIntegrationTests {
             let output = try await model.run()
             for block in try health(output).values { #expect(block["iterations"] == [2]) }
             let warnings = try #require(try Report.read(in: output)["warnings"] as? [String])
-            let sentence = "the iteration over all layers ended after all 2 steps before its equations were solved, with a "
+            let sentence = "the iteration over all layers ended after all 2 steps before its equations were solved"
             #expect(warnings.filter { $0.contains(sentence) }.count == 1, "\(warnings)")
         }
 

@@ -110,9 +110,12 @@ struct DampingWarnings {
             let sides = block.factors.map(\.side)
             let merged = merges[block.name] ?? [:]
             // Joint rows are merged by iteration. There damping changes the start and the number of steps only.
-            let merge = plan.spec.mergesJointRows ? [] : sides.enumerated().compactMap { position, side in
-                factor("\(FactorName(owner: block.name, side: side))", merged, at: position)
-            }
+            let merge =
+                plan.spec.mergesJointRows
+                ? []
+                : sides.enumerated().compactMap { position, side in
+                    factor("\(FactorName(owner: block.name, side: side))", merged, at: position)
+                }
             let inverses = plan.targets.sorted().flatMap { target in
                 sides.compactMap { side in
                     let name = FactorName(owner: block.name, side: side)
