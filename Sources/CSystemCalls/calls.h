@@ -45,29 +45,6 @@ static inline int kfacd_begin_writing(int descriptor, long long offset, long lon
 #endif
 }
 
-// MARK: - Pages that are not kept
-
-// RWF_DONTCACHE, since Linux 6.14: the kernel begins to write at once, and drops the pages when the disk has them.
-// Glibc declares the calls only under _GNU_SOURCE. Offsets are those of machines whose long has 64 bits.
-
-/// Writes bytes whose pages need not stay in memory (pwritev2(2)).
-///
-/// Returns the number of bytes written, or -1 with errno, also where the kernel or the file system cannot do it.
-static inline long kfacd_write_passing(int descriptor, const void *bytes, unsigned long byteCount, long offset) {
-    const struct { const void *start; unsigned long byteCount; } part = {bytes, byteCount};
-    return syscall(SYS_pwritev2, descriptor, &part, 1L, offset, 0L, 0x80);
-}
-
-/// Reads bytes whose pages need not stay in memory, unless they were there before (preadv2(2)).
-///
-/// Returns the number of bytes read, or -1 with errno, also where the kernel or the file system cannot do it.
-static inline long kfacd_read_passing(int descriptor, void *bytes, unsigned long byteCount, long offset) {
-    const struct { void *start; unsigned long byteCount; } part = {bytes, byteCount};
-    return syscall(SYS_preadv2, descriptor, &part, 1L, offset, 0L, 0x80);
-}
-
-// MARK: -
-
 /// The part of O_TMPFILE that open(2) has besides O_DIRECTORY: a file without a name in a directory.
 ///
 /// Glibc declares the flag only under _GNU_SOURCE. Its header is not included, because it would also declare `stat`

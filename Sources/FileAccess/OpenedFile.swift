@@ -11,15 +11,6 @@ public struct OpenedFile<Failure: FileFailure>: ~Copyable, Sendable {
     public let descriptor: Int32
     /// The path that the file was opened by.
     public let path: FilePath
-    /// Whether pages of large reads and writes stay in the kernel's cache; where they cannot pass, they stay.
-    ///
-    /// A page that passes is free again when the disk has it, and is used for the next one. So a large file that is
-    /// written and read once takes little memory. Fresh pages cost more than the copy into them, above all in a virtual
-    /// machine that gives free memory back.
-    public var keepsPages = true
-
-    /// Fewer bytes are read and written with pages that stay: for them the disk is slower than the cache.
-    private static var passingByteCountMin: Int { 256 << 10 }
 
     /// Takes ownership of an open descriptor.
     public init(taking descriptor: Int32, path: FilePath) {
@@ -58,7 +49,9 @@ public struct OpenedFile<Failure: FileFailure>: ~Copyable, Sendable {
             var count = 0
             while count < buffer.count {
                 let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
-                let read = retryingInterrupts { unsafe readOnce(into: rest, at: offset + count) }
+                let read = retryingInterrupts {
+                    unsafe pread(descriptor, rest.baseAddress, rest.count, offset + count)
+                }
                 guard read >= 0 else { return -1 }
                 guard read > 0 else { break }
                 count += read
@@ -68,26 +61,6 @@ public struct OpenedFile<Failure: FileFailure>: ~Copyable, Sendable {
         guard count >= 0 else { throw callFailed("pread", path) }
         return count
     }
-
-    /// One call, whose refusal to let pages pass is no error.
-    private func readOnce(into target: UnsafeMutableRawBufferPointer, at offset: Int) -> Int {
-        if passes(target.count) {
-            let read = unsafe kfacd_read_passing(descriptor, target.baseAddress, UInt(target.count), offset)
-            guard read < 0 else { return read }
-        }
-        return unsafe pread(descriptor, target.baseAddress, target.count, offset)
-    }
-
-    /// One call, whose refusal to let pages pass is no error.
-    private func writeOnce(_ source: UnsafeRawBufferPointer, at offset: Int) -> Int {
-        if passes(source.count) {
-            let written = unsafe kfacd_write_passing(descriptor, source.baseAddress, UInt(source.count), offset)
-            guard written < 0 else { return written }
-        }
-        return unsafe pwrite(descriptor, source.baseAddress, source.count, offset)
-    }
-
-    private func passes(_ byteCount: Int) -> Bool { !keepsPages && byteCount >= Self.passingByteCountMin }
 
     /// Reads up to `count` bytes from `offset`.
     ///
@@ -102,8 +75,7 @@ public struct OpenedFile<Failure: FileFailure>: ~Copyable, Sendable {
 
     /// Reads a range in blocks of 1 MiB, in order; the last block may be smaller.
     ///
-    /// A block of this size streams from the disk, and stays in the processor's cache. Pages that pass are read from
-    /// the disk in blocks of 4 MiB, which takes two thirds of the time.
+    /// A block of this size streams from the disk, and stays in the cache.
     ///
     /// - Parameters:
     ///   - range: The offsets; those after the end of the file are left out.
@@ -113,7 +85,7 @@ public struct OpenedFile<Failure: FileFailure>: ~Copyable, Sendable {
     public func forEachBlock(
         in range: Range<Int> = 0..<Int.max, _ body: (_ block: RawSpan, _ offset: Int) throws(Failure) -> Bool
     ) throws(Failure) -> Int {
-        var block = [UInt8](repeating: 0, count: min(keepsPages ? 1 << 20 : 4 << 20, range.count))
+        var block = [UInt8](repeating: 0, count: min(1 << 20, range.count))
         var offset = range.lowerBound
         while offset < range.upperBound {
             let wanted = min(block.count, range.upperBound - offset)
@@ -141,7 +113,9 @@ public struct OpenedFile<Failure: FileFailure>: ~Copyable, Sendable {
             var count = 0
             while count < buffer.count {
                 let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[count...])
-                let written = retryingInterrupts { unsafe writeOnce(rest, at: offset + count) }
+                let written = retryingInterrupts {
+                    unsafe pwrite(descriptor, rest.baseAddress, rest.count, offset + count)
+                }
                 guard written >= 0 else { return false }
                 count += written
             }

@@ -9,7 +9,7 @@ public import SystemPackage
 /// leftovers.
 ///
 /// A staged file is one that other processes write too. Its temporary name is `.name.staged`, and it stays until it is
-/// published. Its pages pass through the cache.
+/// published.
 public final class PartialFile<Failure: FileFailure>: Sendable {
     /// The open file.
     public let file: OpenedFile<Failure>
@@ -50,9 +50,7 @@ public final class PartialFile<Failure: FileFailure>: Sendable {
         }
         self.finalPath = finalPath
         isStaged = true
-        var file = try OpenedFile<Failure>(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW)
-        file.keepsPages = false
-        self.file = file
+        self.file = try OpenedFile(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW)
     }
 
     deinit {

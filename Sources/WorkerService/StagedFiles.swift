@@ -25,10 +25,10 @@ final class StagedFiles: Sendable {
         self.roots = roots
     }
 
-    /// Opens a file, whose pages pass through the cache; `nil` when this machine has no such file.
+    /// Opens a file; `nil` when this machine has no such file.
     func open(_ leased: LeasedFile) -> OpenedFile<SafetensorsError>? {
         let path = FilePath(leased.path)
-        guard Self.isStaged(path), var file = try? OpenedFile<SafetensorsError>(changing: path, within: roots),
+        guard Self.isStaged(path), let file = try? OpenedFile<SafetensorsError>(changing: path, within: roots),
             let status = try? file.status(), UInt64(status.byteCount) == leased.byteCount
         else { return nil }
         let object = Object(device: status.device, inode: status.inode)
@@ -41,7 +41,6 @@ final class StagedFiles: Sendable {
                 proven[object] = leased
             }
         }
-        file.keepsPages = false
         return file
     }
 

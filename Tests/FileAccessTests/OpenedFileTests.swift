@@ -1,5 +1,4 @@
 import FileAccess
-import Glibc
 import SystemPackage
 import TestSupport
 import Testing
@@ -53,41 +52,6 @@ struct OpenedFileTests {
         let stopped = try blocks(0..<Int.max, most: 1)
         #expect(stopped.offsets == [0] && stopped.end == 1 << 20)
         #expect(try blocks(7..<7).offsets == [] && blocks(bytes.count..<bytes.count + 9).end == bytes.count)
-    }
-
-    @Test func `bytes whose pages need not stay are those that were written, also beside others`() throws {
-        let directory = try TemporaryDirectory()
-        let keeping = try file("bytes", in: directory)
-        var passing = try file("bytes", in: directory)
-        passing.keepsPages = false
-        var expected = [UInt8](repeating: 0, count: 3 << 20)
-        // Neighbours share a page, which another descriptor may have written last.
-        for (part, range) in [5..<1_000_003, 1_000_003..<1_000_010, 1_000_010..<2_500_000].enumerated() {
-            let bytes = range.map { UInt8(truncatingIfNeeded: $0 &* (7 + part) &+ $0 >> 8) }
-            if part == 1 {
-                try keeping.write(bytes.span.bytes, at: range.lowerBound)
-            } else {
-                try passing.write(bytes.span.bytes, at: range.lowerBound)
-            }
-            expected.replaceSubrange(range, with: bytes)
-        }
-        try keeping.resize(to: expected.count)
-        #expect(try passing.bytes(at: 0, count: expected.count) == expected)
-        try keeping.synchronize()
-        #expect(try passing.bytes(at: 3, count: expected.count) == Array(expected[3...]))
-        #expect(try keeping.bytes(at: 0, count: expected.count) == expected)
-    }
-
-    @Test func `pages that cannot pass are read and written as others are`() throws {
-        var zeros = try OpenedFile<Failure>(opening: "/dev/zero", flags: O_RDWR)
-        zeros.keepsPages = false
-        #expect(try zeros.bytes(at: 0, count: 1 << 20).allSatisfy { $0 == 0 })
-        try zeros.write([UInt8](repeating: 1, count: 1 << 20).span.bytes, at: 0)
-        var closed = OpenedFile<Failure>(taking: -1, path: "closed")
-        closed.keepsPages = false
-        #expect(throws: Failure(call: "pread", path: "closed", code: .badFileDescriptor)) {
-            _ = try closed.bytes(at: 0, count: 1 << 20)
-        }
     }
 
     @Test func `a failure carries the call, the path and the reason in the words of the module that asked`() throws {

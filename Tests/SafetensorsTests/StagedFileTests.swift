@@ -25,8 +25,7 @@ struct StagedFileTests {
     /// Writes as another process does, which knows the place only.
     private func write(_ bytes: [UInt8], at offset: Int, _ writer: SafetensorsWriter) throws {
         let identity = try #require(writer.stagedIdentity)
-        var file = try OpenedFile<FileError>(changing: identity.path, within: .unlimited)
-        file.keepsPages = false
+        let file = try OpenedFile<FileError>(changing: identity.path, within: .unlimited)
         try file.write(bytes.span.bytes, at: offset)
     }
 
@@ -51,24 +50,6 @@ struct StagedFileTests {
         #expect(try file.bytes(of: "b", count: 2) == [7, 8])
         #expect(file.header.metadata == ["k": "1"])
         #expect(try file.bytes(of: "b", count: 2) == [7, 8])
-    }
-
-    @Test func `large tensors of two processes and of the writer stand beside each other`() throws {
-        let names = ["a", "b", "c"]
-        let tensors = names.map { TensorDescription(name: $0, dataType: .uint8, shape: [1_500_001]) }
-        let writer = try SafetensorsWriter(staged: path, tensors: tensors, metadata: [:], draft: [:])
-        let bytes = names.indices.map { part in (0..<1_500_001).map { UInt8(truncatingIfNeeded: $0 &* (3 + part)) } }
-        for part in [2, 0] {
-            try write(bytes[part], at: try #require(writer.fileOffset(of: names[part])), writer)
-            try writer.noteWritten(names[part], checksum(of: bytes[part]))
-        }
-        let own = bytes[1]
-        try writer.write(own.span.bytes, to: "b")
-        #expect(try writer.prove() == [])
-        try writer.finish()
-        #expect(writer.finished?.digest == (try FileDigest.sha256(ofFileAt: path)))
-        let file = try SafetensorsFile(opening: path)
-        for (name, bytes) in zip(names, bytes) { #expect(try file.bytes(of: name, count: bytes.count) == bytes) }
     }
 
     @Test func `another writer goes on with what was written`() throws {
