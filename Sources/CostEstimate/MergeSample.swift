@@ -38,7 +38,7 @@ public struct MergeSample: Sendable {
     /// How factors are damped.
     public let damping: DampingSpec
 
-    /// Multiply-adds of a run on drawn numbers; a larger part is cut to a smaller one of its proportions.
+    /// Multiply-adds of a run on drawn numbers; the sides of a larger part are halved.
     private static let mostMultiplyAdds = 3e9
     /// The most numbers that such a run holds: 256 MiB in fp64.
     private static let mostNumbers = 32e6

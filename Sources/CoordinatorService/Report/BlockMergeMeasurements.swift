@@ -17,7 +17,8 @@ struct BlockMergeMeasurements {
         return (measurements(block, .mergeStart) ?? [:]).merging(merge) { $1 }
     }
 
-    private func measurements(_ block: String, _ purpose: UnitPurpose) -> [MeasurementName: [Double]]? {
+    /// The numbers of a block's unit; `nil` if it has none, or has not finished.
+    func measurements(_ block: String, _ purpose: UnitPurpose) -> [MeasurementName: [Double]]? {
         plan.products[block, purpose].flatMap { result($0.unit) }?.measurements
     }
 }

@@ -119,16 +119,12 @@ struct DampingWarnings {
             let inverses = plan.targets.sorted().flatMap { target in
                 sides.compactMap { side in
                     let name = FactorName(owner: block.name, side: side)
-                    let found = measurements(block.name, .inverse(side, of: target)) ?? [:]
+                    let found = merges.measurements(block.name, .inverse(side, of: target)) ?? [:]
                     return factor("\(name) for \(target)", found, at: 0)
                 }
             }
             return merge + inverses
         }
-    }
-
-    private func measurements(_ block: String, _ purpose: UnitPurpose) -> [MeasurementName: [Double]]? {
-        plan.products[block, purpose].flatMap { result($0.unit) }?.measurements
     }
 
     /// One factor of a row of measurements; the row holds the sides in the block's order.
